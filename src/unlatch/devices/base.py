@@ -1,0 +1,166 @@
+"""The contract between Unlatch and a car maker's cloud.
+
+A command ends in one of four ways, and each says what is known about the world:
+
+| end | how it is told | may the command be sent again? |
+|---|---|---|
+| done, says the cloud | returns an `Answer` | no; read the closure |
+| rejected | raises `CommandRejected` | no; read the closure |
+| surely not sent, or never taken on | raises `CommandNotSent` (`DeviceAsleep`, `ConsentLost`, `DeviceUnsupported`) | yes |
+| may have happened | raises `CommandUnknown` | never; read the closure |
+
+An answer is never the truth about a bolt: only a `Reading` is. A reading that could not be had raises a
+`CommandNotSent` or `CommandUnknown` too; neither moves anything, since a reading is no command.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from unlatch.domain.access import Closure
+from unlatch.domain.reading import Reading
+from unlatch.errors import DeviceUnsupported
+
+if TYPE_CHECKING:
+    from unlatch.devices.link import Link
+
+
+class Verb(StrEnum):
+    """What a car can be asked."""
+
+    UNLOCK = auto()  # free the trunk (the least that this maker can free)
+    LOCK = auto()
+    READ = auto()
+    FLASH = auto()  # so that the courier finds the car
+
+
+class Evidence(StrEnum):
+    """Whose word a command's answer is. Neither is a reading."""
+
+    CLOUD_SAYS = auto()  # the cloud passed it on, or accepted it
+    DEVICE_SAYS = auto()  # the cloud says that the car itself confirmed it
+
+
+class End(StrEnum):
+    """The four ends of a command, as a word; the contract itself tells them by value and exceptions."""
+
+    DONE = auto()
+    REJECTED = auto()
+    NOT_SENT = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Car:
+    """A linked car and what opens its maker's cloud to us. Its text never shows VIN or secrets."""
+
+    maker: str
+    vin: str = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)  # access_token, api_key ...: see the maker's form_fields
+    account_kind: str | None = None  # one of the maker's account_kinds; None: the one that promises least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The cloud says that the command is done."""
+
+    evidence: Evidence
+    answered_at: datetime  # on our clock, when the last byte of the answer was here
+    reference: str | None = None  # the cloud's own name for the command, for its support desk
+    handle_until: datetime | None = None  # the unlock only frees the handle, until then; None: no such window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """What the caller lays down about the bytes of one command.
+
+    `first_byte_by_s` is a time of `clock.monotonic_s()`: if the first byte has not left by then it never
+    leaves, and the command ends as `CommandNotSent(code="too_late")`. `on_sent` is called at most once, right
+    after the last byte of the command was handed to the socket; it must be quick and must not raise.
+    """
+
+    first_byte_by_s: float | None = None
+    on_sent: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One thing that a vehicle link must carry for this maker, kept in `Car.secrets` under `name`."""
+
+    name: str
+    is_secret: bool = True  # secret: encrypted at rest, never shown again
+    max_length: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a maker's cloud answers to a request whose method and path begin with `to`.
+
+    `body` is sent as JSON, a str as it stands. `{base}` in any text becomes the cloud's own address.
+    """
+
+    to: str  # "POST /veh/cmd/v3/unlockTrunk/"
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What the maker sends, and what it means: a line of the documentation that is also a test.
+
+    Each reply is used once, in order, for the requests that match it; the last that matches is repeated.
+    """
+
+    title: str
+    verb: Verb
+    replies: tuple[Reply, ...]
+    end: End = End.DONE
+    code: str | None = None  # the error's code, if the end is not DONE
+    reading: Reading | None = None  # what a READ must give
+    account_kind: str | None = None
+    source: str  # where the maker says so
+
+
+class Maker(ABC):
+    """One car maker's cloud. Subclasses live one per file in `makers/` and take nothing but a `Link`."""
+
+    name: ClassVar[str]  # the word in settings, rows and addresses: "onstar"
+    label: ClassVar[str]  # as people know it: "OnStar"
+    default_address: ClassVar[str]  # the live cloud; settings may name another
+    form_fields: ClassVar[tuple[FormField, ...]]
+    account_kinds: ClassVar[tuple[str, ...]] = ()  # the first promises least
+    commands_a_minute: ClassVar[int | None] = None  # the maker's limit per car; None: none known
+    examples: ClassVar[tuple[Example, ...]]
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+
+    @abstractmethod
+    def closure(self, car: Car) -> Closure:
+        """What this car's trunk can tell and how its cloud behaves. Static: no request is made."""
+
+    @abstractmethod
+    async def unlock(self, car: Car, sending: Sending) -> Answer:
+        """Free the trunk. One command in flight per car; see the module's table for the ends."""
+
+    @abstractmethod
+    async def lock(self, car: Car, sending: Sending) -> Answer:
+        """Lock the car. Is never shed in favour of an unlock, and may pass one that is still under way."""
+
+    @abstractmethod
+    async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
+        """What the car says of its trunk now and, if wanted, where it stands. What is not told is None."""
+
+    async def flash(self, car: Car) -> Answer:
+        """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""
+        raise DeviceUnsupported(f"{self.label} can't flash this car", code="unsupported")
+
+    def find_obstacle(self, car: Car) -> str | None:
+        """Why an unlock would not leave now (outage, busy, quota, in_flight), or None. Makes no request."""
+        return self.link.find_obstacle(car)

@@ -1,0 +1,62 @@
+"""The makers that this release knows: every file in `makers/`, found by walking the folder."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Mapping
+
+from unlatch.clock import Clock
+from unlatch.devices import makers
+from unlatch.devices.base import Maker
+from unlatch.devices.link import Link
+from unlatch.errors import NotFound
+
+
+def find_makers() -> dict[str, type[Maker]]:
+    """Every maker by name: one file in `makers/`, or in a folder that `makers.__path__` was extended by."""
+    found: dict[str, type[Maker]] = {}
+    for module_info in pkgutil.iter_modules(makers.__path__):
+        module = importlib.import_module(f"{makers.__name__}.{module_info.name}")
+        for kind in vars(module).values():
+            is_own = inspect.isclass(kind) and kind.__module__ == module.__name__
+            if is_own and issubclass(kind, Maker) and not inspect.isabstract(kind):
+                if kind.name in found:
+                    raise ValueError(f"two makers are called {kind.name}")
+                found[kind.name] = kind
+    return found
+
+
+class Catalogue:
+    """The makers, each with its own link to its own cloud. One per process, used from one event loop."""
+
+    def __init__(self, clock: Clock, addresses: Mapping[str, str] | None = None) -> None:
+        """`addresses` overrides the makers' live clouds, by maker name; a name that no maker has is an error."""
+        kinds = find_makers()
+        addresses = addresses or {}
+        if unknown := set(addresses) - set(kinds):
+            raise NotFound(f"no maker is called {', '.join(sorted(unknown))}")
+        self.makers: dict[str, Maker] = {
+            name: kind(
+                Link(
+                    name=name,
+                    address=addresses.get(name, kind.default_address),
+                    clock=clock,
+                    commands_a_minute=kind.commands_a_minute,
+                )
+            )
+            for name, kind in kinds.items()
+        }
+
+    def maker(self, name: str) -> Maker:
+        """The maker of that name; raises `NotFound`."""
+        try:
+            return self.makers[name]
+        except KeyError:
+            raise NotFound(f"no maker is called {name}") from None
+
+    async def close(self) -> None:
+        """Close the connections to every cloud."""
+        for maker in self.makers.values():
+            await maker.link.close()
