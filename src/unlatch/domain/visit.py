@@ -1,0 +1,510 @@
+"""The visit protocol: what may happen at the door, and in which order.
+
+A *visit* is one attempt by one courier to deliver to one access point. It advances only by *facts* (past
+tense) and answers with *orders* (imperative). This module does no I/O and reads no clock: it is told the
+facts and the time, and others carry out the orders.
+
+Rule 1: every rule about the order of events at the door stands in this file.
+Rule 2: only a reading moves the door. That a command was accepted moves nothing but our patience.
+Rule 3: in doubt, lock; if still in doubt, call a person.
+Rule 4: orders depend on the state entered alone, so a crash is healed by doing a saved order again.
+        Only UNLOCK is never done twice: its gate (`flow/gate.py`) opens once per grant.
+
+Happy path:
+
+    REQUESTED -> GRANTED -> UNLOCKING -> READY -> UNLOCKED -> OPEN -> CLOSED -> LOCKING -> DELIVERED
+
+and then the *tail*: the closure stays watched until a late unlock can't come any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum, auto
+
+from unlatch.domain.access import Closure
+from unlatch.domain.reading import Sight
+
+
+class State(StrEnum):
+    REQUESTED = auto()  # label read; waiting for a fresh reading, then for the decision
+    PROVING = auto()  # homes: granted, if the camera proves that it records
+    GRANTED = auto()  # a live grant; the unlock has not passed its gate
+    UNLOCKING = auto()  # the gate has passed: an unlock may be on its way
+    IN_DOUBT = auto()  # the cloud says failed, or nothing: the closure may open all the same
+    READY = auto()  # the cloud says unlocked; not seen yet
+    UNLOCKED = auto()  # seen unlocked, not seen open
+    OPEN = auto()  # seen open, or the courier says so
+    OPEN_LONG = auto()  # open for longer than it should be; the courier is reminded
+    CLOSED = auto()  # seen closed again, not yet locked
+    LOCKING = auto()  # lock ordered, not yet seen locked
+    STUCK = auto()  # the lock failed: the courier is asked to close firmly and to pull the handle
+    LOCKING_AGAIN = auto()  # lock ordered a second time
+    HANDLE_CHECK = auto()  # weak closures: the cloud says locked; the courier pulls the handle
+    UNSECURED = auto()  # not seen locked in time: operator and consignee are called
+    ACCOUNTING = auto()  # locked again, but nobody has said where the parcel is
+    REVIEW = auto()  # an operator is asked to rule where the parcel is
+    REFUSED = auto()  # final: no unlock left
+    DELIVERED = auto()  # final: opened, parcel inside, seen locked
+    DELIVERED_LOCK_NOT_SEEN = auto()  # final: the same at a closure whose lock can't be read
+    UNDELIVERED = (
+        auto()
+    )  # final: the parcel is with the courier, the closure was seen locked (or never touched)
+    UNDELIVERED_LOCK_NOT_SEEN = auto()  # final: the same at a closure whose lock can't be read
+    RULED_DELIVERED = auto()  # final: a person ruled so
+    RULED_UNDELIVERED = auto()  # final: a person ruled so
+
+
+class Fact(StrEnum):
+    GRANTED = auto()  # decision
+    DENIED = auto()
+    RECORDING_PROVEN = auto()  # camera (homes)
+    RECORDING_NOT_PROVEN = auto()
+    RECORDING_LOST = auto()
+    GATE_PASSED = auto()  # gate: grant USED and command SENT, committed
+    GATE_SHUT = auto()
+    UNLOCK_SAID_DONE = auto()  # the four ends of the unlock
+    UNLOCK_REJECTED = auto()
+    UNLOCK_NOT_SENT = auto()
+    UNLOCK_UNKNOWN = auto()
+    LOCK_SAID_DONE = auto()  # the ends of a lock
+    LOCK_FAILED = auto()
+    SEEN_LOCKED = auto()  # reading
+    SEEN_CLOSED = auto()  # closed, but not locked
+    SEEN_OPEN = auto()
+    SEEN_LOCKED_FOR_GOOD = auto()  # locked, observed after a late unlock could still come
+    DROVE_OFF = auto()  # the car moves or has left its place
+    COURIER_OPENED = auto()  # courier
+    COURIER_DEPOSITED = auto()
+    COURIER_CLOSED = auto()
+    COURIER_PULLED_HANDLE = auto()
+    COURIER_GAVE_UP = auto()  # could not: the parcel stays with the courier
+    BLOCKED = auto()  # consignee, or an operator who revokes
+    CLOCK_RAN_OUT = auto()  # clock: the state's deadline
+    PATIENCE_RAN_OUT = auto()  # clock: 390 s after the gate, not seen locked, nobody called
+    RULED_DELIVERED = auto()  # operator
+    RULED_UNDELIVERED = auto()
+
+
+class Order(StrEnum):
+    LOOK = auto()  # read the closure once, for the decision
+    PROVE_RECORDING = auto()  # homes
+    UNLOCK = auto()
+    WATCH = auto()  # keep reading the closure until visit and tail are over
+    LOCK = auto()
+    REMIND_COURIER = auto()
+    CALL_OPERATOR = auto()
+    CALL_CONSIGNEE = auto()
+    STOP_RECORDING = auto()  # homes
+    ISSUE_PROOF = auto()
+    TAKE_FALLBACK = auto()
+
+
+class Tail(StrEnum):
+    """The watch over the closure after the visit has ended."""
+
+    NONE = auto()  # nothing was sent, or the visit still lives
+    WATCHING = auto()
+    ALARM = auto()  # seen unlocked or open after the visit: locked again, people called
+    BLIND = auto()  # could not be read when a late unlock was no longer possible
+    OVER = auto()
+
+
+class Whereabouts(StrEnum):
+    """Where the parcel is, by the courier's latest word."""
+
+    UNSAID = auto()
+    INSIDE = auto()
+    WITH_COURIER = auto()
+
+
+class Turn(StrEnum):
+    """Targets of the table that depend on more than the state."""
+
+    STAY = auto()  # noted; neither deadline nor orders change
+    PREPARE = auto()  # PROVING where a recording is needed, else GRANTED
+    SETTLE = auto()  # locked again: which end it is depends on the parcel and on what can be seen
+
+
+S, F, O, T, W = State, Fact, Order, Tail, Whereabouts
+STAY, PREPARE, SETTLE = Turn.STAY, Turn.PREPARE, Turn.SETTLE
+
+# A closure that was opened, or may be: what always counts, whichever of these states it is in.
+_ALARMS: Mapping[Fact, State | Turn] = {
+    F.DROVE_OFF: S.UNSECURED,
+    F.RECORDING_LOST: S.UNSECURED,
+    F.PATIENCE_RAN_OUT: S.UNSECURED,
+}
+_OPENED: Mapping[Fact, State | Turn] = {
+    F.SEEN_OPEN: S.OPEN,
+    F.COURIER_OPENED: S.OPEN,
+    F.COURIER_DEPOSITED: S.OPEN,
+}
+_WORDS: Mapping[Fact, State | Turn] = {F.COURIER_DEPOSITED: STAY, F.COURIER_GAVE_UP: STAY}
+_NOT_YET_OPEN: Mapping[Fact, State | Turn] = {
+    **_ALARMS,
+    **_OPENED,
+    F.DROVE_OFF: S.LOCKING,
+    F.COURIER_GAVE_UP: S.LOCKING,
+    F.BLOCKED: S.LOCKING,
+}
+_WIDE_OPEN: Mapping[Fact, State | Turn] = {
+    **_ALARMS,
+    **_WORDS,
+    F.SEEN_CLOSED: S.CLOSED,
+    F.SEEN_LOCKED: SETTLE,
+    F.COURIER_CLOSED: S.LOCKING,
+    F.BLOCKED: S.LOCKING,
+}
+_BEING_LOCKED: Mapping[Fact, State | Turn] = {
+    **_ALARMS,
+    **_WORDS,
+    F.SEEN_OPEN: S.OPEN,
+    F.COURIER_OPENED: S.OPEN,
+    F.SEEN_LOCKED: SETTLE,
+    F.LOCK_SAID_DONE: S.HANDLE_CHECK,
+}
+_RULINGS: Mapping[Fact, State | Turn] = {
+    F.RULED_DELIVERED: S.RULED_DELIVERED,
+    F.RULED_UNDELIVERED: S.RULED_UNDELIVERED,
+}
+
+_UNACCOUNTED: Mapping[Fact, State | Turn] = {
+    **_RULINGS,
+    F.COURIER_DEPOSITED: SETTLE,
+    F.COURIER_GAVE_UP: SETTLE,
+    F.SEEN_OPEN: S.OPEN,
+    F.COURIER_OPENED: S.OPEN,
+    F.SEEN_CLOSED: S.CLOSED,
+}
+
+# What each state makes of each fact. A fact not listed changes nothing: facts repeat and come late.
+TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
+    S.REQUESTED: {
+        F.GRANTED: PREPARE,
+        F.DENIED: S.REFUSED,
+        F.BLOCKED: S.REFUSED,
+        F.COURIER_GAVE_UP: S.REFUSED,
+        F.CLOCK_RAN_OUT: S.REFUSED,
+    },
+    S.PROVING: {
+        F.RECORDING_PROVEN: S.GRANTED,
+        F.RECORDING_NOT_PROVEN: S.REFUSED,
+        F.RECORDING_LOST: S.REFUSED,
+        F.BLOCKED: S.REFUSED,
+        F.COURIER_GAVE_UP: S.REFUSED,
+        F.CLOCK_RAN_OUT: S.REFUSED,
+    },
+    S.GRANTED: {
+        F.GATE_PASSED: S.UNLOCKING,
+        F.GATE_SHUT: S.REFUSED,
+        F.UNLOCK_NOT_SENT: S.REFUSED,
+        F.SEEN_OPEN: S.REFUSED,  # the resident was faster: nothing of ours may follow
+        F.SEEN_CLOSED: S.REFUSED,
+        F.DROVE_OFF: S.REFUSED,
+        F.RECORDING_LOST: S.REFUSED,
+        F.BLOCKED: S.REFUSED,
+        F.COURIER_GAVE_UP: S.REFUSED,
+        F.CLOCK_RAN_OUT: S.REFUSED,
+    },
+    S.UNLOCKING: {
+        **_NOT_YET_OPEN,
+        F.UNLOCK_SAID_DONE: S.READY,
+        F.UNLOCK_NOT_SENT: S.UNDELIVERED,
+        F.UNLOCK_REJECTED: S.IN_DOUBT,
+        F.UNLOCK_UNKNOWN: S.IN_DOUBT,
+        F.SEEN_CLOSED: S.UNLOCKED,
+        F.CLOCK_RAN_OUT: S.IN_DOUBT,
+    },
+    S.IN_DOUBT: {
+        **_NOT_YET_OPEN,
+        F.UNLOCK_SAID_DONE: S.READY,
+        F.SEEN_CLOSED: S.UNLOCKED,
+        F.CLOCK_RAN_OUT: S.LOCKING,
+    },
+    S.READY: {
+        **_NOT_YET_OPEN,
+        F.SEEN_CLOSED: S.UNLOCKED,
+        F.CLOCK_RAN_OUT: S.LOCKING,
+    },
+    S.UNLOCKED: {
+        **_NOT_YET_OPEN,
+        F.SEEN_LOCKED: SETTLE,  # it relocked by itself, unopened
+        F.CLOCK_RAN_OUT: S.LOCKING,
+    },
+    S.OPEN: {**_WIDE_OPEN, F.CLOCK_RAN_OUT: S.OPEN_LONG},
+    S.OPEN_LONG: {**_WIDE_OPEN, F.CLOCK_RAN_OUT: S.UNSECURED},
+    S.CLOSED: {
+        **_ALARMS,
+        **_WORDS,
+        F.SEEN_OPEN: S.OPEN,
+        F.COURIER_OPENED: S.OPEN,
+        F.SEEN_LOCKED: SETTLE,
+        F.COURIER_CLOSED: S.LOCKING,
+        F.BLOCKED: S.LOCKING,
+        F.CLOCK_RAN_OUT: S.LOCKING,
+    },
+    S.LOCKING: {**_BEING_LOCKED, F.LOCK_FAILED: S.STUCK, F.CLOCK_RAN_OUT: S.STUCK},
+    S.STUCK: {
+        **_BEING_LOCKED,
+        F.COURIER_CLOSED: S.LOCKING_AGAIN,
+        F.BLOCKED: S.LOCKING_AGAIN,
+        F.CLOCK_RAN_OUT: S.LOCKING_AGAIN,
+    },
+    S.LOCKING_AGAIN: {**_BEING_LOCKED, F.LOCK_FAILED: S.UNSECURED, F.CLOCK_RAN_OUT: S.UNSECURED},
+    S.HANDLE_CHECK: {
+        **_ALARMS,
+        **_WORDS,
+        F.COURIER_PULLED_HANDLE: SETTLE,
+        F.SEEN_OPEN: S.OPEN,
+        F.COURIER_OPENED: S.OPEN,
+        F.BLOCKED: S.LOCKING,
+        F.CLOCK_RAN_OUT: S.UNSECURED,
+    },
+    S.UNSECURED: {
+        **_WORDS,
+        **_RULINGS,
+        F.SEEN_OPEN: STAY,
+        F.COURIER_OPENED: STAY,
+        F.SEEN_LOCKED: SETTLE,
+        F.LOCK_SAID_DONE: S.HANDLE_CHECK,
+        F.COURIER_CLOSED: S.UNSECURED,
+        F.BLOCKED: S.UNSECURED,
+        F.CLOCK_RAN_OUT: S.UNSECURED,
+    },
+    S.ACCOUNTING: {**_UNACCOUNTED, F.CLOCK_RAN_OUT: S.REVIEW},
+    S.REVIEW: {**_UNACCOUNTED, F.CLOCK_RAN_OUT: S.REVIEW},
+}
+
+# Only where the lock can't be read does a command's answer count at all (S5).
+WEAK_ONLY = frozenset({(state, F.LOCK_SAID_DONE) for state in State})
+
+# After the end: what the tail makes of each fact.
+TAIL_TRANSITIONS: Mapping[Tail, Mapping[Fact, Tail]] = {
+    T.WATCHING: {
+        F.SEEN_OPEN: T.ALARM,
+        F.SEEN_CLOSED: T.ALARM,
+        F.SEEN_LOCKED_FOR_GOOD: T.OVER,
+        F.CLOCK_RAN_OUT: T.BLIND,
+    },
+    T.ALARM: {
+        F.SEEN_LOCKED: T.WATCHING,
+        F.SEEN_LOCKED_FOR_GOOD: T.OVER,
+        F.RULED_DELIVERED: T.WATCHING,  # "it is me at my car": but a late unlock may still come
+        F.RULED_UNDELIVERED: T.WATCHING,
+        F.CLOCK_RAN_OUT: T.ALARM,
+    },
+    T.BLIND: {
+        F.SEEN_OPEN: T.ALARM,
+        F.SEEN_CLOSED: T.ALARM,
+        F.SEEN_LOCKED_FOR_GOOD: T.OVER,
+        F.RULED_DELIVERED: T.OVER,
+        F.RULED_UNDELIVERED: T.OVER,
+        F.CLOCK_RAN_OUT: T.BLIND,
+    },
+}
+
+# What is ordered on entering a state. Nothing else is ever ordered.
+ORDERS: Mapping[State, tuple[Order, ...]] = {
+    S.REQUESTED: (O.LOOK,),
+    S.PROVING: (O.PROVE_RECORDING,),
+    S.GRANTED: (O.UNLOCK,),
+    S.UNLOCKING: (O.WATCH,),
+    S.OPEN_LONG: (O.REMIND_COURIER,),
+    S.LOCKING: (O.LOCK,),
+    S.STUCK: (O.REMIND_COURIER,),
+    S.LOCKING_AGAIN: (O.LOCK,),
+    S.UNSECURED: (O.LOCK, O.CALL_OPERATOR, O.CALL_CONSIGNEE),
+    S.ACCOUNTING: (O.REMIND_COURIER,),
+    S.REVIEW: (O.CALL_OPERATOR,),
+    S.REFUSED: (O.STOP_RECORDING, O.TAKE_FALLBACK),
+    S.DELIVERED: (O.STOP_RECORDING, O.ISSUE_PROOF),
+    S.DELIVERED_LOCK_NOT_SEEN: (O.STOP_RECORDING, O.ISSUE_PROOF, O.CALL_CONSIGNEE),
+    S.UNDELIVERED: (O.STOP_RECORDING, O.TAKE_FALLBACK),
+    S.UNDELIVERED_LOCK_NOT_SEEN: (O.STOP_RECORDING, O.TAKE_FALLBACK, O.CALL_CONSIGNEE),
+    S.RULED_DELIVERED: (O.STOP_RECORDING, O.ISSUE_PROOF),
+    S.RULED_UNDELIVERED: (O.STOP_RECORDING, O.TAKE_FALLBACK),
+}
+TAIL_ORDERS: Mapping[Tail, tuple[Order, ...]] = {
+    T.ALARM: (O.LOCK, O.CALL_CONSIGNEE, O.CALL_OPERATOR),
+    T.BLIND: (O.CALL_CONSIGNEE, O.CALL_OPERATOR),
+}
+CAMERA_ORDERS = frozenset({O.PROVE_RECORDING, O.STOP_RECORDING})
+
+# How long a state may last, in seconds. No state waits for ever.
+DEADLINES_S: Mapping[State, int] = {
+    S.REQUESTED: 120,  # a slow cloud takes up to 94 s for a reading
+    S.PROVING: 15,
+    S.GRANTED: 60,  # S1: a grant is at most 60 s old
+    S.UNLOCKING: 120,
+    S.IN_DOUBT: 45,
+    S.READY: 120,
+    S.UNLOCKED: 150,  # Volvo relocks itself after 120 s: let it be seen
+    S.OPEN: 150,
+    S.OPEN_LONG: 150,
+    S.CLOSED: 20,
+    S.LOCKING: 100,
+    S.STUCK: 30,
+    S.LOCKING_AGAIN: 100,
+    S.HANDLE_CHECK: 90,
+    S.UNSECURED: 120,
+    S.ACCOUNTING: 180,
+    S.REVIEW: 3600,
+}
+TAIL_DEADLINES_S: Mapping[Tail, int] = {
+    T.WATCHING: 120,
+    T.ALARM: 60,
+    T.BLIND: 600,
+}  # WATCHING: after late_until
+LIVE = frozenset(DEADLINES_S)  # what may wait has a deadline; what has none is final
+FINAL = frozenset(State) - LIVE
+SECURE_WITHIN_S = 390  # L1: from the gate to seen locked, or a person is called
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """All that the protocol knows of one attempt. Times are aware UTC; None: does not apply (yet)."""
+
+    closure: Closure
+    is_recorded: bool  # homes: no unlock without a proof of recording
+    state: State = State.REQUESTED
+    deadline_at: datetime | None = None  # of the state, or of the tail once the state is final
+    whereabouts: Whereabouts = Whereabouts.UNSAID
+    has_opened: bool = False
+    is_clean: bool = True  # False: the recording had a gap
+    is_called: bool = False  # a person was called for the present opening
+    secure_by: datetime | None = None  # runs from the gate until the closure was seen locked
+    late_until: datetime | None = None  # until then an unlock of ours may still take effect
+    tail: Tail = Tail.NONE
+
+    @property
+    def is_live(self) -> bool:
+        """Not yet ended (its tail may still be watched afterwards)."""
+        return self.state in LIVE
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the closure must be read from time to time."""
+        if self.is_live:
+            return self.late_until is not None or self.secure_by is not None
+        return self.tail in TAIL_TRANSITIONS
+
+
+def begin(closure: Closure, *, is_recorded: bool, now: datetime) -> tuple[Visit, tuple[Order, ...]]:
+    """A new visit and its first orders."""
+    visit = Visit(closure=closure, is_recorded=is_recorded)
+    return _enter(visit, State.REQUESTED, now)
+
+
+def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, ...]]:
+    """The visit after `fact`, and the orders to carry out. The same visit where the fact changes nothing."""
+    if not visit.is_live:
+        return _step_tail(visit, fact, now)
+    target = TRANSITIONS[visit.state].get(fact)
+    if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
+        return visit, ()
+    visit = _note(visit, fact, now)
+    if target is STAY:
+        return visit, ()
+    if target is PREPARE:
+        target = State.PROVING if visit.is_recorded else State.GRANTED
+    elif target is SETTLE:
+        target = _settled(visit)
+    return _enter(visit, State(target), now)
+
+
+def due_fact(visit: Visit, now: datetime) -> Fact | None:
+    """What the clock has to say about this visit, if anything."""
+    if visit.is_live and not visit.is_called and visit.secure_by is not None and now >= visit.secure_by:
+        return Fact.PATIENCE_RAN_OUT
+    if visit.deadline_at is not None and now >= visit.deadline_at:
+        return Fact.CLOCK_RAN_OUT
+    return None
+
+
+def fact_of_sight(visit: Visit, sight: Sight, observed_at: datetime) -> Fact | None:
+    """Which fact of this visit a reading is; None where it says nothing."""
+    if sight is Sight.LOCKED and not visit.is_live and visit.late_until and observed_at >= visit.late_until:
+        return Fact.SEEN_LOCKED_FOR_GOOD
+    return {
+        Sight.LOCKED: Fact.SEEN_LOCKED,
+        Sight.CLOSED: Fact.SEEN_CLOSED,
+        Sight.OPEN: Fact.SEEN_OPEN,
+    }.get(sight)
+
+
+def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
+    """What a fact leaves behind, whatever the state it leads to."""
+    if fact in (F.SEEN_OPEN, F.COURIER_OPENED):
+        return replace(visit, has_opened=True)
+    if fact is F.COURIER_DEPOSITED:
+        return replace(visit, has_opened=True, whereabouts=W.INSIDE)
+    if fact is F.COURIER_GAVE_UP:
+        return replace(visit, whereabouts=W.WITH_COURIER)
+    if fact is F.GATE_PASSED:
+        late_s = visit.closure.late_effect_s
+        secure_by = now + timedelta(seconds=SECURE_WITHIN_S)
+        return replace(visit, secure_by=secure_by, late_until=now + timedelta(seconds=late_s))
+    if fact is F.UNLOCK_NOT_SENT:
+        return replace(visit, secure_by=None, late_until=None)
+    if fact is F.RECORDING_LOST:
+        return replace(visit, is_clean=False)
+    return visit
+
+
+def _settled(visit: Visit) -> State:
+    """Locked again: seen so, or as well as such a closure can show. Which end is it?"""
+    can_see = visit.closure.reads_lock
+    if visit.has_opened and visit.whereabouts is W.UNSAID:
+        return S.ACCOUNTING
+    if visit.has_opened and visit.whereabouts is W.INSIDE:
+        return S.DELIVERED if can_see else S.DELIVERED_LOCK_NOT_SEEN
+    return S.UNDELIVERED if can_see else S.UNDELIVERED_LOCK_NOT_SEEN
+
+
+def _enter(visit: Visit, state: State, now: datetime) -> tuple[Visit, tuple[Order, ...]]:
+    """Enter (or re-enter) a state: its deadline, and its orders."""
+    orders = tuple(
+        order for order in ORDERS.get(state, ()) if visit.is_recorded or order not in CAMERA_ORDERS
+    )
+    if state in FINAL:
+        return _begin_tail(replace(visit, state=state, secure_by=None), now), orders
+    secure_by, is_called = visit.secure_by, visit.is_called or O.CALL_OPERATOR in orders
+    if state is S.ACCOUNTING:  # locked again: this opening is over
+        secure_by, is_called = None, False
+    elif secure_by is None and visit.state in (S.ACCOUNTING, S.REVIEW) and state is not S.REVIEW:
+        secure_by, is_called = now + timedelta(seconds=SECURE_WITHIN_S), False  # a new opening
+    deadline_at = now + timedelta(seconds=DEADLINES_S[state])
+    if secure_by is not None and not is_called:
+        deadline_at = min(deadline_at, secure_by)
+    after = replace(visit, state=state, deadline_at=deadline_at, secure_by=secure_by, is_called=is_called)
+    return after, orders
+
+
+def _begin_tail(visit: Visit, now: datetime) -> Visit:
+    """The visit has ended; its closure stays watched while an unlock of ours may still take effect."""
+    if visit.late_until is None:
+        return replace(visit, deadline_at=None, tail=T.NONE)
+    return _enter_tail(visit, T.WATCHING, now)
+
+
+def _enter_tail(visit: Visit, tail: Tail, now: datetime) -> Visit:
+    if tail is T.OVER:
+        return replace(visit, tail=tail, deadline_at=None)
+    starts_at = now
+    if tail is T.WATCHING and visit.late_until is not None:
+        starts_at = max(now, visit.late_until)
+    return replace(visit, tail=tail, deadline_at=starts_at + timedelta(seconds=TAIL_DEADLINES_S[tail]))
+
+
+def _step_tail(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, ...]]:
+    tail = TAIL_TRANSITIONS.get(visit.tail, {}).get(fact)
+    if tail is None:
+        return visit, ()
+    if tail is T.BLIND and not visit.closure.reads_lock:
+        tail = (
+            T.OVER
+        )  # nothing could ever be seen here; the consignee was asked to look at the end of the visit
+    return _enter_tail(visit, tail, now), TAIL_ORDERS.get(tail, ())
