@@ -18,7 +18,7 @@ from unlatch.domain.access import Closure, Position
 class Reading:
     """One look of a device at itself. None: the device did not tell.
 
-    `observed_at` is when the *device* saw it, as its cloud reports, on the cloud's clock; never when we asked.
+    `observed_at` is when the *device* saw it, as its cloud reports it; never when we asked.
     """
 
     observed_at: datetime

@@ -128,7 +128,7 @@ class Turn(StrEnum):
     SETTLE = auto()  # locked again: which end it is depends on the parcel and on what can be seen
 
 
-S, F, O, T, W = State, Fact, Order, Tail, Whereabouts
+S, F, O, T, W = State, Fact, Order, Tail, Whereabouts  # noqa: E741
 STAY, PREPARE, SETTLE = Turn.STAY, Turn.PREPARE, Turn.SETTLE
 
 # A closure that was opened, or may be: what always counts, whichever of these states it is in.
