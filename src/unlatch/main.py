@@ -1,0 +1,100 @@
+"""The composition root and the command line: `unlatch migrate`, and whatever COMMANDS lists beside it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from unlatch.errors import UnlatchError
+from unlatch.settings import Settings, read_settings
+
+Arguments = argparse.Namespace
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One word after `unlatch`. `run` imports what it needs itself, so that each command starts fast.
+
+    `run` returns the exit code; an UnlatchError that it raises is printed as one line, for exit code 1.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Settings, Arguments], int]
+    add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+def migrate(settings: Settings, arguments: Arguments) -> int:
+    """Bring the database's schema up to this release."""
+    import asyncio
+
+    from unlatch.store.migrate import migrate_installation, print_status
+
+    asyncio.run(print_status(settings) if arguments.status else migrate_installation(settings))
+    return 0
+
+
+def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch migrate` takes."""
+    parser.add_argument("--status", action="store_true", help="show what is applied; change nothing")
+
+
+COMMANDS = (
+    Command(
+        name="migrate",
+        summary="bring the database's schema up to this release; may be repeated at any time",
+        run=migrate,
+        add_arguments=add_migrate_arguments,
+    ),
+)
+
+
+def _find_version() -> str:
+    try:
+        return version("unlatch")
+    except PackageNotFoundError:  # run from its source, not installed
+        return "from source"
+
+
+def build_parser(commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="unlatch",
+        description="Delivers parcels into locked places.",
+        epilog="Settings are read from UNLATCH_* variables: see docs/reference/settings.md.",
+    )
+    parser.add_argument("--version", action="version", version=f"unlatch {_find_version()}")
+    choices = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in commands:
+        choice = choices.add_parser(command.name, help=command.summary, description=command.summary)
+        if command.add_arguments:
+            command.add_arguments(choice)
+        choice.set_defaults(run=command.run)
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the console script `unlatch`."""
+    arguments = build_parser().parse_args(words)
+    try:
+        run: Callable[[Settings, Arguments], int] = arguments.run
+        return run(read_settings(os.environ), arguments)
+    except UnlatchError as error:
+        print(f"unlatch {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`unlatch ... | head`). Nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,258 @@
+"""One frozen object with everything that an installation may set, read from `UNLATCH_*` once, at the start.
+
+Each field carries its variable and its meaning in its metadata: `describe_settings()` lists them, the manual
+prints them. A variable that is no setting is refused, since a typing error would otherwise go unnoticed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import math
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from unlatch.clock import Clock
+from unlatch.errors import SettingsError
+
+PREFIX = "UNLATCH_"
+CLOUD_PREFIX = "UNLATCH_CLOUD_"
+SECRET_KEY_BYTES = 32
+MAX_VALUE_CHARACTERS = 4096
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingDescription:
+    """What the manual says about one setting."""
+
+    variable: str
+    meaning: str
+
+
+def _read_text(value: str) -> str:
+    return value
+
+
+def _read_path(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        raise ValueError("give an absolute path")
+    return path
+
+
+def _read_factor(value: str) -> float:
+    try:
+        factor = float(value)
+    except ValueError:
+        raise ValueError("give a number, 1 for real time") from None
+    if not (math.isfinite(factor) and 0.01 <= factor <= 10_000):
+        raise ValueError("give a number from 0.01 to 10000, 1 for real time")
+    return factor
+
+
+def _read_moment(value: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("give a moment like 2026-01-01T00:00:00+00:00") from None
+    if at.tzinfo is None:
+        raise ValueError("give the moment with its offset, like 2026-01-01T00:00:00+00:00")
+    return at.astimezone(UTC)
+
+
+def _read_port(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or not 0 <= int(value) <= 65_535:
+        raise ValueError("give a port from 1 to 65535, or 0 for any free one")
+    return int(value)
+
+
+def _read_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("give an address like https://unlatch.example")
+    return value.rstrip("/")
+
+
+def _read_log_level(value: str) -> str:
+    if value.lower() not in LOG_LEVELS:
+        raise ValueError(f"give one of {', '.join(LOG_LEVELS)}")
+    return value.lower()
+
+
+def _read_secret_key(value: str) -> bytes:
+    try:
+        key = base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != SECRET_KEY_BYTES:
+        raise ValueError("give 32 random bytes in base64, as `openssl rand -base64 32` prints them")
+    return key
+
+
+def _setting(
+    variable: str, read: Callable[[str], Any], meaning: str, *, is_secret: bool = False, **default: Any
+) -> Any:
+    """A field of Settings. One that `is_secret` is left out of the text of the object, and so of any log."""
+    metadata = {"variable": PREFIX + variable, "read": read, "meaning": meaning}
+    return field(metadata=metadata, repr=not is_secret, **default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What this installation may set. All processes of one installation must be given the same values."""
+
+    data_dir: Path = _setting(
+        "DATA_DIR",
+        _read_path,
+        "folder for what must outlive a restart: the embedded database, the key, photos. "
+        "Default: $XDG_DATA_HOME/unlatch, else ~/.local/share/unlatch",
+    )
+    database_url: str | None = _setting(
+        "DATABASE_URL",
+        _read_text,
+        "a PostgreSQL server, 17 or newer, as libpq names it (postgresql://... or host=...); may hold a "
+        "password, so it is never printed. Default: a PostgreSQL of our own in the data folder",
+        is_secret=True,
+        default=None,
+    )
+    secret_key: bytes | None = _setting(
+        "SECRET_KEY",
+        _read_secret_key,
+        "what makers' tokens are encrypted with: 32 bytes in base64. Default: see SECRET_KEY_FILE",
+        is_secret=True,
+        default=None,
+    )
+    secret_key_file: Path | None = _setting(
+        "SECRET_KEY_FILE",
+        _read_path,
+        "file that holds the key in base64; for one who mounts it. Default: secret.key in the data folder, "
+        "made at the first start",
+        default=None,
+    )
+    time_factor: float = _setting(
+        "TIME_FACTOR",
+        _read_factor,
+        "how much faster than real time the physical world runs; other than 1 only with the simulated town",
+        default=1.0,
+    )
+    time_anchor_at: datetime = _setting(
+        "TIME_ANCHOR",
+        _read_moment,
+        "the moment at which town time and real time agree",
+        default=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    http_host: str = _setting(
+        "HTTP_HOST", _read_text, "address that the server listens on", default="127.0.0.1"
+    )
+    http_port: int = _setting(
+        "HTTP_PORT", _read_port, "port that the server listens on; 0 for any free one", default=8700
+    )
+    public_url: str = _setting(
+        "PUBLIC_URL",
+        _read_url,
+        "address at which couriers and carriers reach this server; DPoP proofs are checked against it. "
+        "Default: http://HTTP_HOST:HTTP_PORT",
+        default="http://127.0.0.1:8700",
+    )
+    log_level: str = _setting("LOG_LEVEL", _read_log_level, "debug, info, warning or error", default="info")
+    cloud_addresses: Mapping[str, str] = _setting(
+        "CLOUD_<MAKER>",
+        _read_url,
+        "another address for a maker's cloud than the maker's own, as in UNLATCH_CLOUD_ONSTAR",
+        default_factory=lambda: MappingProxyType({}),
+    )
+
+    def clock(self) -> Clock:
+        """The clock of this installation's physical world."""
+        return Clock(factor=self.time_factor, anchor_at=self.time_anchor_at)
+
+    def read_secret_key(self) -> bytes:
+        """The 32 bytes that makers' tokens are encrypted with; makes the key file if need be."""
+        if self.secret_key is not None:
+            return self.secret_key
+        path = self.secret_key_file or self.data_dir / "secret.key"
+        try:
+            if self.secret_key_file is None and not path.exists():
+                _make_key_file(path)
+            with path.open(encoding="ascii") as file:
+                return _read_secret_key(file.read(MAX_VALUE_CHARACTERS))
+        except (OSError, ValueError) as error:
+            raise SettingsError(
+                f"UNLATCH_SECRET_KEY_FILE: the key in {path} can't be used ({error})"
+            ) from error
+
+
+def _make_key_file(path: Path) -> None:
+    """Make the key whole or not at all, readable by us alone; of two processes at once the first one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".secret.key.")  # mode 0600
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(base64.b64encode(secrets.token_bytes(SECRET_KEY_BYTES)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            return
+    finally:
+        draft.unlink()
+
+
+def describe_settings() -> Iterator[SettingDescription]:
+    """Every setting, in the order of the manual."""
+    for each in fields(Settings):
+        yield SettingDescription(variable=each.metadata["variable"], meaning=each.metadata["meaning"])
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings in `environ`; raises `SettingsError` naming the first that is wrong, and the remedy."""
+    given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value != ""}
+    values: dict[str, Any] = {}
+    clouds: dict[str, str] = {}
+    known = {each.metadata["variable"]: each for each in fields(Settings)}
+    for name, value in given.items():
+        is_cloud = name.startswith(CLOUD_PREFIX) and name != CLOUD_PREFIX
+        if name not in known and not is_cloud:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "take it out of the environment"
+            raise SettingsError(f"{name} is not a setting of Unlatch: {hint}")
+        if len(value) > MAX_VALUE_CHARACTERS:
+            raise SettingsError(f"{name} is longer than {MAX_VALUE_CHARACTERS} characters")
+        try:
+            if is_cloud:
+                clouds[name.removeprefix(CLOUD_PREFIX).lower()] = _read_url(value)
+            else:
+                values[known[name].name] = known[name].metadata["read"](value)
+        except ValueError as error:
+            raise SettingsError(f"{name} can't be used: {error}") from None
+    if "secret_key" in values and "secret_key_file" in values:
+        raise SettingsError("UNLATCH_SECRET_KEY and UNLATCH_SECRET_KEY_FILE are both given: take one out")
+    values.setdefault("data_dir", _default_data_dir(environ))
+    host, port = values.get("http_host", "127.0.0.1"), values.get("http_port", 8700)
+    values.setdefault("public_url", f"http://{host}:{port}")
+    return Settings(cloud_addresses=MappingProxyType(clouds), **values)
+
+
+def _default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Where XDG's rules put such a folder; they say that a relative XDG_DATA_HOME is to be ignored."""
+    home = Path(environ.get("XDG_DATA_HOME", ""))
+    if not home.is_absolute():
+        try:
+            home = Path.home() / ".local" / "share"
+        except RuntimeError:
+            raise SettingsError(
+                "UNLATCH_DATA_DIR is not given, and this user has no home folder: set it"
+            ) from None
+    return home / "unlatch"
