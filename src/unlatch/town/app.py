@@ -1,0 +1,141 @@
+"""The town as one ASGI application, and as a server of its own.
+
+A table of first path parts leads to the clouds and to the control API; both clouds live at the root of one
+address, as their paths don't meet. Run it alone with `python -m unlatch.town --port 8090`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from unlatch.clock import Clock
+from unlatch.town.clouds.onstar import OnStarCloud
+from unlatch.town.clouds.volvo import VolvoCloud
+from unlatch.town.control import Control
+from unlatch.town.wire import (
+    Answer,
+    CuttingProtocol,
+    Endpoint,
+    Receive,
+    Refused,
+    Request,
+    Send,
+    cut,
+    read_body,
+    send_answer,
+    split,
+)
+from unlatch.town.world import Town
+
+NOT_FOUND = Answer(404, {"error": {"message": "NOT_FOUND", "description": "no such resource"}})
+TOO_LONG = Answer(413, {"error": {"message": "PAYLOAD_TOO_LARGE", "description": "at most 64 KiB"}})
+SHUT_DOWN_S = 1  # then whatever is still held is dropped
+
+
+class TownApp:
+    """The ASGI application; `town` is open to whoever runs it in the same process."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        onstar, volvo = OnStarCloud(town), VolvoCloud(town)
+        self._endpoints: dict[str, Endpoint] = {
+            "veh": onstar.serve,
+            "api": onstar.serve_v1,
+            "connected-vehicle": volvo.serve,
+            "location": volvo.serve_location,
+            "town": Control(town).serve,
+        }
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await answer_lifespan(scope, receive, send)
+            return
+        body = await read_body(receive)
+        parts = split(scope)
+        if body is None or parts is None:
+            await send_answer(send, TOO_LONG)
+            return
+        endpoint = self._endpoints.get(parts[0])
+        if endpoint is None:
+            await send_answer(send, NOT_FOUND)
+            return
+        try:
+            answer = await endpoint(Request(scope, receive, parts, body))
+        except Refused as refused:
+            answer = refused.answer
+        if answer.is_cut:
+            await cut(scope, receive, send)
+        else:
+            await send_answer(send, answer)
+
+
+async def answer_lifespan(scope: Any, receive: Receive, send: Send) -> None:
+    """Nothing to start or stop; websockets are closed."""
+    if scope["type"] != "lifespan":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def create_town(clock: Clock | None = None, seed: int = 0) -> TownApp:
+    """The town on that clock. The same seed strikes with the same faults."""
+    return TownApp(Town(clock or Clock(), seed))
+
+
+def create_server(app: TownApp) -> uvicorn.Server:
+    """A uvicorn that can cut connections and does not wait for held requests when it is told to end."""
+    config = uvicorn.Config(
+        app,
+        http=CuttingProtocol,
+        loop="uvloop",
+        lifespan="off",
+        log_level="critical",
+        access_log=False,
+        ws="none",
+        server_header=False,
+        date_header=False,
+        backlog=4096,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=SHUT_DOWN_S,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    return listening
+
+
+def run_town(clock: Clock, *, seed: int = 0, host: str = "127.0.0.1", port: int = 8090) -> None:
+    """Serve the town until SIGTERM or SIGINT. Prints one line with its address as soon as it listens."""
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        print("town: anyone who reaches this address may open its cars", file=sys.stderr)
+    listening = listen(host, port)
+    name, bound = listening.getsockname()[:2]
+    server = create_server(create_town(clock, seed))
+
+    async def serve() -> None:
+        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        if server.started:
+            print(f"town: http://{f'[{name}]' if ':' in name else name}:{bound}", flush=True)
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve())

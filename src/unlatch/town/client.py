@@ -1,0 +1,162 @@
+"""The town's control API in Python: for the demo, the tests and the bench."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import msgspec
+
+from unlatch.errors import Conflict, NotFound, UnlatchError
+from unlatch.town.car import WENT_WELL, Maker, Outcome
+from unlatch.town.control import AddedCar, Done, Hand, NewCar, Truth
+from unlatch.town.faults import Fault, FaultKind
+from unlatch.town.ledger import LedgerPage, LedgerRow
+
+Body = TypeVar("Body")
+MAX_ANSWER = 16 * 1024 * 1024
+
+
+class TownClient:
+    """One town. Errors: NotFound (no such car), Conflict (the town refuses), UnlatchError (anything else).
+
+    What hands try in vain is not an error: `open_trunk` and the like return the outcome.
+    """
+
+    def __init__(self, base_url: str, *, timeout_s: float = 10.0) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.AsyncClient(base_url=self.base_url, timeout=timeout_s, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _ask(
+        self, method: str, path: str, kind: type[Body], body: Any = None, *, may_conflict: bool = False
+    ) -> Body:
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            answer = await self._http.request(method, f"/town/{path}", content=content)
+        except httpx.HTTPError as error:
+            raise UnlatchError(f"the town at {self.base_url} does not answer: {error!r}") from error
+        if answer.status_code == 404:
+            raise NotFound(f"the town knows nothing at {path}")
+        if answer.status_code == 409 and not may_conflict:
+            raise Conflict(answer.text[:500])
+        if answer.status_code >= 400 and answer.status_code != 409:
+            raise UnlatchError(f"the town answers {answer.status_code}: {answer.text[:500]}")
+        if len(answer.content) > MAX_ANSWER:
+            raise UnlatchError("the town's answer is too long")
+        return msgspec.json.decode(answer.content or b"null", type=kind)
+
+    # ---- cars -------------------------------------------------------------------------------------------
+
+    async def add_car(self, maker: Maker | str, vin: str, **papers: Any) -> AddedCar:
+        """Add a parked, locked car; `papers` are the fields of `control.NewCar`."""
+        return await self._ask("POST", "cars", AddedCar, NewCar(maker=Maker(maker), vin=vin, **papers))
+
+    async def add_cars(self, cars: list[NewCar]) -> list[AddedCar]:
+        """Add many in one request (some 200 fit)."""
+        return await self._ask("POST", "cars/many", list[AddedCar], cars)
+
+    async def list_cars(self, start: int = 0, limit: int = 100) -> list[Truth]:
+        return await self._ask("GET", f"cars?start={start}&limit={limit}", list[Truth])
+
+    async def state(self, vin: str) -> Truth:
+        """What is physically so."""
+        return await self._ask("GET", f"cars/{vin}", Truth)
+
+    async def reset(self) -> None:
+        """Empty the town."""
+        await self._ask("POST", "reset", type(None))
+
+    async def is_up(self) -> bool:
+        """Whether the town answers."""
+        try:
+            await self._ask("GET", "health", dict[str, Any])
+        except UnlatchError:
+            return False
+        return True
+
+    # ---- faults -----------------------------------------------------------------------------------------
+
+    async def set_fault(self, vin: str, kind: FaultKind | str, **how: Any) -> Truth:
+        """Set a fault on one car; `how` are the further fields of `faults.Fault`."""
+        return await self._ask("POST", f"cars/{vin}/faults", Truth, Fault(kind=FaultKind(kind), **how))
+
+    async def clear_faults(self, vin: str, kind: FaultKind | str | None = None) -> Truth:
+        """Mend everything, or one kind."""
+        path = f"cars/{vin}/faults" if kind is None else f"cars/{vin}/faults/{FaultKind(kind)}"
+        return await self._ask("DELETE", path, Truth)
+
+    async def set_cloud_fault(self, maker: Maker | str, kind: FaultKind | str, **how: Any) -> None:
+        """Set a fault on a maker's whole cloud."""
+        await self._ask(
+            "POST", f"clouds/{Maker(maker)}/faults", type(None), Fault(kind=FaultKind(kind), **how)
+        )
+
+    async def clear_cloud_faults(self, maker: Maker | str) -> None:
+        await self._ask("DELETE", f"clouds/{Maker(maker)}/faults", type(None))
+
+    # ---- hands ------------------------------------------------------------------------------------------
+
+    async def by_hand(self, vin: str, hand: Hand) -> Done:
+        """Do something to the car by hand."""
+        return await self._ask("POST", f"cars/{vin}/{hand}", Done, may_conflict=True)
+
+    async def open_trunk(self, vin: str) -> Outcome:
+        """Pull the handle: DONE, or IS_LOCKED."""
+        return (await self.by_hand(vin, Hand.OPEN_TRUNK)).outcome
+
+    async def close_trunk(self, vin: str) -> Outcome:
+        """Push the lid down: DONE, or WILL_NOT_CLOSE."""
+        return (await self.by_hand(vin, Hand.CLOSE_TRUNK)).outcome
+
+    async def can_open_trunk(self, vin: str) -> bool:
+        """Try the handle; True when the lid is open now."""
+        return await self.open_trunk(vin) in WENT_WELL
+
+    async def lock_with_key(self, vin: str) -> Outcome:
+        return (await self.by_hand(vin, Hand.KEY_LOCK)).outcome
+
+    async def unlock_with_key(self, vin: str) -> Outcome:
+        return (await self.by_hand(vin, Hand.KEY_UNLOCK)).outcome
+
+    async def drive(self, vin: str) -> Outcome:
+        return (await self.by_hand(vin, Hand.DRIVE)).outcome
+
+    async def park(self, vin: str) -> Outcome:
+        return (await self.by_hand(vin, Hand.PARK)).outcome
+
+    async def move(self, vin: str, latitude: float, longitude: float) -> Truth:
+        """Set the car down elsewhere, parked."""
+        return await self._ask(
+            "POST", f"cars/{vin}/move", Truth, {"latitude": latitude, "longitude": longitude}
+        )
+
+    # ---- the ledger -------------------------------------------------------------------------------------
+
+    async def ledger(self, since: int = 0, vin: str | None = None, limit: int = 5_000) -> LedgerPage:
+        """One page of rows numbered above `since`."""
+        only = "" if vin is None else f"&vin={vin}"
+        return await self._ask("GET", f"ledger?since={since}&limit={limit}{only}", LedgerPage)
+
+    async def whole_ledger(self, since: int = 0, vin: str | None = None) -> list[LedgerRow]:
+        """Every row from `since` on, page by page; raises UnlatchError if rows were dropped in between."""
+        rows: list[LedgerRow] = []
+        while True:
+            page = await self.ledger(since, vin)
+            if page.is_torn and rows:
+                raise UnlatchError("the ledger dropped rows that were not read yet")
+            if page.cursor == since:
+                return rows
+            rows += page.rows
+            since = page.cursor
