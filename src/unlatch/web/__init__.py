@@ -1,0 +1,1 @@
+"""The HTTP API: who asks, what they may, and the answers as JSON."""
