@@ -174,7 +174,7 @@ CREATE TABLE visit (
     last_command_at  timestamptz,           -- when our last command may have left (S5)
     next_read_at     timestamptz,           -- when the watch reads next; NULL: not watched
     journal_number   integer NOT NULL,      -- the head of the chain
-    journal_hash     bytea NOT NULL,
+    journal_hash     bytea,                 -- NULL: no entry yet
     journal_at       timestamptz NOT NULL,
     anchored_number  integer NOT NULL DEFAULT 0
 );
@@ -258,7 +258,7 @@ CREATE TABLE journal (
     who             text NOT NULL,
     body            jsonb NOT NULL,
     private_digest  text,
-    previous_hash   bytea NOT NULL,
+    previous_hash   bytea,                   -- NULL: the first
     hash            bytea NOT NULL,
     PRIMARY KEY (visit_id, number)
 );

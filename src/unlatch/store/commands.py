@@ -1,0 +1,189 @@
+"""Grants and commands: what may leave, what has left, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+
+class CommandState(StrEnum):
+    INTENT = auto()  # ordered
+    SENT = auto()  # may have left
+    DONE_SAYS_CLOUD = auto()
+    REJECTED = auto()
+    NOT_SENT = auto()  # surely never left, or surely not taken on
+    UNKNOWN = auto()  # may have happened
+
+
+class GrantState(StrEnum):
+    LIVE = auto()
+    USED = auto()
+    DEAD = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRow:
+    """One command with what is needed to carry it out."""
+
+    id: str
+    visit_id: str
+    verb: str
+    state: CommandState
+    lease_until: datetime | None
+    access_point_id: str
+    maker: str
+    account_kind: str | None
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateView:
+    """What the gate sees, every row of it locked."""
+
+    command_state: CommandState
+    lease_until: datetime | None
+    grant_state: GrantState
+    granted_at: datetime
+    grant_epoch: int
+    fence_epoch: int
+    is_blocked: bool
+    is_frozen: bool
+    is_device_revoked: bool
+    is_courier_active: bool
+    visit_id: str
+
+
+async def insert_grant(
+    connection: AsyncConnection, grant_id: str, visit_id: str, policy_version: str, now: datetime
+) -> None:
+    """A live grant of the present epoch. One per visit: the unique index is the rule."""
+    await connection.execute(
+        "INSERT INTO grant_ (id, visit_id, state, policy_version, epoch, granted_at) "
+        "SELECT %s, %s, 'live', %s, epoch, %s FROM fence",
+        (grant_id, visit_id, policy_version, now),
+    )
+
+
+async def end_grant(connection: AsyncConnection, visit_id: str, state: GrantState, now: datetime) -> None:
+    """Live -> used | dead. A grant that has ended stays as it is."""
+    await connection.execute(
+        "UPDATE grant_ SET state = %s, ended_at = %s WHERE visit_id = %s AND state = 'live'",
+        (state, now, visit_id),
+    )
+
+
+async def insert_command(
+    connection: AsyncConnection,
+    command_id: str,
+    visit_id: str,
+    verb: str,
+    grant_id: str | None,
+    now: datetime,
+) -> None:
+    """Intent: it is ordered, and nobody has begun with it."""
+    await connection.execute(
+        "INSERT INTO command (id, visit_id, grant_id, verb, state, created_at) "
+        "VALUES (%s, %s, %s, %s, 'intent', %s)",
+        (command_id, visit_id, grant_id, verb, now),
+    )
+
+
+async def withdraw_unlock(connection: AsyncConnection, visit_id: str, now: datetime) -> None:
+    """Intent -> not_sent, for an unlock that must not leave any more."""
+    await connection.execute(
+        "UPDATE command SET state = 'not_sent', ended_at = %s "
+        "WHERE visit_id = %s AND verb = 'unlock' AND state = 'intent'",
+        (now, visit_id),
+    )
+
+
+async def find_command(connection: AsyncConnection, command_id: str) -> CommandRow | None:
+    """The command with its car, unlocked."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            "SELECT command.id, visit_id, verb, command.state, lease_until, visit.access_point_id, maker, "
+            "account_kind, sealed FROM command JOIN visit ON visit.id = visit_id "
+            "JOIN vehicle ON vehicle.access_point_id = visit.access_point_id WHERE command.id = %s",
+            (command_id,),
+        )
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    return CommandRow(**{**row, "state": CommandState(row["state"]), "sealed": bytes(row["sealed"])})
+
+
+_LOCK_GATE = """
+    -- All that may have changed since the decision, locked; the access point was locked before.
+    SELECT command.state AS command_state, lease_until, grant_.state AS grant_state, granted_at,
+        grant_.epoch AS grant_epoch, fence.epoch AS fence_epoch,
+        (blocked_at IS NOT NULL OR NOT is_consent_given
+            OR coalesce(consent_ends_at <= %(now)s, false)) AS is_blocked,
+        is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
+        NOT EXISTS (SELECT 1 FROM device WHERE device.courier_id = visit.courier_id
+                    AND enrolled_at IS NOT NULL AND revoked_at IS NULL) AS is_device_revoked
+    FROM command
+    JOIN visit ON visit.id = command.visit_id
+    JOIN access_point ON access_point.id = visit.access_point_id
+    JOIN courier ON courier.id = visit.courier_id
+    JOIN grant_ ON grant_.id = command.grant_id
+    CROSS JOIN fence
+    WHERE command.id = %(command_id)s
+    FOR NO KEY UPDATE OF access_point, visit, grant_, command
+"""
+
+
+async def lock_gate(connection: AsyncConnection, command_id: str, now: datetime) -> GateView | None:
+    """Everything the gate checks again; None: there is no such unlock."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            "SELECT 1 FROM access_point WHERE id = (SELECT access_point_id FROM visit JOIN command "
+            "ON command.visit_id = visit.id WHERE command.id = %s) FOR NO KEY UPDATE",
+            (command_id,),
+        )
+        await cursor.execute(_LOCK_GATE, {"command_id": command_id, "now": now})
+        row: dict[str, Any] | None = await cursor.fetchone()
+    if row is None:
+        return None
+    states = {
+        "command_state": CommandState(row["command_state"]),
+        "grant_state": GrantState(row["grant_state"]),
+    }
+    return GateView(**{**row, **states})
+
+
+async def set_sent(
+    connection: AsyncConnection, command_id: str, worker: str, now: datetime, lease_until: datetime
+) -> None:
+    """Intent -> sent (a lock may be sent again: sent -> sent by another worker)."""
+    await connection.execute(
+        "UPDATE command SET state = 'sent', sent_at = coalesce(sent_at, %s), worker = %s, lease_until = %s "
+        "WHERE id = %s AND state IN ('intent', 'sent')",
+        (now, worker, lease_until, command_id),
+    )
+
+
+async def end_command(
+    connection: AsyncConnection, command_id: str, state: CommandState, now: datetime
+) -> None:
+    """The first end counts: a late second answer changes no row."""
+    await connection.execute(
+        "UPDATE command SET state = %s, ended_at = %s WHERE id = %s AND state IN ('intent', 'sent')",
+        (state, now, command_id),
+    )
+
+
+async def list_abandoned(
+    connection: AsyncConnection, now: datetime, limit: int
+) -> list[tuple[str, str, str]]:
+    """Commands whose worker has not told their end within its lease: id, visit, verb."""
+    cursor = await connection.execute(
+        "SELECT id, visit_id, verb FROM command WHERE state = 'sent' AND lease_until <= %s "
+        "ORDER BY lease_until LIMIT %s",
+        (now, limit),
+    )
+    return [(row[0], row[1], row[2]) for row in await cursor.fetchall()]
