@@ -6,8 +6,10 @@ A command ends in one of four ways, and each says what is known about the world:
 |---|---|---|
 | done, says the cloud | returns an `Answer` | no; read the closure |
 | rejected | raises `CommandRejected` | no; read the closure |
-| surely not sent, or never taken on | raises `CommandNotSent` (`DeviceAsleep`, `ConsentLost`, `DeviceUnsupported`) | yes |
+| surely not done: never sent or never taken on | raises `CommandNotSent` or a kind of it | yes |
 | may have happened | raises `CommandUnknown` | never; read the closure |
+
+The kinds of `CommandNotSent` are `DeviceAsleep`, `ConsentLost` and `DeviceUnsupported`.
 
 An answer is never the truth about a bolt: only a `Reading` is. A reading that could not be had raises a
 `CommandNotSent` or `CommandUnknown` too; neither moves anything, since a reading is no command.
@@ -80,12 +82,14 @@ class Sending:
     """What the caller lays down about the bytes of one command.
 
     `first_byte_by_s` is a time of `clock.monotonic_s()`: if the first byte has not left by then it never
-    leaves, and the command ends as `CommandNotSent(code="too_late")`. `on_sent` is called at most once, right
-    after the last byte of the command was handed to the socket; it must be quick and must not raise.
+    leaves, and the command ends as `CommandNotSent(code="too_late")`. `on_sent` is called right after the
+    last byte of the command was handed to the socket; it must be quick and must not raise. `trace_id` goes
+    along as X-Request-Id, so that the cloud's own record of commands can be laid beside ours.
     """
 
     first_byte_by_s: float | None = None
     on_sent: Callable[[], None] | None = None
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ class Catalogue:
     """The makers, each with its own link to its own cloud. One per process, used from one event loop."""
 
     def __init__(self, clock: Clock, addresses: Mapping[str, str] | None = None) -> None:
-        """`addresses` overrides the makers' live clouds, by maker name; a name that no maker has is an error."""
+        """`addresses` replaces the makers' live clouds, by name; raises `NotFound` for a name unknown."""
         kinds = find_makers()
         addresses = addresses or {}
         if unknown := set(addresses) - set(kinds):
