@@ -1,1 +1,1 @@
-"""PostgreSQL: all SQL, one module per aggregate."""
+"""PostgreSQL: all SQL of Unlatch, one module per aggregate."""
