@@ -31,13 +31,28 @@ class Command:
 
 
 def migrate(settings: Settings, arguments: Arguments) -> int:
-    """Bring the database's schema up to this release."""
+    """Bring the database's schema up to this release, or say how it stands to it."""
     import asyncio
 
-    from unlatch.store.migrate import migrate_installation, print_status
+    from unlatch.store.database import connect, use_server
+    from unlatch.store.migrate import migrate, read_schema_state
 
-    asyncio.run(print_status(settings) if arguments.status else migrate_installation(settings))
-    return 0
+    async def run() -> int:
+        async with use_server(settings) as dsn, connect(dsn, name="migrate") as connection:
+            if not arguments.status:
+                count = await migrate(connection)
+                print(f"{count} applied" if count else "nothing to apply: the schema is that of this release")
+                return 0
+            state = await read_schema_state(connection)
+            for name in state.applied:
+                print(f"applied  {name}")
+            for name in state.pending:
+                print(f"pending  {name}")
+            if refusal := state.refusal():
+                print(refusal)
+            return EXIT_FAILED if refusal or state.pending else 0
+
+    return asyncio.run(run())
 
 
 def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
