@@ -272,6 +272,7 @@ TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
         F.LOCK_SAID_DONE: S.HANDLE_CHECK,
         F.COURIER_CLOSED: S.UNSECURED,
         F.BLOCKED: S.UNSECURED,
+        F.RECORDING_LOST: S.UNSECURED,  # S3: people are called already, but not about this
         F.CLOCK_RAN_OUT: S.UNSECURED,
     },
     S.ACCOUNTING: {**_UNACCOUNTED, F.CLOCK_RAN_OUT: S.REVIEW},
