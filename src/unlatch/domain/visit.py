@@ -246,14 +246,20 @@ TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
         F.BLOCKED: S.LOCKING,
         F.CLOCK_RAN_OUT: S.LOCKING,
     },
-    S.LOCKING: {**_BEING_LOCKED, F.LOCK_FAILED: S.STUCK, F.CLOCK_RAN_OUT: S.STUCK},
+    # A block orders the lock anew: the one before may have ended, and not have held (S4).
+    S.LOCKING: {**_BEING_LOCKED, F.BLOCKED: S.LOCKING, F.LOCK_FAILED: S.STUCK, F.CLOCK_RAN_OUT: S.STUCK},
     S.STUCK: {
         **_BEING_LOCKED,
         F.COURIER_CLOSED: S.LOCKING_AGAIN,
         F.BLOCKED: S.LOCKING_AGAIN,
         F.CLOCK_RAN_OUT: S.LOCKING_AGAIN,
     },
-    S.LOCKING_AGAIN: {**_BEING_LOCKED, F.LOCK_FAILED: S.UNSECURED, F.CLOCK_RAN_OUT: S.UNSECURED},
+    S.LOCKING_AGAIN: {
+        **_BEING_LOCKED,
+        F.BLOCKED: S.LOCKING_AGAIN,
+        F.LOCK_FAILED: S.UNSECURED,
+        F.CLOCK_RAN_OUT: S.UNSECURED,
+    },
     S.HANDLE_CHECK: {
         **_ALARMS,
         **_WORDS,
