@@ -1,0 +1,61 @@
+"""Carriers and operators: who speaks to the API with a key of their own. Only a key's SHA-256 is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """A carrier, an operator or a consignee, as found by their key."""
+
+    id: str
+    name: str
+    carrier_id: str | None = None  # of a consignee: who registered them
+    language: str | None = None
+
+
+async def insert_carrier(
+    connection: AsyncConnection, carrier_id: str, *, name: str, key_hash: bytes, at: datetime
+) -> None:
+    """A new carrier."""
+    await connection.execute(
+        "INSERT INTO carrier (id, name, key_hash, created_at) VALUES (%s, %s, %s, %s)",
+        (carrier_id, name, key_hash, at),
+    )
+
+
+async def insert_operator(
+    connection: AsyncConnection, operator_id: str, *, name: str, key_hash: bytes, at: datetime
+) -> None:
+    """One more of the platform's own people."""
+    await connection.execute(
+        "INSERT INTO operator (id, name, key_hash, created_at) VALUES (%s, %s, %s, %s)",
+        (operator_id, name, key_hash, at),
+    )
+
+
+async def find_carrier_by_key(connection: AsyncConnection, key_hash: bytes) -> KeyHolder | None:
+    """Whose key this is."""
+    cursor = await connection.execute("SELECT id, name FROM carrier WHERE key_hash = %s", (key_hash,))
+    row = await cursor.fetchone()
+    return None if row is None else KeyHolder(id=row[0], name=row[1])
+
+
+async def find_operator_by_key(connection: AsyncConnection, key_hash: bytes) -> KeyHolder | None:
+    """Whose key this is."""
+    cursor = await connection.execute("SELECT id, name FROM operator WHERE key_hash = %s", (key_hash,))
+    row = await cursor.fetchone()
+    return None if row is None else KeyHolder(id=row[0], name=row[1])
+
+
+async def find_consignee_by_key(connection: AsyncConnection, key_hash: bytes) -> KeyHolder | None:
+    """Whose key this is."""
+    cursor = await connection.execute(
+        "SELECT id, name, carrier_id, language FROM consignee WHERE key_hash = %s", (key_hash,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else KeyHolder(id=row[0], name=row[1], carrier_id=row[2], language=row[3])

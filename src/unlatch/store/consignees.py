@@ -1,0 +1,153 @@
+"""Consignees and their access points, with the car behind each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsigneeRow:
+    """A consignee, without their key."""
+
+    id: str
+    carrier_id: str
+    name: str
+    language: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessPointRow:
+    """One lockable place."""
+
+    id: str
+    carrier_id: str
+    consignee_id: str
+    kind: str
+    latitude: float  # of the address, degrees
+    longitude: float
+    range_m: float
+    time_zone: str
+    allows_unseen_lock: bool
+    is_consent_given: bool
+    blocked_at: datetime | None
+    consent_ends_at: datetime | None
+    from_local: time | None
+    until_local: time | None
+    is_frozen: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VehicleRow:
+    """The car behind an access point; `sealed` holds the VIN and the maker's secrets."""
+
+    access_point_id: str
+    maker: str
+    account_kind: str | None
+    sealed: bytes
+    make: str
+    model: str
+    model_year: int | None
+    colour: str
+    plate: str
+    picture_url: str | None
+
+
+_POINT_NAMES = AccessPointRow.__slots__
+_VEHICLE_NAMES = VehicleRow.__slots__
+_POINT_COLUMNS = ", ".join(f"access_point.{name}" for name in _POINT_NAMES)
+_FIND_POINT = f"SELECT {_POINT_COLUMNS} FROM access_point WHERE id = %s"
+_INSERT_POINT = (
+    f"INSERT INTO access_point ({', '.join(_POINT_NAMES)}) "
+    f"VALUES ({', '.join(f'%({name})s' for name in _POINT_NAMES)})"
+)
+_INSERT_VEHICLE = (
+    f"INSERT INTO vehicle ({', '.join(_VEHICLE_NAMES)}) "
+    f"VALUES ({', '.join(f'%({name})s' for name in _VEHICLE_NAMES)})"
+)
+_FIND_VEHICLE = f"SELECT {', '.join(_VEHICLE_NAMES)} FROM vehicle WHERE access_point_id = %s"
+
+
+async def insert_consignee(connection: AsyncConnection, row: ConsigneeRow, key_hash: bytes) -> None:
+    """A new consignee."""
+    await connection.execute(
+        "INSERT INTO consignee (id, carrier_id, name, language, key_hash, created_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s)",
+        (row.id, row.carrier_id, row.name, row.language, key_hash, row.created_at),
+    )
+
+
+async def find_consignee(
+    connection: AsyncConnection, consignee_id: str, *, carrier_id: str
+) -> ConsigneeRow | None:
+    """A consignee whom this carrier registered."""
+    async with connection.cursor(row_factory=class_row(ConsigneeRow)) as cursor:
+        await cursor.execute(
+            "SELECT id, carrier_id, name, language, created_at FROM consignee "
+            "WHERE id = %s AND carrier_id = %s",
+            (consignee_id, carrier_id),
+        )
+        return await cursor.fetchone()
+
+
+async def insert_access_point(
+    connection: AsyncConnection, point: AccessPointRow, vehicle: VehicleRow
+) -> None:
+    """A new place and the car behind it."""
+    await connection.execute(_INSERT_POINT.encode(), {name: getattr(point, name) for name in _POINT_NAMES})
+    await connection.execute(
+        _INSERT_VEHICLE.encode(), {name: getattr(vehicle, name) for name in _VEHICLE_NAMES}
+    )
+
+
+async def find_access_point(
+    connection: AsyncConnection, access_point_id: str, *, is_locked: bool = False
+) -> AccessPointRow | None:
+    """A place; locked for this transaction if wanted, so that a scan and the gate wait for the change."""
+    query = _FIND_POINT + (" FOR NO KEY UPDATE" if is_locked else "")
+    async with connection.cursor(row_factory=class_row(AccessPointRow)) as cursor:
+        await cursor.execute(query.encode(), (access_point_id,))
+        return await cursor.fetchone()
+
+
+async def find_vehicle(connection: AsyncConnection, access_point_id: str) -> VehicleRow | None:
+    """The car behind a place."""
+    async with connection.cursor(row_factory=class_row(VehicleRow)) as cursor:
+        await cursor.execute(_FIND_VEHICLE.encode(), (access_point_id,))
+        return await cursor.fetchone()
+
+
+async def list_access_points(
+    connection: AsyncConnection, consignee_id: str, *, limit: int = 100
+) -> list[AccessPointRow]:
+    """A consignee's places, oldest first."""
+    query = f"SELECT {_POINT_COLUMNS} FROM access_point WHERE consignee_id = %s ORDER BY id LIMIT %s"
+    async with connection.cursor(row_factory=class_row(AccessPointRow)) as cursor:
+        await cursor.execute(query.encode(), (consignee_id, limit))
+        return await cursor.fetchall()
+
+
+async def set_blocked(connection: AsyncConnection, access_point_id: str, at: datetime | None) -> None:
+    """Block a place since `at`, or unblock it. Its row must be locked by this transaction."""
+    await connection.execute("UPDATE access_point SET blocked_at = %s WHERE id = %s", (at, access_point_id))
+
+
+async def set_frozen(connection: AsyncConnection, access_point_id: str, *, is_frozen: bool) -> None:
+    """Freeze a place, or thaw it. Its row must be locked by this transaction."""
+    await connection.execute(
+        "UPDATE access_point SET is_frozen = %s WHERE id = %s", (is_frozen, access_point_id)
+    )
+
+
+async def find_live_visit_id(connection: AsyncConnection, access_point_id: str) -> str | None:
+    """The visit that is under way at a place."""
+    cursor = await connection.execute(
+        "SELECT id FROM visit WHERE access_point_id = %s AND ended_at IS NULL", (access_point_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,128 @@
+"""What a request with an idempotency key was answered, so that a repeat gets the same answer.
+
+Two ways, by what the request does:
+
+*In its transaction*: the answer is a row of the transaction that did the work. Nothing can be done without
+its answer being kept, and a crash leaves neither. Two at once are told apart by an advisory lock.
+
+*Claimed*: for work that has transactions of its own. The key is claimed first (status NULL) and the answer is
+written afterwards, both without waiting for the disk. A claim whose server died is free again after
+CLAIM_LASTS_S; the work must then stand being done twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg import AsyncConnection
+
+CLAIM_LASTS_S = 30.0
+KEPT_FOR_S = 86_400.0
+
+_FIND = """
+    SELECT pg_try_advisory_xact_lock(hashtextextended(%(principal)s || ' ' || %(key)s, 0)),
+        kept.request_hash, kept.status, kept.answer
+    FROM (VALUES (1)) AS one (row) LEFT JOIN idempotency kept
+        ON kept.principal = %(principal)s AND kept.key = %(key)s
+"""
+_CLAIM = """
+    -- A key that is new, or whose claim was left by a dead server, is ours; else the row that is there.
+    WITH claimed AS (
+        INSERT INTO idempotency AS kept (principal, key, request_hash, at)
+        VALUES (%(principal)s, %(key)s, %(request_hash)s, %(real_now)s)
+        ON CONFLICT (principal, key) DO UPDATE SET at = excluded.at
+        WHERE kept.status IS NULL AND kept.at < %(stale_before)s AND kept.request_hash = excluded.request_hash
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT 1 FROM claimed), kept.request_hash, kept.status, kept.answer,
+        set_config('synchronous_commit', 'off', true)
+    FROM (VALUES (1)) AS one (row) LEFT JOIN idempotency kept
+        ON kept.principal = %(principal)s AND kept.key = %(key)s
+"""
+_FINISH = """
+    WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true))
+    UPDATE idempotency SET status = %s, answer = %s FROM no_wait WHERE principal = %s AND key = %s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """What is known of a key. `status` None: under way elsewhere."""
+
+    request_hash: bytes | None  # None: under way elsewhere, and not yet known what it asks
+    status: int | None
+    answer: bytes | None
+
+
+async def find_answer(connection: AsyncConnection, principal: str, key: str) -> KeptAnswer | None:
+    """What this key was answered; None: nothing yet, and it is ours until this transaction ends."""
+    cursor = await connection.execute(_FIND, {"principal": principal, "key": key})
+    row = await cursor.fetchone()
+    assert row is not None
+    is_ours, request_hash, status, answer = row
+    if request_hash is None and is_ours:
+        return None
+    return KeptAnswer(request_hash=request_hash, status=status, answer=answer)
+
+
+async def insert_answer(
+    connection: AsyncConnection,
+    principal: str,
+    key: str,
+    *,
+    request_hash: bytes,
+    status: int,
+    answer: bytes,
+    real_now: datetime,
+) -> None:
+    """Keep an answer in the transaction that did the work."""
+    await connection.execute(
+        "INSERT INTO idempotency (principal, key, request_hash, status, answer, at) "
+        "VALUES (%s, %s, %s, %s, %s, %s)",
+        (principal, key, request_hash, status, answer, real_now),
+    )
+
+
+async def claim_key(
+    connection: AsyncConnection, principal: str, key: str, *, request_hash: bytes, real_now: datetime
+) -> KeptAnswer | None:
+    """Claim a key before the work, in a transaction of its own; None: it is ours."""
+    values = {
+        "principal": principal,
+        "key": key,
+        "request_hash": request_hash,
+        "real_now": real_now,
+        "stale_before": real_now - timedelta(seconds=CLAIM_LASTS_S),
+    }
+    cursor = await connection.execute(_CLAIM, values)
+    row = await cursor.fetchone()
+    assert row is not None
+    is_ours, kept_hash, status, answer, _ = row
+    if is_ours:
+        return None
+    return KeptAnswer(request_hash=kept_hash, status=status, answer=answer)
+
+
+async def finish_claim(
+    connection: AsyncConnection, principal: str, key: str, *, status: int, answer: bytes
+) -> None:
+    """Keep the answer of a claimed key."""
+    await connection.execute(_FINISH, (status, answer, principal, key))
+
+
+async def drop_claim(connection: AsyncConnection, principal: str, key: str) -> None:
+    """The work came to nothing: the key may be used again at once."""
+    await connection.execute(
+        "DELETE FROM idempotency WHERE principal = %s AND key = %s AND status IS NULL", (principal, key)
+    )
+
+
+async def forget_old_answers(connection: AsyncConnection, real_now: datetime, *, limit: int = 10_000) -> int:
+    """Delete what is older than a day; how many were deleted."""
+    cursor = await connection.execute(
+        "DELETE FROM idempotency WHERE (principal, key) IN "
+        "(SELECT principal, key FROM idempotency WHERE at < %s LIMIT %s)",
+        (real_now - timedelta(seconds=KEPT_FOR_S), limit),
+    )
+    return cursor.rowcount

@@ -1,0 +1,232 @@
+"""Shipments, their parcels, and the stops of a round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+
+from unlatch.domain.parcel import ParcelPlace
+
+
+class StopState(StrEnum):
+    OPEN = auto()
+    DELIVERED = auto()
+    FALLBACK_DUE = auto()  # the place did not open: scan again, or take the fallback
+    FALLBACK_DONE = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShipmentRow:
+    """What goes to one consignee together."""
+
+    id: str
+    carrier_id: str
+    consignee_id: str
+    reference: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParcelRow:
+    """One parcel; `label_key` is what its label says, as domain/label.py reads it."""
+
+    id: str
+    carrier_id: str
+    shipment_id: str
+    stop_id: str | None
+    label_key: str
+    place: ParcelPlace
+    held_by: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRow:
+    """One stop of a courier's round."""
+
+    id: str
+    carrier_id: str
+    courier_id: str
+    access_point_id: str
+    shipment_id: str
+    window_from: datetime
+    window_until: datetime
+    fallback: str
+    state: StopState
+    created_at: datetime
+
+
+_PARCEL = "id, carrier_id, shipment_id, stop_id, label_key, place, held_by, created_at"
+_STOP = (
+    "id, carrier_id, courier_id, access_point_id, shipment_id, window_from, window_until, fallback, state, "
+    "created_at"
+)
+_LOAD_PARCELS = """
+    -- The parcels of the shipment go on this stop, unless they are done or on another one that is still open.
+    UPDATE parcel SET stop_id = %(stop_id)s
+    WHERE shipment_id = %(shipment_id)s AND place IN ('with_carrier', 'with_courier')
+      AND NOT EXISTS (SELECT 1 FROM stop other WHERE other.id = parcel.stop_id AND other.state = 'open')
+    RETURNING id
+"""
+_ROUND = f"""
+    -- A courier's stops whose window ends after `since`, the next first.
+    SELECT {", ".join("stop." + name.strip() for name in _STOP.split(","))},
+        access_point.kind, consignee.name AS consignee_name,
+        (SELECT array_agg(label_key ORDER BY parcel.id) FROM parcel WHERE parcel.stop_id = stop.id) AS labels
+    FROM stop
+    JOIN access_point ON access_point.id = stop.access_point_id
+    JOIN consignee ON consignee.id = access_point.consignee_id
+    WHERE courier_id = %(courier_id)s AND window_until > %(since)s
+      AND (window_until, stop.id) > (%(after_until)s, %(after_id)s)
+    ORDER BY window_until, stop.id LIMIT %(limit)s
+"""
+_END_WITH_FALLBACK = """
+    -- What was not delivered of this stop goes to its fallback.
+    UPDATE parcel SET place = %(place)s, held_by = NULL
+    WHERE stop_id = %(stop_id)s AND place IN ('with_carrier', 'with_courier')
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStop:
+    """A stop as its courier sees it in the list: nothing about the car yet."""
+
+    stop: StopRow
+    kind: str
+    consignee_name: str
+    labels: tuple[str, ...]
+
+
+async def insert_shipment(
+    connection: AsyncConnection, shipment: ShipmentRow, parcels: Sequence[ParcelRow]
+) -> None:
+    """A shipment and its parcels. Raises psycopg's UniqueViolation where the carrier has such a label."""
+    await connection.execute(
+        "INSERT INTO shipment (id, carrier_id, consignee_id, reference, created_at) "
+        "VALUES (%s, %s, %s, %s, %s)",
+        (shipment.id, shipment.carrier_id, shipment.consignee_id, shipment.reference, shipment.created_at),
+    )
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            f"INSERT INTO parcel ({_PARCEL}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)".encode(),
+            [
+                (
+                    parcel.id,
+                    parcel.carrier_id,
+                    parcel.shipment_id,
+                    parcel.stop_id,
+                    parcel.label_key,
+                    parcel.place,
+                    parcel.held_by,
+                    parcel.created_at,
+                )
+                for parcel in parcels
+            ],
+        )
+
+
+async def find_shipment(
+    connection: AsyncConnection, shipment_id: str, *, carrier_id: str
+) -> ShipmentRow | None:
+    """A shipment of this carrier."""
+    async with connection.cursor(row_factory=class_row(ShipmentRow)) as cursor:
+        await cursor.execute(
+            "SELECT * FROM shipment WHERE id = %s AND carrier_id = %s", (shipment_id, carrier_id)
+        )
+        return await cursor.fetchone()
+
+
+async def list_parcels(
+    connection: AsyncConnection, *, shipment_id: str | None = None, stop_id: str | None = None
+) -> list[ParcelRow]:
+    """The parcels of a shipment, or those on a stop."""
+    column, value = ("shipment_id", shipment_id) if shipment_id is not None else ("stop_id", stop_id)
+    async with connection.cursor(row_factory=class_row(ParcelRow)) as cursor:
+        await cursor.execute(
+            f"SELECT {_PARCEL} FROM parcel WHERE {column} = %s ORDER BY id LIMIT 1000".encode(),
+            (value,),
+        )
+        return await cursor.fetchall()
+
+
+async def insert_stop(connection: AsyncConnection, row: StopRow) -> int:
+    """A stop, with the parcels of its shipment on it; how many those are."""
+    await connection.execute(
+        f"INSERT INTO stop ({_STOP}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)".encode(),
+        (
+            row.id,
+            row.carrier_id,
+            row.courier_id,
+            row.access_point_id,
+            row.shipment_id,
+            row.window_from,
+            row.window_until,
+            row.fallback,
+            row.state,
+            row.created_at,
+        ),
+    )
+    cursor = await connection.execute(_LOAD_PARCELS, {"stop_id": row.id, "shipment_id": row.shipment_id})
+    return len(await cursor.fetchall())
+
+
+async def find_stop(
+    connection: AsyncConnection,
+    stop_id: str,
+    *,
+    carrier_id: str | None = None,
+    courier_id: str | None = None,
+    is_locked: bool = False,
+) -> StopRow | None:
+    """A stop of this carrier, or of this courier."""
+    query = (
+        f"SELECT {_STOP} FROM stop WHERE id = %s AND (%s::text IS NULL OR carrier_id = %s) "
+        f"AND (%s::text IS NULL OR courier_id = %s) {'FOR NO KEY UPDATE' if is_locked else ''}"
+    )
+    async with connection.cursor(row_factory=class_row(StopRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, carrier_id, carrier_id, courier_id, courier_id))
+        return await cursor.fetchone()
+
+
+async def list_round(
+    connection: AsyncConnection,
+    courier_id: str,
+    *,
+    since: datetime,
+    after: tuple[datetime, str] | None,
+    limit: int,
+) -> list[RoundStop]:
+    """A courier's stops whose window has not ended before `since`, in order, after the one named."""
+    after_until, after_id = after or (since, "")
+    values: dict[str, Any] = {
+        "courier_id": courier_id,
+        "since": since,
+        "after_until": after_until,
+        "after_id": after_id,
+        "limit": limit,
+    }
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ROUND.encode(), values)
+        rows = await cursor.fetchall()
+    names = StopRow.__slots__
+    return [
+        RoundStop(
+            stop=StopRow(**{name: row[name] for name in names}),
+            kind=row["kind"],
+            consignee_name=row["consignee_name"],
+            labels=tuple(row["labels"] or ()),
+        )
+        for row in rows
+    ]
+
+
+async def end_stop_with_fallback(connection: AsyncConnection, stop_id: str, place: ParcelPlace) -> None:
+    """The fallback was carried out: the parcels are in `place`. The stop's row must be locked."""
+    await connection.execute(_END_WITH_FALLBACK, {"stop_id": stop_id, "place": place})
+    await connection.execute("UPDATE stop SET state = %s WHERE id = %s", (StopState.FALLBACK_DONE, stop_id))
