@@ -384,6 +384,7 @@ class Visit:
     is_called: bool = False  # a person was called for the present opening
     secure_by: datetime | None = None  # runs from the gate until the closure was seen locked
     late_until: datetime | None = None  # until then an unlock of ours may still take effect
+    locked_counts_after: datetime | None = None  # an opening was reported, or a lock ordered, then: look anew
     tail: Tail = Tail.NONE
 
     @property
@@ -432,7 +433,14 @@ def due_fact(visit: Visit, now: datetime) -> Fact | None:
 
 
 def fact_of_sight(visit: Visit, sight: Sight, observed_at: datetime) -> Fact | None:
-    """Which fact of this visit a reading is; None where it says nothing."""
+    """Which fact of this visit a reading is; None where it says nothing.
+
+    An unlock that has left may take effect long after. So *locked*, observed before the courier reported the
+    opening or before we ordered the lock, says nothing about now, though it is newer than our last command (S5).
+    """
+    counts_after = visit.locked_counts_after
+    if sight is Sight.LOCKED and counts_after is not None and observed_at <= counts_after:
+        return None
     if sight is Sight.LOCKED and not visit.is_live and visit.late_until and observed_at >= visit.late_until:
         return Fact.SEEN_LOCKED_FOR_GOOD
     return {
@@ -444,10 +452,14 @@ def fact_of_sight(visit: Visit, sight: Sight, observed_at: datetime) -> Fact | N
 
 def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
     """What a fact leaves behind, whatever the state it leads to."""
-    if fact in (F.SEEN_OPEN, F.COURIER_OPENED):
+    if fact is F.SEEN_OPEN:
         return replace(visit, has_opened=True)
+    if fact is F.COURIER_OPENED:
+        return replace(visit, has_opened=True, locked_counts_after=now)
     if fact is F.COURIER_DEPOSITED:
-        return replace(visit, has_opened=True, whereabouts=W.INSIDE)
+        # The word may be late, from a dead spot. It tells of an opening only where we knew of none.
+        counts_after = visit.locked_counts_after if visit.has_opened else now
+        return replace(visit, has_opened=True, whereabouts=W.INSIDE, locked_counts_after=counts_after)
     if fact is F.COURIER_GAVE_UP:
         return replace(visit, whereabouts=W.WITH_COURIER)
     if fact is F.GATE_PASSED:
@@ -478,6 +490,8 @@ def _enter(visit: Visit, state: State, now: datetime) -> tuple[Visit, tuple[Orde
     )
     if state in FINAL:
         return _begin_tail(replace(visit, state=state, secure_by=None), now), orders
+    if O.LOCK in orders:
+        visit = replace(visit, locked_counts_after=now)
     secure_by, is_called = visit.secure_by, visit.is_called or O.CALL_OPERATOR in orders
     if state is S.ACCOUNTING:  # locked again: this opening is over
         secure_by, is_called = None, False
@@ -514,4 +528,7 @@ def _step_tail(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Or
         tail = (
             T.OVER
         )  # nothing could ever be seen here; the consignee was asked to look at the end of the visit
-    return _enter_tail(visit, tail, now), TAIL_ORDERS.get(tail, ())
+    orders = TAIL_ORDERS.get(tail, ())
+    if O.LOCK in orders:
+        visit = replace(visit, locked_counts_after=now)
+    return _enter_tail(visit, tail, now), orders
