@@ -153,6 +153,7 @@ _NOT_YET_OPEN: Mapping[Fact, State | Turn] = {
 _WIDE_OPEN: Mapping[Fact, State | Turn] = {
     **_ALARMS,
     **_WORDS,
+    F.COURIER_OPENED: STAY,  # opened again, maybe: locked must be seen after this word
     F.SEEN_CLOSED: S.CLOSED,
     F.SEEN_LOCKED: SETTLE,
     F.COURIER_CLOSED: S.LOCKING,
@@ -368,6 +369,7 @@ TAIL_DEADLINES_S: Mapping[Tail, int] = {
 LIVE = frozenset(DEADLINES_S)  # what may wait has a deadline; what has none is final
 FINAL = frozenset(State) - LIVE
 SECURE_WITHIN_S = 390  # L1: from the gate to seen locked, or a person is called
+FIRST_BYTE_WITHIN_S = 2  # S1: after the gate's commit; later it is given up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -463,7 +465,7 @@ def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
     if fact is F.COURIER_GAVE_UP:
         return replace(visit, whereabouts=W.WITH_COURIER)
     if fact is F.GATE_PASSED:
-        late_s = visit.closure.late_effect_s
+        late_s = FIRST_BYTE_WITHIN_S + visit.closure.late_effect_s  # the cloud counts from when it was sent
         secure_by = now + timedelta(seconds=SECURE_WITHIN_S)
         return replace(visit, secure_by=secure_by, late_until=now + timedelta(seconds=late_s))
     if fact is F.UNLOCK_NOT_SENT:
