@@ -60,6 +60,13 @@ def _read_factor(value: str) -> float:
     return factor
 
 
+def _read_take_over(value: str) -> float:
+    seconds = _read_factor(value)
+    if not 1 <= seconds <= 600:
+        raise ValueError("give seconds from 1 to 600")
+    return seconds
+
+
 def _read_moment(value: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
@@ -165,6 +172,18 @@ class Settings:
         default="http://127.0.0.1:8700",
     )
     log_level: str = _setting("LOG_LEVEL", _read_log_level, "debug, info, warning or error", default="info")
+    take_over_s: float = _setting(
+        "TAKE_OVER_S",
+        _read_take_over,
+        "after how many seconds without a sign of life another worker takes over a worker's orders",
+        default=8.0,
+    )
+    fail_at: str | None = _setting(
+        "FAIL_AT",
+        _read_text,
+        "for tests alone: the labelled point at which this process kills itself (see flow/failpoint.py)",
+        default=None,
+    )
     cloud_addresses: Mapping[str, str] = _setting(
         "CLOUD_<MAKER>",
         _read_url,

@@ -80,6 +80,7 @@ async def end_grant(connection: AsyncConnection, visit_id: str, state: GrantStat
 async def insert_command(
     connection: AsyncConnection,
     command_id: str,
+    *,
     visit_id: str,
     verb: str,
     grant_id: str | None,

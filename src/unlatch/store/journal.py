@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from unlatch.domain.proof import Entry, Kind, Private
+from unlatch.errors import NotFound
 
 _INSERT = """
     INSERT INTO journal (visit_id, number, at, kind, name, who, body, private_digest, previous_hash, hash)
@@ -84,6 +85,14 @@ async def list_entries(
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_LIST, (visit_id, after, limit))
         return [_entry(row) for row in await cursor.fetchall()]
+
+
+async def get_first_entry(connection: AsyncConnection, visit_id: str) -> KeptEntry:
+    """What the visit began with: the scan. Raises NotFound."""
+    entries = await list_entries(connection, visit_id, limit=1)
+    if not entries:
+        raise NotFound("this visit has no journal")
+    return entries[0]
 
 
 async def list_unanchored_heads(

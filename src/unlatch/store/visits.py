@@ -97,7 +97,7 @@ _INSERT = (
 ).encode()
 # What one fact has changed.
 _UPDATE = (
-    f"UPDATE visit SET {', '.join(f'{name} = %({name})s' for name in _WRITTEN)} WHERE id = %(id)s"  # noqa: S608
+    f"UPDATE visit SET {', '.join(f'{name} = %({name})s' for name in _WRITTEN)} WHERE id = %(id)s"
 ).encode()
 
 
@@ -144,7 +144,7 @@ async def update_visit(connection: AsyncConnection, row: VisitRow, at: datetime)
 
 async def _find(connection: AsyncConnection, where: str, values: Sequence[Any]) -> VisitRow | None:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(f"SELECT {_COLUMNS} FROM visit WHERE {where}".encode(), values)  # noqa: S608
+        await cursor.execute(f"SELECT {_COLUMNS} FROM visit WHERE {where}".encode(), values)
         row = await cursor.fetchone()
     return visit_row(row) if row else None
 
@@ -190,7 +190,7 @@ _CLAIM_READS = f"""
     WHERE id IN (SELECT id FROM visit WHERE next_read_at <= %(now)s
                  ORDER BY next_read_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
     RETURNING {_COLUMNS}
-""".encode()  # noqa: S608
+""".encode()
 
 
 async def claim_reads(
@@ -209,10 +209,24 @@ async def set_next_read(connection: AsyncConnection, visit_id: str, at: datetime
     )
 
 
+async def set_last_command(connection: AsyncConnection, visit_id: str, at: datetime) -> None:
+    """A command to this visit's closure may leave from now on: a reading must be newer to be good news (S5)."""
+    await connection.execute(
+        "UPDATE visit SET last_command_at = greatest(last_command_at, %s) WHERE id = %s", (at, visit_id)
+    )
+
+
+async def set_last_observed(connection: AsyncConnection, visit_id: str, at: datetime) -> None:
+    """A reading was used, though it changed nothing: an older one changes nothing any more either (S7)."""
+    await connection.execute(
+        "UPDATE visit SET last_observed_at = greatest(last_observed_at, %s) WHERE id = %s", (at, visit_id)
+    )
+
+
 async def list_visits_of_stop(connection: AsyncConnection, stop_id: str, limit: int) -> list[VisitRow]:
     """The attempts at one stop, newest first."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        query = f"SELECT {_COLUMNS} FROM visit WHERE stop_id = %s ORDER BY begun_at DESC LIMIT %s"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM visit WHERE stop_id = %s ORDER BY begun_at DESC LIMIT %s"
         await cursor.execute(query.encode(), (stop_id, limit))
         return [visit_row(row) for row in await cursor.fetchall()]
 
@@ -222,9 +236,23 @@ async def list_visits_of_place(
 ) -> list[VisitRow]:
     """The attempts at one place, newest first."""
     async with connection.cursor(row_factory=dict_row) as cursor:
-        query = (
-            f"SELECT {_COLUMNS} FROM visit WHERE access_point_id = %s "  # noqa: S608
-            "ORDER BY begun_at DESC LIMIT %s"
-        )
+        query = f"SELECT {_COLUMNS} FROM visit WHERE access_point_id = %s ORDER BY begun_at DESC LIMIT %s"
         await cursor.execute(query.encode(), (access_point_id, limit))
         return [visit_row(row) for row in await cursor.fetchall()]
+
+
+async def insert_photo(
+    connection: AsyncConnection,
+    visit_id: str,
+    *,
+    sha256: bytes,
+    media_type: str,
+    content: bytes,
+    at: datetime,
+) -> None:
+    """Keep a photo beside the visit whose journal names its digest; the same one twice is kept once."""
+    await connection.execute(
+        "INSERT INTO photo (sha256, visit_id, media_type, content, taken_at) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        (sha256, visit_id, media_type, content, at),
+    )

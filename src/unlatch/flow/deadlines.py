@@ -1,0 +1,32 @@
+"""The clock's facts: a state's time is up, or our patience with an opening is.
+
+Which visit is due is a row (`visit.deadline_at`), so any number of workers share the work and none is missed
+while all of them were down: what is overdue is done first when one is back.
+"""
+
+from __future__ import annotations
+
+from unlatch.domain.visit import due_fact
+from unlatch.flow.carry_out import call_abandoned_unknown
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Happening, record_in
+from unlatch.store import visits
+
+
+async def record_due(platform: Platform, limit: int) -> int:
+    """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were."""
+    for done in range(limit):
+        now = platform.clock.now()
+        async with platform.database.connection() as connection, connection.transaction():
+            row = await visits.lock_next_due_visit(connection, now)
+            if row is None:
+                return done
+            fact = due_fact(row.visit, now)
+            assert fact is not None  # its deadline has passed, and its row is locked
+            await record_in(connection, row, Happening(fact=fact, who="clock"), now)
+    return limit
+
+
+async def record_abandoned(platform: Platform, limit: int) -> int:
+    """Call the end of commands unknown whose worker was lost. How many there were."""
+    return await call_abandoned_unknown(platform, platform.clock.now(), limit)

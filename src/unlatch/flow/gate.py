@@ -1,0 +1,81 @@
+"""The gate: the one transaction after which an unlock may leave, and leaves at most once.
+
+It locks access point, visit, grant and command, checks again what may have changed since the decision, marks the
+grant USED and the command SENT, and writes the journal. Commit order on the access point's row decides every
+race: a block that committed before is seen here, one that comes later finds the unlock sent and orders a lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from unlatch.clock import monotonic_s
+from unlatch.domain.decision import GRANT_MAX_AGE_S
+from unlatch.domain.incident import Incident
+from unlatch.domain.visit import Fact, State
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Happening, record_in
+from unlatch.store import commands, visits
+from unlatch.store.commands import CommandState, GateView, GrantState
+
+FIRST_BYTE_WITHIN_S = 2.0  # S1, monotonic, from before the commit
+COMMAND_LEASE_S = 130.0  # longer than any maker lets us wait; then others call the end unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """The gate is passed: the unlock may leave, once, before `first_byte_by_s` (monotonic seconds)."""
+
+    visit_id: str
+    first_byte_by_s: float
+
+
+async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | None) -> Passage | None:
+    """Pass the gate with this unlock, or shut it for good. None: the unlock must not leave (any more).
+
+    `obstacle`: why this process could not send it anyway (cloud in outage, quota used up).
+    """
+    now = platform.clock.now()
+    async with platform.database.connection() as connection:
+        first_byte_by_s = monotonic_s() + FIRST_BYTE_WITHIN_S
+        async with connection.transaction():
+            view = await commands.lock_gate(connection, command_id, now)
+            if view is None or view.command_state is not CommandState.INTENT:
+                return None  # carried out, withdrawn, or in another worker's hands
+            row = await visits.lock_visit(connection, view.visit_id)
+            why_not = obstacle or _why_not(view, row.visit.state, now)
+            who = f"worker:{platform.name}"
+            if why_not is not None:
+                await record_in(
+                    connection, row, Happening(fact=Fact.GATE_SHUT, who=who, incident=why_not), now
+                )
+                return None
+            lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
+            await commands.end_grant(connection, view.visit_id, GrantState.USED, now)
+            await commands.set_sent(connection, command_id, platform.name, now, lease_until)
+            row = row.after(last_command_at=now)
+            body = {"command": command_id}
+            await record_in(connection, row, Happening(fact=Fact.GATE_PASSED, who=who, body=body), now)
+    return Passage(visit_id=view.visit_id, first_byte_by_s=first_byte_by_s)
+
+
+def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
+    """What has changed since the decision."""
+    if view.is_blocked:
+        return Incident.CONSIGNEE_BLOCKED
+    if view.is_frozen:
+        return Incident.PLATFORM_PLACE_FROZEN
+    if view.is_device_revoked:
+        return Incident.COURIER_DEVICE_REVOKED
+    if not view.is_courier_active:
+        return Incident.COURIER_NOT_ACTIVE
+    too_old = now - view.granted_at > timedelta(seconds=GRANT_MAX_AGE_S)
+    if (
+        too_old
+        or state is not State.GRANTED
+        or view.grant_state is not GrantState.LIVE
+        or view.grant_epoch != view.fence_epoch
+    ):
+        return Incident.PLATFORM_TOO_SLOW
+    return None

@@ -1,0 +1,41 @@
+"""What one process of Unlatch works with. Built by `main`, handed to everything else; nothing here is global."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from unlatch.clock import Clock
+from unlatch.devices.base import Car, Maker
+from unlatch.devices.catalogue import Catalogue
+from unlatch.domain.incident import Incident
+from unlatch.settings import Settings
+from unlatch.store.database import Database
+from unlatch.store.readings import Place
+from unlatch.store.vault import Vault
+
+# What a maker's link says stands in the way of a command, and which incident that is.
+_OBSTACLES = {"quota": Incident.DEVICE_QUOTA_USED_UP}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """One process's share of the platform."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    vault: Vault
+    makers: Catalogue
+    name: str = field(default="platform")  # of this process, in rows and logs: "worker-1234@host"
+
+    def car_at(self, place: Place) -> tuple[Maker, Car]:
+        """The car behind an access point, with what opens its cloud to us. Raises NotFound, SealBroken."""
+        secrets = self.vault.open_mapping(place.sealed, place.access_point_id)
+        vin = secrets.pop("vin")
+        car = Car(maker=place.maker, vin=vin, secrets=secrets, account_kind=place.account_kind)
+        return self.makers.maker(place.maker), car
+
+    def find_obstacle(self, maker: Maker, car: Car) -> Incident | None:
+        """Why an unlock should not even be tried now, as far as this process knows."""
+        obstacle = maker.find_obstacle(car)
+        return None if obstacle is None else _OBSTACLES.get(obstacle, Incident.DEVICE_CLOUD_OUTAGE)

@@ -1,0 +1,236 @@
+"""The scan is the request: label and position in, a visit out, granted or refused with every reason.
+
+If the last reading of the closure is too old to decide on, the visit waits in REQUESTED while a worker looks;
+everything else is decided at once, in one transaction that holds the access point's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.errors import UniqueViolation
+
+from unlatch.domain.access import PlaceKind, Position
+from unlatch.domain.decision import Decision, Situation, decide, must_look_first
+from unlatch.domain.incident import Incident
+from unlatch.domain.label import Label, LabelFault, Symbol, read_picture_label
+from unlatch.domain.proof import Kind, text_of_time
+from unlatch.domain.visit import Fact, State, Visit, begin
+from unlatch.errors import NotFound
+from unlatch.flow.carry_out import read_place
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Change, Happening, Line, chain, change_of, record_in, save_change
+from unlatch.store import journal, parcels, readings, visits
+from unlatch.store.ids import make_id
+from unlatch.store.situations import Doorstep, find_doorstep
+from unlatch.store.visits import VisitRow
+
+MICRODEGREES = 1_000_000
+_WORTH_KNOWING_WHAT_IS_EXPECTED = frozenset(
+    {LabelFault.AMBIGUOUS, LabelFault.SEVERAL_LABELS, LabelFault.TRUNCATED, LabelFault.FOREIGN}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRequest:
+    """What the courier's phone sends from beside the car."""
+
+    stop_id: str
+    courier_id: str
+    device_id: str
+    symbols: Sequence[Symbol]  # all that the picture or the keyboard gave
+    position: Position | None
+    phone_at: datetime | None = None  # the phone's own clock: written down, never believed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanResult:
+    """The visit that the scan led to, or what is wrong with the label (then there is no visit)."""
+
+    row: VisitRow | None
+    fault: LabelFault | None = None
+    reasons: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """One request, with its label read."""
+
+    request: ScanRequest
+    label: Label
+    now: datetime
+
+
+def position_body(position: Position | None) -> dict[str, Any] | None:
+    """A position as the journal holds it: whole numbers (microdegrees, metres)."""
+    if position is None:
+        return None
+    return {
+        "latitude_e6": round(position.latitude * MICRODEGREES),
+        "longitude_e6": round(position.longitude * MICRODEGREES),
+        "accuracy_m": round(position.accuracy_m),
+    }
+
+
+def position_of(body: dict[str, Any] | None) -> Position | None:
+    """The position that the journal holds."""
+    if body is None:
+        return None
+    return Position(
+        latitude=body["latitude_e6"] / MICRODEGREES,
+        longitude=body["longitude_e6"] / MICRODEGREES,
+        accuracy_m=body["accuracy_m"],
+    )
+
+
+async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
+    """Decide on a scan. Raises NotFound where the courier's carrier has no such stop.
+
+    Scanning again while one's own visit lives at this stop is no new request: it gives that visit.
+    """
+    label = read_picture_label(request.symbols)
+    if label in _WORTH_KNOWING_WHAT_IS_EXPECTED:
+        async with platform.database.connection() as connection:
+            expected_keys = await parcels.list_label_keys(connection, request.stop_id)
+        label = read_picture_label(request.symbols, expected_keys=expected_keys)
+    if isinstance(label, LabelFault):
+        return ScanResult(row=None, fault=label)
+    for _ in range(3):
+        try:
+            asking = _Asking(request=request, label=label, now=platform.clock.now())
+            async with platform.database.connection() as connection, connection.transaction():
+                return await _request(platform, connection, asking)
+        except UniqueViolation:
+            continue  # S6: another visit began at this very moment; now it is seen
+    return ScanResult(row=None, reasons=(Incident.PLATFORM_PLACE_BUSY,))
+
+
+async def _request(platform: Platform, connection: AsyncConnection, asking: _Asking) -> ScanResult:
+    request, now = asking.request, asking.now
+    door = await _find_door(connection, request, asking.label.key)
+    if door is None:
+        raise NotFound("there is no such stop")
+    situation = _situation(platform, door, request.position, now)
+    if door.live_visit_id is not None and situation.is_parcel_of_stop:
+        row = await visits.get_visit(connection, door.live_visit_id)
+        if row.stop_id == request.stop_id:  # the same scan again, or another parcel of the same stop
+            await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
+            return ScanResult(row=row)
+    decision = decide(situation)
+    visit, orders = begin(situation.closure, is_recorded=situation.kind is PlaceKind.HOME, now=now)
+    row, first_entry = chain(_row(door, request, visit, now), _scanned(asking), now)
+    change: Change | None = Change(before=visit, after=row, orders=orders, entries=())
+    if not must_look_first(situation, decision):
+        change = change_of(row, _decided(decision), now)
+    assert change is not None  # only a reading can change nothing
+    change = replace(change, entries=(first_entry, *change.entries))
+    async with connection.pipeline():
+        await visits.insert_visit(connection, change.after, now)
+        if situation.is_parcel_of_stop:
+            await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
+        await save_change(connection, change, now)
+    return ScanResult(row=change.after, reasons=() if change.orders is orders else decision.reasons)
+
+
+async def decide_after_look(platform: Platform, visit_id: str) -> None:
+    """The worker's part of a scan that found no fresh reading: look, then decide. Safe to call again."""
+    async with platform.database.connection() as connection:
+        row = await visits.get_visit(connection, visit_id)
+        place = await readings.find_place(connection, row.access_point_id)
+    if row.visit.state is not State.REQUESTED or place is None:
+        return
+    await read_place(platform, place)
+    now = platform.clock.now()
+    async with platform.database.connection() as connection, connection.transaction():
+        asked = await journal.get_first_entry(connection, visit_id)
+        body = asked.private.body if asked.private else {}
+        request = ScanRequest(
+            stop_id=row.stop_id,
+            courier_id=row.courier_id,
+            device_id=body.get("device_id", ""),
+            symbols=(),
+            position=position_of(body.get("position")),
+        )
+        door = await _find_door(connection, request, asked.entry.body["label"])
+        row = await visits.lock_visit(connection, visit_id)
+        if row.visit.state is not State.REQUESTED or door is None:
+            return
+        situation = _situation(platform, door, request.position, now, own_visit_id=visit_id)
+        await record_in(connection, row, _decided(decide(situation)), now)
+
+
+async def _find_door(connection: AsyncConnection, request: ScanRequest, label_key: str) -> Doorstep | None:
+    return await find_doorstep(
+        connection,
+        stop_id=request.stop_id,
+        courier_id=request.courier_id,
+        device_id=request.device_id,
+        label_key=label_key,
+    )
+
+
+def _situation(
+    platform: Platform,
+    door: Doorstep,
+    position: Position | None,
+    now: datetime,
+    own_visit_id: str | None = None,
+) -> Situation:
+    maker, car = platform.car_at(door.place)
+    return door.situation(
+        now=now,
+        closure=maker.closure(car),
+        position=position,
+        obstacle=platform.find_obstacle(maker, car),
+        own_visit_id=own_visit_id,
+    )
+
+
+def _row(door: Doorstep, request: ScanRequest, visit: Visit, now: datetime) -> VisitRow:
+    return VisitRow(
+        id=make_id("vis"),
+        stop_id=request.stop_id,
+        access_point_id=door.place.access_point_id,
+        courier_id=request.courier_id,
+        carrier_id=door.row["carrier_id"],
+        visit=visit,
+        incident=None,
+        begun_at=now,
+        ended_at=None,
+        last_observed_at=door.row["observed_at"],
+        last_command_at=None,
+        next_read_at=None,
+        journal_number=0,
+        journal_hash=None,
+    )
+
+
+def _scanned(asking: _Asking) -> Line:
+    request = asking.request
+    body: dict[str, Any] = {"label": asking.label.key, "label_kind": asking.label.kind.value}
+    if request.phone_at is not None:
+        body["phone_at"] = text_of_time(request.phone_at)
+    private = {"position": position_body(request.position), "device_id": request.device_id}
+    return Line(
+        name="scanned", who=f"courier:{request.courier_id}", kind=Kind.NOTE, body=body, private=private
+    )
+
+
+def _decided(decision: Decision) -> Happening:
+    """The decision as a fact of the visit, with every check's name and every reason (A1)."""
+    body = {
+        "policy_version": decision.policy_version,
+        "checks": len(decision.checks),
+        "reasons": [reason.value for reason in decision.reasons],
+    }
+    return Happening(
+        fact=Fact.GRANTED if decision.is_granted else Fact.DENIED,
+        who="platform",
+        kind=Kind.DECISION,
+        body=body,
+        incident=decision.reasons[0] if decision.reasons else None,
+    )

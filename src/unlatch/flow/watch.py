@@ -1,0 +1,128 @@
+"""The watch: reads closures while their visits live, and their tails afterwards.
+
+Which closure is due is a row (`visit.next_read_at`); claiming it moves the next reading on, so that any number
+of workers share the work, and one that dies delays a reading and loses none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from unlatch.domain.access import distance_m
+from unlatch.domain.proof import Kind, text_of_time
+from unlatch.domain.reading import Reading, sight_of
+from unlatch.domain.visit import Fact, Tail, fact_of_sight
+from unlatch.errors import DeviceError
+from unlatch.flow.carry_out import incident_of_error
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Happening, change_of, save_change, tail_look_s
+from unlatch.flow.scan import position_body
+from unlatch.store import readings, visits
+from unlatch.store.visits import VisitRow
+
+log = structlog.get_logger(__name__)
+
+LEFT_ITS_PLACE_M = 100.0  # farther than this (and both accuracies) from where it stood: it drove off
+CLAIM_FOR_S = 60.0  # a claimed reading that is never made is made again after this
+
+
+async def claim_due(platform: Platform, limit: int) -> list[VisitRow]:
+    """Up to `limit` visits whose closure this worker is to read now."""
+    now = platform.clock.now()
+    again_at = now + timedelta(seconds=CLAIM_FOR_S)
+    async with platform.database.connection() as connection:
+        return await visits.claim_reads(connection, now, again_at, limit)
+
+
+async def watch_once(platform: Platform, row: VisitRow) -> None:
+    """Read one closure, record what it says, and set when to look again."""
+    async with platform.database.connection() as connection:
+        place = await readings.find_place(connection, row.access_point_id)
+    if place is None:
+        return
+    maker, car = platform.car_at(place)
+    try:
+        reading = await maker.read(car, wants_position=row.visit.is_live)
+    except DeviceError as error:
+        log.info("a watched closure could not be read", visit=row.id, why=incident_of_error(error).value)
+        await _look_again(platform, row)
+        return
+    await record_reading(platform, row.id, reading, f"cloud:{maker.name}")
+
+
+async def record_reading(platform: Platform, visit_id: str, reading: Reading, who: str) -> VisitRow:
+    """Record what a device says of its closure: which fact it is, the domain tells (S5, S7)."""
+    now = platform.clock.now()
+    async with platform.database.connection() as connection, connection.transaction():
+        row = await visits.lock_visit(connection, visit_id)
+        parked = await readings.find_reading(connection, row.access_point_id) if row.visit.is_live else None
+        happenings = _happenings(row, reading, parked, who)
+        before = row
+        for happening in happenings:
+            change = change_of(row, happening, now)
+            if change is not None:
+                row = change.after
+                await save_change(connection, change, now)
+        newer = happenings and (
+            before.last_observed_at is None or reading.observed_at > before.last_observed_at
+        )
+        row = row.after(
+            last_observed_at=reading.observed_at if newer else before.last_observed_at,
+            next_read_at=_next_look_at(row, now),
+        )
+        await visits.update_visit(connection, row, now)
+        return row
+
+
+def _happenings(row: VisitRow, reading: Reading, parked: Reading | None, who: str) -> list[Happening]:
+    """The facts that one reading is, in order of weight."""
+    body = {"observed_at": text_of_time(reading.observed_at)}
+    private = {"position": position_body(reading.position)} if reading.position is not None else None
+    facts = []
+    is_old = row.last_observed_at is not None and reading.observed_at <= row.last_observed_at
+    if not is_old and row.visit.is_live and _has_left(reading, parked):
+        facts.append(Fact.DROVE_OFF)
+    sight = sight_of(
+        reading,
+        row.visit.closure,
+        last_used_at=row.last_observed_at,
+        last_command_at=row.last_command_at,
+    )
+    if (seen := fact_of_sight(row.visit, sight, reading.observed_at)) is not None:
+        facts.append(seen)
+    return [
+        Happening(
+            fact=fact, who=who, kind=Kind.READING, body=body, private=private, observed_at=reading.observed_at
+        )
+        for fact in facts
+    ]
+
+
+def _has_left(reading: Reading, parked: Reading | None) -> bool:
+    if reading.is_moving:
+        return True
+    if reading.position is None or parked is None or parked.position is None:
+        return False
+    slack_m = reading.position.accuracy_m + parked.position.accuracy_m
+    return distance_m(reading.position, parked.position) > LEFT_ITS_PLACE_M + slack_m
+
+
+def _next_look_at(row: VisitRow, now: datetime) -> datetime | None:
+    """When to look again. A live visit at the pace its cloud bears; a tail seldom, and once when it may end."""
+    visit = row.visit
+    if not visit.is_watched:
+        return None
+    if visit.is_live or visit.tail is Tail.ALARM:
+        return now + timedelta(seconds=visit.closure.read_every_s)
+    at = now + timedelta(seconds=tail_look_s(visit))
+    if visit.late_until is not None and now < visit.late_until:
+        at = min(at, visit.late_until + timedelta(seconds=1))
+    return at
+
+
+async def _look_again(platform: Platform, row: VisitRow) -> None:
+    """The reading failed: look again at the visit's own pace."""
+    async with platform.database.connection() as connection:
+        await visits.set_next_read(connection, row.id, _next_look_at(row, platform.clock.now()))

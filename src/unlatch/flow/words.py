@@ -1,0 +1,76 @@
+"""The courier's own word: opened, deposited, closed, pulled the handle, could not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from unlatch.domain.proof import text_of_time
+from unlatch.domain.visit import Fact
+from unlatch.errors import NotFound
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Happening, record_in
+from unlatch.store import visits
+from unlatch.store.visits import VisitRow
+
+WORDS = frozenset(
+    {
+        Fact.COURIER_OPENED,
+        Fact.COURIER_DEPOSITED,
+        Fact.COURIER_CLOSED,
+        Fact.COURIER_PULLED_HANDLE,
+        Fact.COURIER_GAVE_UP,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """A photo that the courier took, re-encoded by us: no position, no device name in it."""
+
+    sha256: bytes
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """What a courier says about the visit that is theirs."""
+
+    fact: Fact
+    visit_id: str
+    courier_id: str
+    photo: Photo | None = None
+    reason: str | None = None  # of COURIER_GAVE_UP: a word from a list, never free text
+    phone_at: datetime | None = None  # when it happened by the phone's clock: written down, never believed
+
+
+async def record_word(platform: Platform, word: Word) -> VisitRow:
+    """Record the courier's word; the visit afterwards. Raises NotFound where it is not this courier's visit."""
+    if word.fact not in WORDS:
+        raise ValueError(f"{word.fact} is not a courier's word")
+    now = platform.clock.now()
+    body: dict[str, Any] = {}
+    if word.photo is not None:
+        body["photo"] = word.photo.sha256.hex()
+    if word.reason is not None:
+        body["reason"] = word.reason
+    if word.phone_at is not None:
+        body["phone_at"] = text_of_time(word.phone_at)
+    async with platform.database.connection() as connection, connection.transaction():
+        row = await visits.lock_visit(connection, word.visit_id)
+        if row.courier_id != word.courier_id:
+            raise NotFound("there is no such visit")
+        if word.photo is not None:
+            photo = word.photo
+            await visits.insert_photo(
+                connection,
+                row.id,
+                sha256=photo.sha256,
+                media_type=photo.media_type,
+                content=photo.content,
+                at=now,
+            )
+        happening = Happening(fact=word.fact, who=f"courier:{word.courier_id}", body=body)
+        return await record_in(connection, row, happening, now)

@@ -1,0 +1,156 @@
+"""A worker: takes orders from the job engine, watches closures, and tells the clock's facts.
+
+Any number of workers may run on any number of machines against one database. Each order is carried out by one:
+the engine hands it to one worker, and takes it back when that worker shows no sign of life. That an unlock is
+never sent twice does not rest on the engine but on the gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from pgqueuer.core.executors import (
+    AbstractEntrypointExecutor,
+    DatabaseRetryEntrypointExecutor,
+    EntrypointExecutorParameters,
+)
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.models import Job as QueuedJob
+from pgqueuer.queries import Queries
+
+from unlatch.errors import UnlatchError
+from unlatch.flow import anchoring, deadlines, forgetting, scan, watch
+from unlatch.flow.carry_out import carry_out_command, read_place
+from unlatch.flow.platform import Platform
+from unlatch.store import readings
+from unlatch.store.database import connect
+from unlatch.store.jobs import Job
+from unlatch.store.visits import VisitRow
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.1  # real seconds between looks at the rows that are due, while none is
+READS_AT_ONCE = 64
+DUE_AT_ONCE = 100
+JOBS_AT_ONCE = 400
+BATCH = 20
+RESTART_AFTER_S = 0.5
+ANCHOR_EVERY_S = 60.0  # real seconds (A1)
+FORGET_EVERY_S = 60.0
+
+
+async def work(platform: Platform, stop: asyncio.Event) -> None:
+    """Work until `stop` is set. What breaks is logged and begun anew: a worker outlives its database."""
+    while not stop.is_set():
+        try:
+            await _work_until_broken(platform, stop)
+        except* Exception as group:  # noqa: BLE001 - whatever broke, the worker must go on
+            log.warning("the worker begins anew", why=[repr(error)[:200] for error in group.exceptions])
+            await _pause(stop, RESTART_AFTER_S)
+
+
+async def _work_until_broken(platform: Platform, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_take_jobs(platform, stop))
+        group.create_task(_watch(platform, stop))
+        group.create_task(_repeat(stop, POLL_S, lambda: deadlines.record_due(platform, DUE_AT_ONCE)))
+        group.create_task(_repeat(stop, 1.0, lambda: deadlines.record_abandoned(platform, DUE_AT_ONCE)))
+        group.create_task(_repeat(stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform)))
+        group.create_task(_repeat(stop, FORGET_EVERY_S, lambda: forgetting.forget(platform)))
+
+
+async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
+    async with connect(
+        platform.database.dsn, name=f"{platform.name} jobs", statement_timeout_s=0
+    ) as connection:
+        manager = QueueManager(Queries.from_psycopg_connection(connection))
+        _register(manager, Job.COMMAND, lambda payload: carry_out_command(platform, payload))
+        _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
+        _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
+        ending = asyncio.create_task(_end_with(stop, manager))
+        try:
+            await manager.run(
+                dequeue_timeout=timedelta(seconds=1),
+                batch_size=BATCH,
+                max_concurrent_tasks=JOBS_AT_ONCE,
+                heartbeat_timeout=timedelta(seconds=platform.settings.take_over_s),
+                shutdown_on_listener_failure=True,
+            )
+        finally:
+            ending.cancel()
+    if not stop.is_set():
+        raise ConnectionError("the job engine has lost its connection")
+
+
+def _register(manager: QueueManager, job: Job, run: Callable[[str], Awaitable[None]]) -> None:
+    """A job that fails is tried again by any worker, and kept for a person to see if it never succeeds."""
+
+    def executor(parameters: EntrypointExecutorParameters) -> AbstractEntrypointExecutor:
+        return DatabaseRetryEntrypointExecutor(
+            parameters=parameters,
+            max_attempts=10,
+            initial_delay=timedelta(seconds=0.2),
+            max_delay=timedelta(seconds=10),
+        )
+
+    @manager.entrypoint(job.value, on_failure="hold", executor_factory=executor, accepts_context=False)
+    async def _(queued: QueuedJob) -> None:
+        await run((queued.payload or b"").decode())
+
+
+async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:
+    await stop.wait()
+    manager.shutdown.set()
+
+
+async def _read_place(platform: Platform, access_point_id: str) -> None:
+    async with platform.database.connection() as connection:
+        place = await readings.find_place(connection, access_point_id)
+    if place is not None:
+        await read_place(platform, place)
+
+
+async def _watch(platform: Platform, stop: asyncio.Event) -> None:
+    """Keep as many readings under way as are due, up to the limit."""
+    under_way: set[asyncio.Task[None]] = set()
+    try:
+        while not stop.is_set():
+            free = READS_AT_ONCE - len(under_way)
+            due = await watch.claim_due(platform, free) if free else []
+            for row in due:
+                task = asyncio.create_task(_watch_once(platform, row))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            if len(due) < free or not free:
+                await _pause(stop, POLL_S)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _watch_once(platform: Platform, row: VisitRow) -> None:
+    try:
+        await watch.watch_once(platform, row)
+    except UnlatchError as error:
+        log.warning("a watched closure was not read", visit=row.id, why=type(error).__name__)
+
+
+async def _repeat(stop: asyncio.Event, every_s: float, run: Callable[[], Awaitable[int]]) -> None:
+    """Run again at once while there is a full load of work, else after `every_s` real seconds."""
+    while not stop.is_set():
+        done = await run()
+        if done < DUE_AT_ONCE:
+            await _pause(stop, every_s)
+
+
+async def _pause(stop: asyncio.Event, real_s: float) -> None:
+    """Wait, but no longer than until `stop`."""
+    try:
+        async with asyncio.timeout(real_s):
+            await stop.wait()
+    except TimeoutError:
+        return

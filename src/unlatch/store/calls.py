@@ -1,0 +1,31 @@
+"""Calls: a person is asked to look."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from psycopg import AsyncConnection
+
+from unlatch.domain.incident import Incident
+
+_CALL = """
+    -- One open call per visit and kind: calling again while it is open counts up, and may name a worse incident.
+    INSERT INTO call (id, visit_id, kind, incident, opened_at) VALUES (%s, %s, %s, %s, %s)
+    ON CONFLICT (visit_id, kind) WHERE closed_at IS NULL
+    DO UPDATE SET times = call.times + 1, incident = excluded.incident
+"""
+
+
+async def open_call(
+    connection: AsyncConnection, call_id: str, *, visit_id: str, kind: str, incident: Incident, now: datetime
+) -> None:
+    """Call `kind` (operator | consignee)."""
+    await connection.execute(_CALL, (call_id, visit_id, kind, incident, now))
+
+
+async def close_calls(connection: AsyncConnection, visit_id: str, closed_by: str, now: datetime) -> None:
+    """The visit's open calls are answered."""
+    await connection.execute(
+        "UPDATE call SET closed_at = %s, closed_by = %s WHERE visit_id = %s AND closed_at IS NULL",
+        (now, closed_by, visit_id),
+    )

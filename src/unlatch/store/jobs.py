@@ -1,0 +1,39 @@
+"""Our port to the job engine (pgqueuer): hand over work inside our own transaction.
+
+The engine carries work to *some* worker, at least once. That an order is done once is the business of our rows
+(`flow/gate.py`, `flow/carry_out.py`), never of the engine.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
+from psycopg import AsyncConnection, AsyncRawCursor
+
+
+class Job(StrEnum):
+    """What a worker can be asked to do; the payload is an id."""
+
+    COMMAND = "command"  # carry out the command of that id
+    DECIDE = "decide"  # look at the closure of that visit, then decide
+    READ_PLACE = "read_place"  # read the closure of that access point
+
+
+PRIORITY = {"lock": 100, "unlock": 50, "read": 10}  # L5: closings first
+_ENQUEUE = QueryQueueBuilder().build_enqueue_query("skip").encode()
+
+
+async def enqueue(
+    connection: AsyncConnection, job: Job, payload: str, *, priority: int, dedupe_key: str | None = None
+) -> None:
+    """Hand a job over with the present transaction: it exists if and only if that commits.
+
+    With a `dedupe_key`, nothing happens while a job of the same key waits or runs.
+    """
+    cursor = AsyncRawCursor(connection)
+    await cursor.execute(
+        _ENQUEUE,
+        ([priority], [job.value], [payload.encode()], [timedelta(0)], [dedupe_key], [None]),
+    )

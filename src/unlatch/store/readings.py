@@ -1,0 +1,104 @@
+"""The last reading of each closure, and why the last try to read it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from unlatch.domain.access import Position
+from unlatch.domain.incident import Incident
+from unlatch.domain.reading import Reading
+
+_SAVE = """
+    -- A newer look at the closure; an older one changes nothing (S7). What the device did not tell this time
+    -- about where it stands is kept from the time before.
+    INSERT INTO reading AS kept (access_point_id, observed_at, is_locked, is_open, is_moving, latitude, longitude,
+        accuracy_m, refused, tried_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
+    ON CONFLICT (access_point_id) DO UPDATE SET observed_at = excluded.observed_at,
+        is_locked = excluded.is_locked, is_open = excluded.is_open, is_moving = excluded.is_moving,
+        latitude = excluded.latitude, longitude = excluded.longitude, accuracy_m = excluded.accuracy_m,
+        refused = NULL, tried_at = excluded.tried_at
+    WHERE kept.observed_at IS NULL OR kept.observed_at < excluded.observed_at
+"""
+_SAVE_REFUSAL = """
+    INSERT INTO reading (access_point_id, refused, tried_at) VALUES (%s, %s, %s)
+    ON CONFLICT (access_point_id) DO UPDATE SET refused = excluded.refused, tried_at = excluded.tried_at
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What is needed to ask an access point's device."""
+
+    access_point_id: str
+    maker: str
+    account_kind: str | None
+    sealed: bytes
+
+
+def reading_of(row: dict[str, Any]) -> Reading | None:
+    """The reading in a row of the table, or in one that was joined with it; None where nothing was ever read."""
+    if row["observed_at"] is None:
+        return None
+    position = None
+    if row["latitude"] is not None:
+        position = Position(
+            latitude=row["latitude"], longitude=row["longitude"], accuracy_m=row["accuracy_m"] or 0.0
+        )
+    return Reading(
+        observed_at=row["observed_at"],
+        is_locked=row["is_locked"],
+        is_open=row["is_open"],
+        is_moving=row["is_moving"],
+        position=position,
+    )
+
+
+async def save_reading(
+    connection: AsyncConnection, access_point_id: str, reading: Reading, now: datetime
+) -> None:
+    """Keep the newest look."""
+    position = reading.position
+    values = (
+        access_point_id,
+        reading.observed_at,
+        reading.is_locked,
+        reading.is_open,
+        reading.is_moving,
+        position.latitude if position else None,
+        position.longitude if position else None,
+        position.accuracy_m if position else None,
+        now,
+    )
+    await connection.execute(_SAVE, values)
+
+
+async def save_refusal(
+    connection: AsyncConnection, access_point_id: str, refused: Incident, now: datetime
+) -> None:
+    """Keep why the device could not be read."""
+    await connection.execute(_SAVE_REFUSAL, (access_point_id, refused, now))
+
+
+async def find_reading(connection: AsyncConnection, access_point_id: str) -> Reading | None:
+    """The newest look at this closure."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute("SELECT * FROM reading WHERE access_point_id = %s", (access_point_id,))
+        row = await cursor.fetchone()
+    return reading_of(row) if row else None
+
+
+async def find_place(connection: AsyncConnection, access_point_id: str) -> Place | None:
+    """How to ask this access point's device; None: it has none."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(
+            "SELECT access_point_id, maker, account_kind, sealed FROM vehicle WHERE access_point_id = %s",
+            (access_point_id,),
+        )
+        row = await cursor.fetchone()
+    return Place(**{**row, "sealed": bytes(row["sealed"])}) if row else None
