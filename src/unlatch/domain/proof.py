@@ -105,7 +105,7 @@ def text_of_time(at: datetime) -> str:
 
 def time_of_text(text: str) -> datetime:
     """The opposite of `text_of_time`. Raises ValueError where the text is not exactly so written."""
-    at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    at = datetime.fromisoformat(text).replace(tzinfo=UTC)
     if text_of_time(at) != text:
         raise ValueError("a time is written with six digits of a second and a Z")
     return at
