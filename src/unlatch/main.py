@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from unlatch.errors import UnlatchError
-from unlatch.settings import Settings, read_settings
+from unlatch.settings import read_settings
 
 Arguments = argparse.Namespace
 EXIT_FAILED = 1
@@ -19,18 +19,18 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One word after `unlatch`. `run` imports what it needs itself, so that each command starts fast.
+    """One word after `unlatch`. Its functions import what they need themselves, so that each starts fast.
 
     `run` returns the exit code; an UnlatchError that it raises is printed as one line, for exit code 1.
     """
 
     name: str
     summary: str
-    run: Callable[[Settings, Arguments], int]
+    run: Callable[[Arguments], int]
     add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
 
 
-def migrate(settings: Settings, arguments: Arguments) -> int:
+def migrate(arguments: Arguments) -> int:
     """Bring the database's schema up to this release, or say how it stands to it."""
     import asyncio
 
@@ -38,6 +38,7 @@ def migrate(settings: Settings, arguments: Arguments) -> int:
     from unlatch.store.migrate import migrate, read_schema_state
 
     async def run() -> int:
+        settings = read_settings(os.environ)
         async with use_server(settings) as dsn, connect(dsn, name="migrate") as connection:
             if not arguments.status:
                 count = await migrate(connection)
@@ -60,12 +61,32 @@ def add_migrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", action="store_true", help="show what is applied; change nothing")
 
 
+def verify(arguments: Arguments) -> int:
+    """Check exported proofs; needs neither settings nor a database."""
+    import unlatch.verify
+
+    return unlatch.verify.run(arguments)
+
+
+def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch verify` takes."""
+    import unlatch.verify
+
+    unlatch.verify.add_arguments(parser)
+
+
 COMMANDS = (
     Command(
         name="migrate",
         summary="bring the database's schema up to this release; may be repeated at any time",
         run=migrate,
         add_arguments=add_migrate_arguments,
+    ),
+    Command(
+        name="verify",
+        summary="check exported proofs of delivery, offline",
+        run=verify,
+        add_arguments=add_verify_arguments,
     ),
 )
 
@@ -77,8 +98,8 @@ def _find_version() -> str:
         return "from source"
 
 
-def build_parser(commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(chosen: str | None, commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentParser:
+    """The parser of the whole command line; only the chosen command is asked for its arguments."""
     parser = argparse.ArgumentParser(
         prog="unlatch",
         description="Delivers parcels into locked places.",
@@ -88,18 +109,19 @@ def build_parser(commands: Sequence[Command] = COMMANDS) -> argparse.ArgumentPar
     choices = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in commands:
         choice = choices.add_parser(command.name, help=command.summary, description=command.summary)
-        if command.add_arguments:
-            command.add_arguments(choice)
         choice.set_defaults(run=command.run)
+        if command.add_arguments and command.name == chosen:
+            command.add_arguments(choice)
     return parser
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the console script `unlatch`."""
-    arguments = build_parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    arguments = build_parser(words[0] if words else None).parse_args(words)
     try:
-        run: Callable[[Settings, Arguments], int] = arguments.run
-        return run(read_settings(os.environ), arguments)
+        run: Callable[[Arguments], int] = arguments.run
+        return run(arguments)
     except UnlatchError as error:
         print(f"unlatch {arguments.command}: {error}", file=sys.stderr)
         return EXIT_FAILED
