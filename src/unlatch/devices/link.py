@@ -235,9 +235,10 @@ class Link:
         status = heard.status
         if 200 <= status < 300:
             return None
-        if status in (401, 403):
-            code = "auth_expired" if status == 401 else "consent_withdrawn"
-            return ConsentLost(self.text(verb, code), code=code)
+        if status == 401:
+            return ConsentLost(self.text(verb, "auth_expired"), code="auth_expired")
+        if status == 403:
+            return self._forbidden(verb, heard)
         if status in (404, 405, 410, 501):
             return DeviceUnsupported(self.text(verb, "unsupported"), code="unsupported")
         if status == 429:
@@ -282,6 +283,16 @@ class Link:
             json = None
         return Heard(status=answered.status, headers=answered.headers, json=json)
 
+    def _forbidden(self, verb: Verb, heard: Heard) -> DeviceError:
+        """A 403 has many causes; only its prose tells them apart."""
+        prose = str(heard.json)[:2000].lower()
+        for word, code in _CAUSES_OF_403.items():
+            if word in prose:
+                return ConsentLost(self.text(verb, code), code=code)
+        if "quota" in prose:
+            return self.not_sent(verb, "rate_limited")
+        return ConsentLost(self.text(verb, "consent_withdrawn"), code="consent_withdrawn")
+
     def _note_failure(self, car: Car, error: WireError) -> None:
         if error.cut not in (Cut.TOO_LATE, Cut.BAD_REQUEST):
             self.breaker.failed(car.vin, has_connected=error.cut is not Cut.NO_CONNECTION)
@@ -303,6 +314,7 @@ class Link:
         return self.clock.now().timestamp()
 
 
+_CAUSES_OF_403 = {"subscription": "subscription", "privacy": "privacy_mode"}
 _CODES = {
     Cut.NO_CONNECTION: "offline_cloud",
     Cut.TOO_LATE: "too_late",

@@ -96,7 +96,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, UnicodeDecodeError):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(Cut.GARBAGE)
 
     def eof_received(self) -> bool:
@@ -186,7 +186,13 @@ class Wire:
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or "@" in parts.netloc:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+            or "@" in parts.netloc
+        ):
             raise ValueError("an address must look like https://host[:port][/prefix]")
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.prefix = parts.path.rstrip("/")

@@ -10,7 +10,7 @@ Authorization: OAuth 2 bearer token of the owner, and the application's key in `
 | lock | refused while a door or the lid is open (UNABLE_TO_LOCK_DOOR_OPEN) |
 | reads | doors and central lock, each value with its own time; engine; position |
 | limits | 10 commands a minute for a user; 100 reads a minute and 10,000 requests a day for the application (reported by integrators) |
-| latency | 1-5 s when awake; a synchronous answer may be held: we wait 60 s. Asleep after 3-5 unused days; nothing wakes it |
+| latency | 1-5 s when awake; a synchronous answer may be held: we wait 100 s. Asleep after 3-5 unused days; nothing wakes it |
 | expiry | of a command: not documented. `late_effect_s` = 300 assumes our wait, then twice the handle's window |
 
 Not documented: whether `centralLock` reads UNLOCKED while only the handle is free. If it reads LOCKED, a fresh
@@ -48,7 +48,7 @@ from unlatch.errors import (
 
 VEHICLES = "/connected-vehicle/v2/vehicles/"
 LOCATIONS = "/location/v1/vehicles/"
-ANSWER_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 100.0
 HANDLE_FREE_S = 120.0
 POSITION_ACCURACY_M = 10.0  # assumed: the API tells none, a parked car under open sky is at least this good
 
