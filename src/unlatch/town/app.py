@@ -6,7 +6,6 @@ address, as their paths don't meet. Run it alone with `python -m unlatch.town --
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import sys
@@ -92,8 +91,21 @@ def create_town(clock: Clock | None = None, seed: int = 0) -> TownApp:
     return TownApp(Town(clock or Clock(), seed))
 
 
-def create_server(app: TownApp) -> uvicorn.Server:
-    """A uvicorn that can cut connections and does not wait for held requests when it is told to end."""
+class TownServer(uvicorn.Server):
+    """A uvicorn that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, said_when_ready: str) -> None:
+        super().__init__(config)
+        self._said_when_ready = said_when_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._said_when_ready:
+            print(self._said_when_ready, flush=True)
+
+
+def create_server(app: TownApp, said_when_ready: str = "") -> TownServer:
+    """A server that can cut connections and does not wait for held requests when it is told to end."""
     config = uvicorn.Config(
         app,
         http=CuttingProtocol,
@@ -108,7 +120,7 @@ def create_server(app: TownApp) -> uvicorn.Server:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUT_DOWN_S,
     )
-    return uvicorn.Server(config)
+    return TownServer(config, said_when_ready)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -126,16 +138,7 @@ def run_town(clock: Clock, *, seed: int = 0, host: str = "127.0.0.1", port: int 
         print("town: anyone who reaches this address may open its cars", file=sys.stderr)
     listening = listen(host, port)
     name, bound = listening.getsockname()[:2]
-    server = create_server(create_town(clock, seed))
-
-    async def serve() -> None:
-        serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.005)
-        if server.started:
-            print(f"town: http://{f'[{name}]' if ':' in name else name}:{bound}", flush=True)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
-
+    address = f"http://{f'[{name}]' if ':' in name else name}:{bound}"
+    server = create_server(create_town(clock, seed), said_when_ready=f"town: {address}")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve())
+        server.run(sockets=[listening])

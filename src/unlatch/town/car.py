@@ -1,22 +1,21 @@
 """The physics of one simulated car. Pure: the time is given, nothing is random, nothing is sent.
 
-A car has a trunk (latch and lid), doors, a place, a speed, a modem that sleeps or loses its network, and a time
-line of deeds that lie ahead. `advance(now)` does what is due, in order, and returns what physically happened.
+A car has a trunk (latch and lid), doors, a place, a speed, a modem that sleeps or loses its network, and
+a time line of deeds that lie ahead. `advance(now)` does what is due, in order, and returns what happened.
 
 Both makers' mechanics, as far as they differ:
 
-* OnStar: `UNLOCK_TRUNK` frees the trunk alone and it stays free until locked; the doors stay locked. `LOCK_TRUNK`
-  fails on an open lid, since the latch has nothing to catch.
-* Volvo: `UNLOCK` only frees the trunk's handle for a window (120 s). Pulling it opens the lid and unlocks every
-  door; if nobody pulls, the car locks itself again. `LOCK` on an open lid or door is refused.
+* OnStar: `UNLOCK_TRUNK` frees the trunk alone and it stays free until locked; the doors stay locked.
+  `LOCK_TRUNK` fails on an open lid, since the latch has nothing to catch.
+* Volvo: `UNLOCK` only frees the trunk's handle for a window (120 s). Pulling it opens the lid and unlocks
+  every door; if nobody pulls, the car locks itself again. `LOCK` on an open lid or door is refused.
 
-What never happens, whatever is done (tests/town/test_car.py): an open lid that is locked; a lid that opens while it
-is locked; an armed handle on an open lid; time that runs back.
+What never happens, whatever is done (tests/town/test_car.py): an open lid that is locked; a lid that
+opens while it is locked; an armed handle on an open lid; time that runs back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum, auto
@@ -101,7 +100,7 @@ class Happening:
     at: datetime
     what: str
     outcome: Outcome
-    command_id: str | None = None
+    command_id: str = ""
     why: str = ""
 
 
@@ -205,8 +204,8 @@ class Car:
     # ---- what is done -----------------------------------------------------------------------------------
 
     def plan(self, planned: Planned) -> bool:
-        """Put a deed on the time line; False when the line is full."""
-        if len(self.ahead) >= MAX_AHEAD:
+        """Put a deed on the time line; False when it is full (the car's own relocking always fits)."""
+        if len(self.ahead) >= MAX_AHEAD and not planned.is_silent:
             return False
         self.ahead.append(planned)
         self.ahead.sort(key=lambda one: one.at)
@@ -259,7 +258,7 @@ class Car:
         deed, self.now = planned.deed, at
         outcome = self._refusal(deed) if deed in BY_CLOUD else None
         if outcome is None:
-            outcome = DOES[deed](self, at)
+            outcome = self._carry_out(deed, at)
         if planned.run is not None:
             planned.run.outcome = outcome
         command_id = planned.run.command_id if planned.run and planned.run.command_id else None
@@ -271,6 +270,33 @@ class Car:
             due_at = at + timedelta(seconds=self.drives_after_s)
             self.plan(Planned(at=due_at, deed=Deed.DRIVE, why="drives off"))
         return happened
+
+    def _carry_out(self, deed: Deed, at: datetime) -> Outcome:
+        match deed:
+            case Deed.UNLOCK_TRUNK:
+                return self._free_trunk(at)
+            case Deed.LOCK_TRUNK:
+                return self._lock_trunk(at)
+            case Deed.UNLOCK:
+                return self._unlock(at)
+            case Deed.LOCK | Deed.KEY_LOCK:
+                return self._lock(at)
+            case Deed.OPEN_TRUNK:
+                return self._open_trunk(at)
+            case Deed.CLOSE_TRUNK:
+                return self._close_trunk(at)
+            case Deed.KEY_UNLOCK:
+                return self._key_unlock(at)
+            case Deed.OPEN_DOOR:
+                return self._open_door(at)
+            case Deed.CLOSE_DOOR:
+                return self._close_door(at)
+            case Deed.DRIVE:
+                return self._drive(at)
+            case Deed.PARK:
+                return self._park(at)
+            case Deed.ALERT | Deed.LOCATE:
+                return Outcome.DONE
 
     def _refusal(self, deed: Deed) -> Outcome | None:
         """Why the car can't take a command from its cloud."""
@@ -337,6 +363,8 @@ class Car:
     def _open_trunk(self, at: datetime) -> Outcome:
         if self.is_lid_open:
             return Outcome.ALREADY
+        if self.is_moving:
+            return Outcome.IN_MOTION
         if self.is_trunk_locked:
             return Outcome.IS_LOCKED
         self._change(at)
@@ -385,24 +413,3 @@ class Car:
         self._change(at)
         self.parked_at, self.speed_kph = self.position_at(at), 0.0
         return Outcome.DONE
-
-    def _tell(self, at: datetime) -> Outcome:
-        return Outcome.DONE
-
-
-DOES: dict[Deed, Callable[[Car, datetime], Outcome]] = {
-    Deed.UNLOCK_TRUNK: Car._free_trunk,
-    Deed.LOCK_TRUNK: Car._lock_trunk,
-    Deed.UNLOCK: Car._unlock,
-    Deed.LOCK: Car._lock,
-    Deed.ALERT: Car._tell,
-    Deed.LOCATE: Car._tell,
-    Deed.OPEN_TRUNK: Car._open_trunk,
-    Deed.CLOSE_TRUNK: Car._close_trunk,
-    Deed.KEY_LOCK: Car._lock,
-    Deed.KEY_UNLOCK: Car._key_unlock,
-    Deed.OPEN_DOOR: Car._open_door,
-    Deed.CLOSE_DOOR: Car._close_door,
-    Deed.DRIVE: Car._drive,
-    Deed.PARK: Car._park,
-}

@@ -1,7 +1,7 @@
 """/town: the hands in the simulated town. Adds cars, sets faults, opens and closes trunks, tells the truth.
 
-No token: the town listens on the loopback only, and says so when it is told otherwise. Every body is JSON, at most
-64 KiB; lists of cars are paged. See `client.TownClient` for the same in Python.
+No token: the town listens on the loopback only, and says so when it is told otherwise. Every body is
+JSON, at most 64 KiB; lists of cars are paged. See `client.TownClient` for the same in Python.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Every way in which a car or its maker's cloud is known to fail, switchable per car, by count and by chance.
+"""Every way in which a car or its maker's cloud is known to fail, switchable per car, by count and by
+chance.
 
-A fault is set on one car (or on a whole cloud) and drawn at each request that it fits: it fits a verb, may be
-limited to the next `count` draws, and may strike with a `chance` (from the town's seed, so a run can be repeated).
-Physical faults (asleep, offline, jammed, will not close, drives off) change the car itself at once.
+A fault is set on one car (or on a whole cloud) and drawn at each request that it fits: it fits a verb,
+may be limited to the next `count` draws, and may strike with a `chance` (from the town's seed, so a run
+can be repeated). Physical faults (asleep, offline, jammed, will not close, drives off) change the car
+itself at once.
 
 `plan_command` is pure: given the faults drawn, how this one command will go.
 """
@@ -73,6 +75,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     after_s: Seconds | None = None
     first: First = First.NOTHING
     acts: bool = False
+    hangs: bool = False  # SILENT at OnStar: not even the request is answered
     trigger: Trigger = Trigger.NOW
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] | None = None
 
@@ -140,7 +143,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_command(drawn: dict[FaultKind, Fault], latency_s: float) -> Course:
-    """The course of a command under the faults drawn for it; without any it acts and ends after `latency_s`."""
+    """How a command goes under the faults drawn for it; without any it acts and ends after `latency_s`."""
     ends_after_s = latency_s
     if (slow := drawn.get(FaultKind.SLOW)) is not None:
         ends_after_s = max(latency_s, after_s(slow))

@@ -19,7 +19,11 @@ MAX_PAGE = 5_000
 
 
 class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One row. `kind`: request (a cloud got it), answer (a cloud's status word), happening (a car or hands)."""
+    """One row.
+
+    `kind`: request (a cloud got it; `outcome` is taken, cut or the status of its refusal), answer (the end
+    that a cloud told), happening (what a car or hands did; also what was tried in vain).
+    """
 
     number: int
     kind: str

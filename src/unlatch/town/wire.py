@@ -1,6 +1,6 @@
 """The least HTTP that the town's clouds need: one request read whole, one answer sent, or the connection cut.
 
-A raw ASGI application, since the town runs on the machine that it measures and each visit costs it about eight
+A raw ASGI application, since the town runs on the machine that it measures and a visit costs it about eight
 requests. Limits: 64 KiB of body, 2 KiB of path and query, 32 parts of a path.
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from unlatch.clock import Clock
 
 MAX_BODY = 65_536
 MAX_PATH = 2_048
@@ -24,12 +27,12 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Body = TypeVar("Body")
 
-encode = msgspec.json.Encoder(enc_hook=None).encode
+encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body that msgspec can encode (None: empty), and further headers. `is_cut`: no answer at all."""
+    """A status, a body that msgspec can encode (None: empty), further headers. `is_cut`: no answer at all."""
 
     status: int
     body: object = None
@@ -87,21 +90,24 @@ class Request:
         return f"http://{self.header(b'host') or '127.0.0.1'}"
 
     def read(self, kind: type[Body]) -> Body:
-        """The body as `kind`; an empty body is an empty object. A body that does not fit is refused with 400."""
+        """The body as `kind`; an empty body is an empty object. One that does not fit is refused with 400."""
         try:
             return msgspec.json.decode(self.body or b"{}", type=kind)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise Refused(Answer(400, {"error": str(error)})) from None
 
-    async def stays_for(self, real_s: float) -> bool:
-        """Wait; False as soon as the caller has hung up."""
-        try:
-            async with asyncio.timeout(max(0.0, real_s)):
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
-        except TimeoutError:
-            return True
-        return False
+    async def stays_until(self, clock: Clock, at: datetime) -> bool:
+        """Wait until the clock shows `at`; False as soon as the caller has hung up."""
+        while (left_s := (at - clock.now()).total_seconds()) > 0:
+            try:
+                async with asyncio.timeout(clock.real_s(left_s) + 0.0005):
+                    while (await self._receive())["type"] != "http.disconnect":
+                        pass
+            except TimeoutError:
+                continue
+            else:
+                return False
+        return True
 
 
 Endpoint = Callable[[Request], Awaitable[Answer]]

@@ -172,7 +172,7 @@ class Town:
                 vin=car.vin,
                 what=one.what,
                 outcome=one.outcome.value,
-                command_id=one.command_id or "",
+                command_id=one.command_id,
                 why=one.why,
             )
         if car.ahead:
@@ -183,11 +183,11 @@ class Town:
     # ---- faults -----------------------------------------------------------------------------------------
 
     def set_fault(self, citizen: Citizen, fault: Fault) -> bool:
-        """Set a fault on one car; False when it has too many already. Faults of the car itself bite at once."""
-        if fault.kind in OF_THE_CAR:
-            self._afflict(citizen, fault)
+        """Set a fault on one car; False when it has too many. Faults of the car itself bite at once."""
         if len(citizen.faults) >= MAX_FAULTS:
             return False
+        if fault.kind in OF_THE_CAR:
+            self._afflict(citizen, fault)
         citizen.faults.append(Standing(fault=fault, left=fault.count))
         return True
 

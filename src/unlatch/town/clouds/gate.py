@@ -1,20 +1,22 @@
-"""What both clouds do at their door: whose token, whose car, which faults strike before anything is taken on."""
+"""What both clouds do at their door: whose token, whose car, which faults strike before it is taken on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from unlatch.clock import monotonic_s
-from unlatch.town.car import Maker
+from unlatch.town.car import MAX_AHEAD, Maker
 from unlatch.town.faults import Fault, FaultKind, Verb, after_s
 from unlatch.town.wire import CUT_OFF, Answer, Refused, Request
 from unlatch.town.world import Account, Citizen, Town
 
-Say = Callable[[int, str, str], object]  # status, word, description -> the maker's own error body
-
 HELD_S = 600.0  # a request that is never answered is held this long (town), then its connection is cut
+SLOW_READ_S = 30.0
+
+Say = Callable[[int, str, str], object]  # status, word, description -> the maker's own error body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,58 +28,99 @@ class Visitor:
     drawn: dict[FaultKind, Fault]
 
 
-def account_of(town: Town, maker: Maker, request: Request, say: Say) -> Account:
-    """The account of the bearer token; 401 without one."""
-    scheme, _, token = request.header(b"authorization").partition(" ")
-    account = town.by_token.get(token.strip()) if scheme.lower() == "bearer" else None
-    if account is None or account.maker is not maker:
-        raise Refused(
-            Answer(401, say(401, "UNAUTHORIZED", "the access token is missing, expired or invalid"))
-        )
-    return account
+class Gate:
+    """The door of one maker's cloud."""
 
+    def __init__(self, town: Town, maker: Maker, say: Say) -> None:
+        self.town = town
+        self.maker = maker
+        self.say = say
 
-def let_in(town: Town, maker: Maker, request: Request, vin: str, verb: Verb, what: str, say: Say) -> Visitor:
-    """Let a request pass, or refuse it in the maker's own words. Writes the request into the ledger first."""
-    citizen = town.citizens.get(vin)
-    is_ours = citizen is not None and citizen.car.maker is maker
-    town.ledger.add(
-        "request",
-        at=town.clock.now(),
-        monotonic_s=monotonic_s(),
-        vin=vin[:32] if is_ours else "",
-        what=what,
-        trace=request.trace,
-    )
-    drawn = town.draw(maker, citizen if is_ours else None, verb)
-    if (outage := drawn.get(FaultKind.OUTAGE)) is not None:
-        status = outage.status or 503
-        raise Refused(Answer(status, say(status, "SERVICE_UNAVAILABLE", "the service is down")))
-    if (cut := drawn.get(FaultKind.CONNECTION_CUT)) is not None and not cut.acts:
-        raise Refused(CUT_OFF)
-    account = account_of(town, maker, request, say)
-    if (consent := drawn.get(FaultKind.CONSENT_WITHDRAWN)) is not None:
-        status = consent.status or 401
-        word = "UNAUTHORIZED" if status == 401 else "FORBIDDEN"
-        raise Refused(Answer(status, say(status, word, "the owner has withdrawn the consent")))
-    if FaultKind.SUBSCRIPTION_LAPSED in drawn:
-        raise Refused(Answer(403, say(403, "FORBIDDEN", "the subscription of the vehicle has lapsed")))
-    if (limit := drawn.get(FaultKind.RATE_LIMIT)) is not None:
-        raise Refused(too_many(after_s(limit), say))
-    if citizen is None or vin not in account.vins:
-        raise Refused(Answer(404, say(404, "NOT_FOUND", "no such vehicle in this account")))
-    return Visitor(account=account, citizen=citizen, drawn=drawn)
+    def refuse(self, status: int, word: str, description: str) -> Refused:
+        """A refusal in the maker's own words."""
+        return Refused(Answer(status, self.say(status, word, description)))
 
+    def account_of(self, request: Request) -> Account:
+        """The account of the bearer token; 401 without one."""
+        scheme, _, token = request.header(b"authorization").partition(" ")
+        account = self.town.by_token.get(token.strip()) if scheme.lower() == "bearer" else None
+        if account is None or account.maker is not self.maker:
+            raise self.refuse(401, "UNAUTHORIZED", "the access token is missing, expired or invalid")
+        return account
 
-def too_many(wait_s: float, say: Say) -> Answer:
-    """429; Retry-After is in whole town seconds, never 0."""
-    seconds = max(1, math.ceil(wait_s))
-    return Answer(
-        429, say(429, "TOO_MANY_REQUESTS", "rate limit exceeded"), ((b"retry-after", b"%d" % seconds),)
-    )
+    def let_in(
+        self,
+        request: Request,
+        vin: str,
+        verb: Verb,
+        *,
+        what: str,
+        further: Callable[[Visitor], None] | None = None,
+    ) -> Visitor:
+        """Let a request pass, or raise Refused. Either way it is written into the ledger, with its fate.
 
+        `further` is one more check, which may raise Refused too.
+        """
+        citizen = self.town.citizens.get(vin)
+        if citizen is not None and citizen.car.maker is not self.maker:
+            citizen = None
+        fate = "taken"
+        try:
+            visitor = self._judge(request, vin, verb, citizen)
+            if further is not None:
+                further(visitor)
+        except Refused as refused:
+            fate = "cut" if refused.answer.is_cut else str(refused.answer.status)
+            raise
+        finally:
+            self.town.ledger.add(
+                "request",
+                at=self.town.clock.now(),
+                monotonic_s=monotonic_s(),
+                vin="" if citizen is None else vin,
+                what=what,
+                outcome=fate,
+                trace=request.trace,
+            )
+        return visitor
 
-async def hold(town: Town, request: Request) -> Answer:
-    """Never answer: wait until the caller hangs up, or for `HELD_S`, then cut."""
-    await request.stays_for(town.clock.real_s(HELD_S))
-    return CUT_OFF
+    def _judge(self, request: Request, vin: str, verb: Verb, citizen: Citizen | None) -> Visitor:
+        drawn = self.town.draw(self.maker, citizen, verb)
+        if (outage := drawn.get(FaultKind.OUTAGE)) is not None:
+            raise self.refuse(outage.status or 503, "SERVICE_UNAVAILABLE", "the service is down")
+        if (cut := drawn.get(FaultKind.CONNECTION_CUT)) is not None and not cut.acts:
+            raise Refused(CUT_OFF)
+        account = self.account_of(request)
+        if (consent := drawn.get(FaultKind.CONSENT_WITHDRAWN)) is not None:
+            word = "FORBIDDEN" if consent.status == 403 else "UNAUTHORIZED"
+            raise self.refuse(consent.status or 401, word, "the owner has withdrawn the consent")
+        if FaultKind.SUBSCRIPTION_LAPSED in drawn:
+            raise self.refuse(403, "FORBIDDEN", "the subscription of the vehicle has lapsed")
+        if (limit := drawn.get(FaultKind.RATE_LIMIT)) is not None:
+            raise self.too_many(after_s(limit))
+        if citizen is None or vin not in account.vins:
+            raise self.refuse(404, "NOT_FOUND", "no such vehicle in this account")
+        if verb is not Verb.READ and len(citizen.car.ahead) > MAX_AHEAD - 4:
+            raise self.refuse(409, "CONFLICT", "too many commands are under way")
+        return Visitor(account=account, citizen=citizen, drawn=drawn)
+
+    def too_many(self, wait_s: float) -> Refused:
+        """429; Retry-After is in whole town seconds, never 0."""
+        body = self.say(429, "TOO_MANY_REQUESTS", "rate limit exceeded")
+        return Refused(Answer(429, body, ((b"retry-after", b"%d" % max(1, math.ceil(wait_s))),)))
+
+    async def hold(self, request: Request) -> Answer:
+        """Never answer: wait until the caller hangs up, or for `HELD_S`, then cut."""
+        clock = self.town.clock
+        await request.stays_until(clock, clock.now() + timedelta(seconds=HELD_S))
+        return CUT_OFF
+
+    async def held(self, request: Request, visitor: Visitor) -> Answer | None:
+        """A read that is silent, slow or cut after it was taken; None when it may be answered."""
+        if FaultKind.SILENT in visitor.drawn:
+            return await self.hold(request)
+        if (slow := visitor.drawn.get(FaultKind.SLOW)) is not None:
+            clock = self.town.clock
+            wait_s = SLOW_READ_S if slow.after_s is None else slow.after_s
+            await request.stays_until(clock, clock.now() + timedelta(seconds=wait_s))
+        return CUT_OFF if FaultKind.CONNECTION_CUT in visitor.drawn else None

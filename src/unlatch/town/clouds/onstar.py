@@ -1,21 +1,24 @@
-"""GM's mobile API as OnStar's unofficial clients know it (OnStarJS 2.14, pyonstar), as far as deliveries need it.
+"""GM's mobile API as OnStar's unofficial clients know it (OnStarJS 2.14, pyonstar), as deliveries need it.
 
 Known from those clients:
 
-* POST /veh/cmd/v3/{lock|unlock|lockTrunk|unlockTrunk|alert|cancelAlert}/{VIN}, body {"unlockTrunkRequest": {"delay":
-  0}} (delay in minutes), answers {"requestId", "requestTime", "status": "IN_PROGRESS", "url", "error"}; the url is
-  polled by GET until its status is another one.
-* Vehicles that v3 does not serve answer 400; there POST /api/v1/account/vehicles/{VIN}/commands/{command} answers
-  {"commandResponse": {"requestTime", "status": "inProgress", "url", "type", "body"}}, polled likewise at
-  .../requests/{id}. A failure carries body.error, such as ONS-216 "Unable to establish packet session to the vehicle".
-* GET /veh/datadelivery/digitaltwin/v1/vehicles/{VIN}?sms=true|false&region=na: telemetry.data.position {lat, lng},
-  .velocity {spdInKph, dir}, .session.updatePending; sms=true asks the car for a new report.
-* unlockTrunk frees the trunk alone and does not open it; all doors stay locked. lockTrunk does not close it.
+* POST /veh/cmd/v3/{lock|unlock|lockTrunk|unlockTrunk|alert|cancelAlert}/{VIN}, body
+  {"unlockTrunkRequest": {"delay": 0}} (minutes), answers {"requestId", "requestTime", "status":
+  "IN_PROGRESS", "url", "error"}; the url is polled by GET until its status is another one.
+* Vehicles that v3 does not serve answer 400; there POST /api/v1/account/vehicles/{VIN}/commands/{command}
+  answers {"commandResponse": {"requestTime", "status": "inProgress", "url", "type", "body"}}, polled
+  likewise at .../requests/{id}. A failure carries body.error, such as ONS-216 "Unable to establish packet
+  session to the vehicle".
+* GET /veh/datadelivery/digitaltwin/v1/vehicles/{VIN}?sms=true|false&region=na: telemetry.data.position
+  {lat, lng}, .velocity {spdInKph, dir}, .session.updatePending; sms=true asks the car for a new report.
+* unlockTrunk frees the trunk alone and does not open it; all doors stay locked. lockTrunk does not close
+  it.
 
-Assumed, since nothing public says it: telemetry.data.closures (lock and lid of the trunk, doors) and every `ts`;
-that accounts of the older kind get 400 from v3, 404 from the digital twin, and their position by the v1 command
-`location` (body.location {lat, long}, body.speed, body.direction); the v3 status address; the code words for
-asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a failure; error bodies of 4xx and 5xx.
+Assumed, since nothing public says it: telemetry.data.closures (lock and lid of the trunk, doors) and
+every `ts`; that accounts of the older kind get 400 from v3, 404 from the digital twin, and their position
+by the v1 command `location` (body.location {lat, long}, body.speed, body.direction); the v3 status
+address; the code words for asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a
+failure; that an awake car's values are at most 5 s old; error bodies of 4xx and 5xx.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ from datetime import datetime, timedelta
 
 from unlatch.clock import monotonic_s
 from unlatch.town.car import WENT_WELL, Deed, Maker, Outcome, Report, Run
-from unlatch.town.clouds.gate import Visitor, account_of, hold, let_in
+from unlatch.town.clouds.gate import Gate, Visitor
 from unlatch.town.faults import Ending, FaultKind, Verb, plan_command
-from unlatch.town.wire import CUT_OFF, Answer, Refused, Request
+from unlatch.town.wire import CUT_OFF, Answer, Request
 from unlatch.town.world import Citizen, Town
 
 MAX_COMMANDS = 100_000  # remembered; the oldest is forgotten first (404)
@@ -87,6 +90,7 @@ class OnStarCloud:
 
     def __init__(self, town: Town) -> None:
         self.town = town
+        self.gate = Gate(town, Maker.ONSTAR, say)
         self.commands: OrderedDict[str, Command] = OrderedDict()
 
     async def serve(self, request: Request) -> Answer:
@@ -102,21 +106,21 @@ class OnStarCloud:
             and method == "GET"
         ):
             return await self._twin(request, parts[5])
-        raise Refused(Answer(404, say(404, "NOT_FOUND", "no such resource")))
+        raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
 
     async def serve_v1(self, request: Request) -> Answer:
         """/api/v1/account/vehicles/{VIN}/..."""
         parts, method = request.parts, request.method
         if parts[1:4] == ["v1", "account", "vehicles"]:
             if len(parts) == 4 and method == "GET":
-                account = account_of(self.town, Maker.ONSTAR, request, say)
+                account = self.gate.account_of(request)
                 return Answer(200, {"vehicles": {"vehicle": [{"vin": vin} for vin in sorted(account.vins)]}})
             if len(parts) == 7 and parts[5] == "commands" and method == "POST":
                 name = V1_NAMES.get(parts[6], parts[6])
                 return await self._command(request, parts[4], name, is_v1=True)
             if len(parts) == 7 and parts[5] == "requests" and method == "GET":
                 return await self._status(request, parts[4], parts[6])
-        raise Refused(Answer(404, say(404, "NOT_FOUND", "no such resource")))
+        raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
 
     # ---- commands ---------------------------------------------------------------------------------------
 
@@ -126,26 +130,27 @@ class OnStarCloud:
         elif name in COMMANDS:
             deed, verb = COMMANDS[name]
         else:
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "no such command")))
+            raise self.gate.refuse(404, "NOT_FOUND", "no such command")
         body = request.read(dict[str, object])
-        visitor = let_in(self.town, Maker.ONSTAR, request, vin, verb, name, say)
-        if visitor.citizen.is_older_account and not is_v1:
-            raise Refused(
-                Answer(400, say(400, "Bad Request", "the command is not supported for this vehicle"))
-            )
-        command_id, command = self._take_on(visitor, name, deed, delay_minutes(body), is_v1=is_v1)
+        further = None if is_v1 else self._check_newer
+        visitor = self.gate.let_in(request, vin, verb, what=name, further=further)
+        command_id, command = self._take_on(visitor, name, deed, delay_s(body), is_v1=is_v1)
         if FaultKind.CONNECTION_CUT in visitor.drawn:
             return CUT_OFF
-        if FaultKind.SILENT in visitor.drawn and visitor.drawn[FaultKind.SILENT].status is not None:
-            return await hold(self.town, request)
+        if (silent := visitor.drawn.get(FaultKind.SILENT)) is not None and silent.hangs:
+            return await self.gate.hold(request)
         return Answer(200, self._shape(request, command_id, command, "IN_PROGRESS"))
 
+    def _check_newer(self, visitor: Visitor) -> None:
+        if visitor.citizen.is_older_account:
+            raise self.gate.refuse(400, "Bad Request", "the command is not supported for this vehicle")
+
     def _take_on(
-        self, visitor: Visitor, name: str, deed: Deed, delay_s: float, *, is_v1: bool
+        self, visitor: Visitor, name: str, deed: Deed, later_s: float, *, is_v1: bool
     ) -> tuple[str, Command]:
         now = self.town.clock.now()
         command_id = secrets.token_hex(8)
-        course = plan_command(visitor.drawn, visitor.citizen.latency_s + delay_s)
+        course = plan_command(visitor.drawn, visitor.citizen.latency_s + later_s)
         run = Run(command_id=command_id, deed=deed)
         command = Command(
             vin=visitor.citizen.car.vin,
@@ -164,11 +169,11 @@ class OnStarCloud:
         return command_id, command
 
     async def _status(self, request: Request, vin: str, command_id: str) -> Answer:
-        visitor = let_in(self.town, Maker.ONSTAR, request, vin, Verb.READ, "status", say)
+        visitor = self.gate.let_in(request, vin, Verb.READ, what="status")
         command = self.commands.get(command_id)
         if command is None or command.vin != vin:
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "no such request")))
-        held = await self._held(request, visitor)
+            raise self.gate.refuse(404, "NOT_FOUND", "no such request")
+        held = await self.gate.held(request, visitor)
         if held is not None:
             return held
         word = self._word(visitor.citizen, command)
@@ -220,22 +225,16 @@ class OnStarCloud:
             shape["body"] = body
         return {"commandResponse": shape}
 
-    async def _held(self, request: Request, visitor: Visitor) -> Answer | None:
-        """A read that is silent, slow or cut; None when it may be answered."""
-        if FaultKind.SILENT in visitor.drawn:
-            return await hold(self.town, request)
-        if (slow := visitor.drawn.get(FaultKind.SLOW)) is not None:
-            await request.stays_for(self.town.clock.real_s(slow.after_s or 30.0))
-        return CUT_OFF if FaultKind.CONNECTION_CUT in visitor.drawn else None
-
     # ---- readings ---------------------------------------------------------------------------------------
 
+    def _check_has_twin(self, visitor: Visitor) -> None:
+        if visitor.citizen.is_older_account:
+            raise self.gate.refuse(404, "NOT_FOUND", "not supported for this vehicle")
+
     async def _twin(self, request: Request, vin: str) -> Answer:
-        visitor = let_in(self.town, Maker.ONSTAR, request, vin, Verb.READ, "digitaltwin", say)
+        visitor = self.gate.let_in(request, vin, Verb.READ, what="digitaltwin", further=self._check_has_twin)
         citizen = visitor.citizen
-        if citizen.is_older_account:
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "not supported for this vehicle")))
-        held = await self._held(request, visitor)
+        held = await self.gate.held(request, visitor)
         if held is not None:
             return held
         now = self.town.clock.now()
@@ -254,7 +253,7 @@ class OnStarCloud:
         return Answer(200, {"telemetry": {"data": twin_of(car.report(), pending)}})
 
 
-def delay_minutes(body: dict[str, object]) -> float:
+def delay_s(body: dict[str, object]) -> float:
     """The body's delay, as town seconds; anything else than a number of minutes is none."""
     for value in body.values():
         if isinstance(value, dict):

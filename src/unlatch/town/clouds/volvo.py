@@ -2,30 +2,32 @@
 
 Documented (developer.volvocars.com, public clients of it):
 
-* POST /connected-vehicle/v2/vehicles/{vin}/commands/{lock|lock-reduced-guard|unlock|honk|flash|honk-flash}, one
-  synchronous answer {"data": {"vin", "invokeStatus", "message"}}, for unlock also readyToUnlock and
+* POST
+  /connected-vehicle/v2/vehicles/{vin}/commands/{lock|lock-reduced-guard|unlock|honk|flash|honk-flash}:
+  one synchronous answer {"data": {"vin", "invokeStatus", "message"}}, for unlock also readyToUnlock and
   readyToUnlockUntil (seconds). There is no status address. No body is needed.
-* GET .../vehicles, .../vehicles/{vin}, .../doors, .../engine-status, .../commands, .../command-accessibility,
-  and /location/v1/vehicles/{vin}/location (GeoJSON).
-* Headers `authorization: Bearer` and `vcc-api-key`; errors {"error": {"message", "description"}}; 401, 403, 404,
-  409, 422, 429, 5xx; the vocabulary of invokeStatus; unavailableReason NO_INTERNET, POWER_SAVING_MODE, CAR_IN_USE.
+* GET .../vehicles, .../vehicles/{vin}, .../doors, .../engine-status, .../commands,
+  .../command-accessibility, and /location/v1/vehicles/{vin}/location (GeoJSON).
+* Headers `authorization: Bearer` and `vcc-api-key`; errors {"error": {"message", "description"}}; 401,
+  403, 404, 409, 422, 429, 5xx; the words of invokeStatus; unavailableReason NO_INTERNET,
+  POWER_SAVING_MODE, CAR_IN_USE.
 * Unlock frees the trunk's handle only, for two minutes. Ten invocations a minute for a user.
 
-Assumed, since nothing public says it: an armed handle reads as centralLock UNLOCKED (a car can be set to read
-LOCKED: `is_armed_seen`); a jammed lock answers CAR_ERROR; an awake car's values are at most 5 s old; a sleeping
-or unreachable car answers within 1 s and is read as it was last; a command that is never heard of again ends as
-TIMEOUT after 30 s.
+Assumed, since nothing public says it: an armed handle reads as centralLock UNLOCKED (a car can be set to
+read LOCKED: `is_armed_seen`); a jammed lock answers CAR_ERROR; an awake car's values are at most 5 s old;
+a sleeping or unreachable car answers within 1 s and is read as it was last; a command that is never heard
+of again ends as TIMEOUT after 30 s.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from unlatch.clock import monotonic_s
 from unlatch.town.car import Car, Deed, Maker, Outcome, Report, Run
-from unlatch.town.clouds.gate import Visitor, account_of, hold, let_in, too_many
+from unlatch.town.clouds.gate import Gate, Visitor
 from unlatch.town.faults import Ending, FaultKind, Verb, plan_command
-from unlatch.town.wire import CUT_OFF, Answer, Refused, Request
+from unlatch.town.wire import CUT_OFF, Answer, Request
 from unlatch.town.world import Citizen, Town
 
 UNREACHABLE_S = 1.0
@@ -59,8 +61,8 @@ STATUS_OF = {
 }
 
 
-def say(status: int, word: str, description: str) -> object:
-    """Volvo's error body."""
+def say(_status: int, word: str, description: str) -> object:
+    """Volvo's error body: the status is not repeated in it."""
     return {"error": {"message": word, "description": description}}
 
 
@@ -74,6 +76,7 @@ class VolvoCloud:
 
     def __init__(self, town: Town) -> None:
         self.town = town
+        self.gate = Gate(town, Maker.VOLVO, say)
         self.reads = {
             "": self._details,
             "doors": self._doors,
@@ -86,19 +89,20 @@ class VolvoCloud:
         """/connected-vehicle/v2/vehicles..."""
         parts, method = request.parts, request.method
         if len(parts) < 3 or parts[1] != "v2" or parts[2] != "vehicles":
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "no such resource")))
+            raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         self._check_key(request)
         if len(parts) == 3 and method == "GET":
-            account = account_of(self.town, Maker.VOLVO, request, say)
+            account = self.gate.account_of(request)
             return Answer(200, {"data": [{"vin": vin} for vin in sorted(account.vins)]})
         if len(parts) == 6 and parts[4] == "commands" and method == "POST":
             return await self._command(request, parts[3], parts[5])
         read = self.reads.get(parts[4] if len(parts) > 4 else "")
         if len(parts) not in (4, 5) or read is None or method != "GET":
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "no such resource")))
+            raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         name = parts[4] if len(parts) > 4 else "details"
-        visitor = let_in(self.town, Maker.VOLVO, request, parts[3], Verb.READ, name, say)
-        return await self._after_faults(request, visitor, Answer(200, {"data": read(visitor)}))
+        visitor = self.gate.let_in(request, parts[3], Verb.READ, what=name)
+        held = await self.gate.held(request, visitor)
+        return held or Answer(200, {"data": read(visitor)})
 
     async def serve_location(self, request: Request) -> Answer:
         """/location/v1/vehicles/{vin}/location"""
@@ -109,9 +113,12 @@ class VolvoCloud:
             or parts[4] != "location"
             or request.method != "GET"
         ):
-            raise Refused(Answer(404, say(404, "NOT_FOUND", "no such resource")))
+            raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         self._check_key(request)
-        visitor = let_in(self.town, Maker.VOLVO, request, parts[3], Verb.READ, "location", say)
+        visitor = self.gate.let_in(request, parts[3], Verb.READ, what="location")
+        held = await self.gate.held(request, visitor)
+        if held is not None:
+            return held
         report = self.town.look(visitor.citizen).report()
         feature = {
             "type": "Feature",
@@ -121,29 +128,20 @@ class VolvoCloud:
                 "coordinates": [round(report.position.longitude, 7), round(report.position.latitude, 7), 0.0],
             },
         }
-        return await self._after_faults(request, visitor, Answer(200, {"data": feature}))
+        return Answer(200, {"data": feature})
 
     def _check_key(self, request: Request) -> None:
         if not request.header(b"vcc-api-key"):
-            raise Refused(Answer(401, say(401, "UNAUTHORIZED", "the vcc-api-key header is missing")))
-
-    async def _after_faults(self, request: Request, visitor: Visitor, answer: Answer) -> Answer:
-        """A read that is slow, silent or cut after it was taken."""
-        if FaultKind.SILENT in visitor.drawn:
-            return await hold(self.town, request)
-        if (slow := visitor.drawn.get(FaultKind.SLOW)) is not None:
-            await request.stays_for(self.town.clock.real_s(slow.after_s or TIMEOUT_S))
-        return CUT_OFF if FaultKind.CONNECTION_CUT in visitor.drawn else answer
+            raise self.gate.refuse(401, "UNAUTHORIZED", "the vcc-api-key header is missing")
 
     # ---- commands ---------------------------------------------------------------------------------------
 
     async def _command(self, request: Request, vin: str, name: str) -> Answer:
         if name not in COMMANDS:
-            raise Refused(Answer(404, say(404, "NOT_FOUND", f"command {name[:40]} is not supported")))
+            raise self.gate.refuse(404, "NOT_FOUND", f"command {name[:40]} is not supported")
         deed, verb = COMMANDS[name]
-        visitor = let_in(self.town, Maker.VOLVO, request, vin, verb, name, say)
-        if (wait_s := self.town.invocation_wait_s(visitor.account)) > 0:
-            raise Refused(too_many(wait_s, say))
+        visitor = self.gate.let_in(request, vin, verb, what=name, further=self._check_limit)
+        asked_at = self.town.clock.now()
         citizen = visitor.citizen
         car = self.town.look(citizen)
         latency_s = citizen.latency_s if car.can_be_reached else min(UNREACHABLE_S, citizen.latency_s)
@@ -153,11 +151,15 @@ class VolvoCloud:
         if FaultKind.CONNECTION_CUT in visitor.drawn:
             return CUT_OFF
         if course.ending is Ending.NEVER:
-            return await hold(self.town, request)
+            return await self.gate.hold(request)
         wait_s = TIMEOUT_S if course.ending is Ending.TIMES_OUT else course.ends_after_s
-        if not await request.stays_for(self.town.clock.real_s(wait_s)):
+        if not await request.stays_until(self.town.clock, asked_at + timedelta(seconds=wait_s)):
             return CUT_OFF
         return self._tell(citizen, run, name, course.ending)
+
+    def _check_limit(self, visitor: Visitor) -> None:
+        if (wait_s := self.town.invocation_wait_s(visitor.account)) > 0:
+            raise self.gate.too_many(wait_s)
 
     def _tell(self, citizen: Citizen, run: Run, name: str, ending: Ending) -> Answer:
         car = self.town.look(citizen)
