@@ -233,7 +233,7 @@ class Car:
     def set_modem(
         self, now: datetime, *, is_asleep: bool | None = None, is_online: bool | None = None
     ) -> None:
-        """Let the modem sleep, wake, lose or find its network; what it told last is kept while it is silent."""
+        """Let the modem sleep, wake, lose or find its network; silent, it keeps what it told last."""
         self.advance(now)
         if self.can_be_reached:
             self.told = self.report()
@@ -261,7 +261,7 @@ class Car:
             outcome = self._carry_out(deed, at)
         if planned.run is not None:
             planned.run.outcome = outcome
-        command_id = planned.run.command_id if planned.run and planned.run.command_id else None
+        command_id = planned.run.command_id if planned.run else ""
         happened = [
             Happening(at=at, what=deed.value, outcome=outcome, command_id=command_id, why=planned.why)
         ]
