@@ -255,7 +255,8 @@ def test_one_label_is_found_among_the_symbols_of_a_picture():
 
 SYMBOLOGIES = st.sampled_from([None, "]C0", "]C1", "]Q1", "]Q3", "]d2", "]E0", "]U1", "", "]", "\ud800"])
 PIECES = st.sampled_from(
-    ["00", "420", "401", "9505511069605048600624", SSCC, "\x1d", "1Z", "TBA", "https://", "HTTP://[", "/00/", "%", "?",
+    ["00", "420", "401", "9505511069605048600624", SSCC,
+     "\x1d", "1Z", "TBA", "https://", "HTTP://[", "/00/", "%", "?",
      "&", "(", ")", "]C1", "\u0663", "\ud800", "\x00", "é", "91", "(00)", "#", "//", "%00",
      "@", ":99999999"]
 )  # fmt: skip
