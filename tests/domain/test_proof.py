@@ -208,10 +208,13 @@ def first_difference(text: bytes, changed: bytes, start: int) -> int:
     return start
 
 
+read_once = lru_cache(maxsize=1_000)(read_line)
+
+
 def read_again(text: bytes, read: list[Line], changed: bytes, at: int) -> list[Line]:
     """The lines of `changed`, read anew only where they may differ from those of `text`."""
     if changed.count(b"\n") != len(read):
-        return [read_line(number, line) for number, line in enumerate(changed.split(b"\n")[:-1], start=1)]
+        return [read_once(number, line) for number, line in enumerate(changed.split(b"\n")[:-1], start=1)]
     index = text.count(b"\n", 0, at)
     begin = text.rfind(b"\n", 0, at) + 1
     return [
