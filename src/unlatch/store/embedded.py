@@ -68,8 +68,7 @@ class Embedded:
         try:
             self._wait_for_lock(users_lock, fcntl.LOCK_SH, deadline)
             with self._only_one_starts(deadline):
-                self._see_that_it_is_kept()
-                self._wait_until_ready(deadline)
+                self._start_or_join(deadline)
         except BaseException:
             os.close(users_lock)
             raise
@@ -103,10 +102,28 @@ class Embedded:
             shutil.rmtree(home or self.data_dir / keeper.HOME_FOLDER, ignore_errors=True)
             location.unlink(missing_ok=True)
 
-    def _see_that_it_is_kept(self) -> None:
-        """Start a keeper unless there is one."""
-        if self._is_kept():
-            return
+    def _start_or_join(self, deadline: float) -> None:
+        """Wait until a server answers and has our database; start its keeper, once, where there is none.
+
+        A keeper that was there a moment ago may have been dying.
+        """
+        is_started = False
+        while True:
+            if not self._is_kept():
+                if is_started:
+                    raise self._down("PostgreSQL did not start")
+                self._start_keeper()
+                is_started = True
+            try:
+                self._see_that_database_exists()
+                break
+            except (OSError, psycopg.OperationalError) as error:
+                if time.monotonic() > deadline:
+                    raise self._down(f"PostgreSQL did not answer within {START_TIMEOUT_S:.0f} s") from error
+            time.sleep(POLL_S)
+
+    def _start_keeper(self) -> None:
+        """Start the keeper; when this returns one holds its lock, ours or another."""
         sources = str(Path(unlatch.__file__).parents[1])
         path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
         with self._open_log() as log:
@@ -126,19 +143,6 @@ class Embedded:
                 raise self._down(f"PostgreSQL's keeper did not start: {error}") from error
         if done.returncode not in (0, keeper.EXIT_ALREADY_KEPT):
             raise self._down("PostgreSQL's keeper did not start")
-
-    def _wait_until_ready(self, deadline: float) -> None:
-        """Wait until the server answers, and see that our database is there."""
-        while True:
-            try:
-                self._see_that_database_exists()
-                break
-            except (OSError, psycopg.OperationalError) as error:
-                if not self._is_kept():
-                    raise self._down("PostgreSQL did not start") from error
-                if time.monotonic() > deadline:
-                    raise self._down(f"PostgreSQL did not answer within {START_TIMEOUT_S:.0f} s") from error
-            time.sleep(POLL_S)
 
     def _see_that_database_exists(self) -> None:
         superuser_dsn = self.dsn("postgres", "postgres")
