@@ -6,6 +6,7 @@ not sent, unknown. None of them moves the door; only a reading does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ import structlog
 from unlatch.devices.base import Answer, Car, Maker, Sending
 from unlatch.domain.incident import Incident
 from unlatch.domain.proof import Kind, text_of_time
-from unlatch.domain.visit import Fact
+from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact
 from unlatch.errors import (
     CommandNotSent,
     CommandRejected,
@@ -77,6 +78,7 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
 
 async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
     """Locking twice does no harm, so a lock whose worker was lost is simply sent again."""
+    await _let_unlock_leave(platform, command.visit_id)
     now = platform.clock.now()
     async with platform.database.connection() as connection, connection.transaction():
         row = await visits.lock_visit(connection, command.visit_id)
@@ -87,6 +89,19 @@ async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car)
         await visits.set_last_command(connection, row.id, now)
     state, body = await _send(maker.lock, car, Sending())
     await end_command(platform, command.id, command.visit_id, "lock", state, f"cloud:{maker.name}", body)
+
+
+async def _let_unlock_leave(platform: Platform, visit_id: str) -> None:
+    """A lock must not overtake the unlock it answers: wait until that has left, or never will (S4).
+
+    An unlock whose gate has passed leaves within FIRST_BYTE_WITHIN_S or not at all, whoever carries it out.
+    """
+    async with platform.database.connection() as connection:
+        sent_at = await commands.find_unlock_under_way(connection, visit_id)
+    if sent_at is None:
+        return
+    passed_s = platform.clock.real_s((platform.clock.now() - sent_at).total_seconds())
+    await asyncio.sleep(max(0.0, FIRST_BYTE_WITHIN_S - passed_s))
 
 
 async def _send(

@@ -13,13 +13,12 @@ from datetime import datetime, timedelta
 from unlatch.clock import monotonic_s
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.incident import Incident
-from unlatch.domain.visit import Fact, State
+from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact, State
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import commands, visits
 from unlatch.store.commands import CommandState, GateView, GrantState
 
-FIRST_BYTE_WITHIN_S = 2.0  # S1, monotonic, from before the commit
 COMMAND_LEASE_S = 130.0  # longer than any maker lets us wait; then others call the end unknown
 
 

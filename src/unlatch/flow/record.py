@@ -209,22 +209,22 @@ async def _carry_into_rows(
                 now=now,
             )
         elif order is Order.ISSUE_PROOF:
-            await _settle(connection, row, "delivered", ParcelPlace.IN_PLACE, None)
+            await parcels.settle_stop(
+                connection, row.id, stop_id=row.stop_id, place=ParcelPlace.IN_PLACE, held_by=None
+            )
         elif order is Order.TAKE_FALLBACK:
-            await _settle(connection, row, "fallback_due", ParcelPlace.WITH_COURIER, row.courier_id)
+            await parcels.settle_stop(
+                connection,
+                row.id,
+                stop_id=row.stop_id,
+                place=ParcelPlace.WITH_COURIER,
+                held_by=row.courier_id,
+            )
         elif order in CAMERA_ORDERS:
             # No home can be registered yet (its maker and camera come with the homes), and a home's visit is
             # refused by the decision as long as no camera is ready.
             raise AssertionError(f"{order} for a place without a camera")
         # WATCH: the row's next_read_at. REMIND_COURIER: the journal entry itself, which the courier is streamed.
-
-
-async def _settle(
-    connection: AsyncConnection, row: VisitRow, stop_state: str, place: ParcelPlace, held_by: str | None
-) -> None:
-    await parcels.settle_stop(
-        connection, row.id, stop_id=row.stop_id, stop_state=stop_state, place=place, held_by=held_by
-    )
 
 
 async def _order_command(connection: AsyncConnection, row: VisitRow, order: Order, now: datetime) -> None:

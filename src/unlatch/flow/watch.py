@@ -12,7 +12,7 @@ import structlog
 
 from unlatch.domain.access import distance_m
 from unlatch.domain.proof import Kind, text_of_time
-from unlatch.domain.reading import Reading, sight_of
+from unlatch.domain.reading import Reading, Sight, sight_of
 from unlatch.domain.visit import Fact, Tail, fact_of_sight
 from unlatch.errors import DeviceError
 from unlatch.flow.carry_out import incident_of_error
@@ -58,25 +58,30 @@ async def record_reading(platform: Platform, visit_id: str, reading: Reading, wh
     async with platform.database.connection() as connection, connection.transaction():
         row = await visits.lock_visit(connection, visit_id)
         parked = await readings.find_reading(connection, row.access_point_id) if row.visit.is_live else None
-        happenings = _happenings(row, reading, parked, who)
-        before = row
+        sight = sight_of(
+            reading,
+            row.visit.closure,
+            last_used_at=row.last_observed_at,
+            last_command_at=row.last_command_at,
+        )
+        happenings = _happenings(row, reading, parked, sight, who)
+        observed_at = row.last_observed_at if sight is Sight.NOTHING else reading.observed_at
         for happening in happenings:
             change = change_of(row, happening, now)
             if change is not None:
                 row = change.after
                 await save_change(connection, change, now)
-        newer = happenings and (
-            before.last_observed_at is None or reading.observed_at > before.last_observed_at
-        )
         row = row.after(
-            last_observed_at=reading.observed_at if newer else before.last_observed_at,
+            last_observed_at=observed_at,  # used, even where it changed nothing: an older one says nothing now (S7)
             next_read_at=_next_look_at(row, now),
         )
         await visits.update_visit(connection, row, now)
         return row
 
 
-def _happenings(row: VisitRow, reading: Reading, parked: Reading | None, who: str) -> list[Happening]:
+def _happenings(
+    row: VisitRow, reading: Reading, parked: Reading | None, sight: Sight, who: str
+) -> list[Happening]:
     """The facts that one reading is, in order of weight."""
     body = {"observed_at": text_of_time(reading.observed_at)}
     private = {"position": position_body(reading.position)} if reading.position is not None else None
@@ -84,12 +89,6 @@ def _happenings(row: VisitRow, reading: Reading, parked: Reading | None, who: st
     is_old = row.last_observed_at is not None and reading.observed_at <= row.last_observed_at
     if not is_old and row.visit.is_live and _has_left(reading, parked):
         facts.append(Fact.DROVE_OFF)
-    sight = sight_of(
-        reading,
-        row.visit.closure,
-        last_used_at=row.last_observed_at,
-        last_command_at=row.last_command_at,
-    )
     if (seen := fact_of_sight(row.visit, sight, reading.observed_at)) is not None:
         facts.append(seen)
     return [

@@ -157,6 +157,15 @@ async def lock_gate(connection: AsyncConnection, command_id: str, now: datetime)
     return GateView(**{**row, **states})
 
 
+async def find_unlock_under_way(connection: AsyncConnection, visit_id: str) -> datetime | None:
+    """When the gate passed for an unlock of this visit that has not ended; None: there is no such unlock."""
+    cursor = await connection.execute(
+        "SELECT sent_at FROM command WHERE visit_id = %s AND verb = 'unlock' AND state = 'sent'", (visit_id,)
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def set_sent(
     connection: AsyncConnection, command_id: str, worker: str, now: datetime, lease_until: datetime
 ) -> None:

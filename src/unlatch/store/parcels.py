@@ -6,10 +6,24 @@ from psycopg import AsyncConnection
 
 from unlatch.domain.parcel import ParcelPlace
 
-_SETTLE_PARCELS = """
-    UPDATE parcel SET place = %s, held_by = %s
-    WHERE id IN (SELECT parcel_id FROM visit_parcel WHERE visit_id = %s)
-      AND place IN ('with_carrier', 'with_courier')
+_SETTLE = """
+    -- A visit has ended. A stop that is done, or where another visit lives, is left alone: a second courier's refused
+    -- scan moves nothing. A stop is delivered when the last of its parcels is.
+    WITH settled AS (
+        UPDATE parcel SET place = %(place)s, held_by = %(held_by)s
+        WHERE id IN (SELECT parcel_id FROM visit_parcel WHERE visit_id = %(visit_id)s)
+          AND place IN ('with_carrier', 'with_courier')
+          AND NOT EXISTS (SELECT 1 FROM visit other WHERE other.stop_id = %(stop_id)s
+                          AND other.id <> %(visit_id)s AND other.ended_at IS NULL)
+        RETURNING id
+    )
+    UPDATE stop SET state = CASE
+        WHEN %(is_delivered)s AND EXISTS (SELECT 1 FROM parcel WHERE parcel.stop_id = stop.id
+            AND place IN ('with_carrier', 'with_courier') AND parcel.id NOT IN (SELECT id FROM settled))
+            THEN 'open'
+        WHEN %(is_delivered)s THEN 'delivered'
+        ELSE 'fallback_due' END
+    WHERE id = %(stop_id)s AND state IN ('open', 'fallback_due') AND EXISTS (SELECT 1 FROM settled)
 """
 
 
@@ -26,13 +40,18 @@ async def settle_stop(
     visit_id: str,
     *,
     stop_id: str,
-    stop_state: str,
     place: ParcelPlace,
     held_by: str | None,
 ) -> None:
     """A visit has ended: its parcels are in `place`, and the stop is done or has its fallback before it."""
-    await connection.execute(_SETTLE_PARCELS, (place, held_by, visit_id))
-    await connection.execute("UPDATE stop SET state = %s WHERE id = %s", (stop_state, stop_id))
+    values = {
+        "visit_id": visit_id,
+        "stop_id": stop_id,
+        "place": place,
+        "held_by": held_by,
+        "is_delivered": place is ParcelPlace.IN_PLACE,
+    }
+    await connection.execute(_SETTLE, values)
 
 
 async def list_label_keys(connection: AsyncConnection, stop_id: str) -> frozenset[str]:

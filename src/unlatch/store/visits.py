@@ -50,8 +50,8 @@ _FIXED = (
 )  # fmt: skip
 _CHANGING = (
     "state", "deadline_at", "whereabouts", "has_opened", "is_clean", "is_called", "secure_by", "late_until",
-    "tail", "incident", "ended_at", "last_observed_at", "last_command_at", "next_read_at", "journal_number",
-    "journal_hash",
+    "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at", "last_command_at", "next_read_at",
+    "journal_number", "journal_hash",
 )  # fmt: skip
 _COLUMNS = ", ".join(_FIXED + _CHANGING)
 
@@ -69,6 +69,7 @@ def visit_row(row: Row) -> VisitRow:
         is_called=row["is_called"],
         secure_by=row["secure_by"],
         late_until=row["late_until"],
+        locked_counts_after=row["locked_counts_after"],
         tail=Tail(row["tail"]),
     )
     return VisitRow(
@@ -120,6 +121,7 @@ def _values(row: VisitRow, journal_at: datetime) -> Row:
         "is_called": visit.is_called,
         "secure_by": visit.secure_by,
         "late_until": visit.late_until,
+        "locked_counts_after": visit.locked_counts_after,
         "tail": visit.tail,
         "incident": row.incident,
         "ended_at": row.ended_at,

@@ -166,6 +166,7 @@ CREATE TABLE visit (
     is_called        boolean NOT NULL,
     secure_by        timestamptz,
     late_until       timestamptz,
+    locked_counts_after timestamptz,
     tail             text NOT NULL,
     incident         text,                  -- the latest thing that went wrong, if any
     begun_at         timestamptz NOT NULL,
