@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from tests.devices.trying import check_example
+import json
+from dataclasses import replace
 
+import pytest
+from tests.devices.canned import canned_cloud
+from tests.devices.trying import build, car_of, check_example
+
+from unlatch.clock import Clock
 from unlatch.devices.base import Example, Maker, Verb
 from unlatch.devices.catalogue import find_makers
 
@@ -27,3 +32,18 @@ def test_a_maker_is_told_completely(kind: type[Maker]) -> None:
     assert all(example.account_kind in (None, *kind.account_kinds) for example in kind.examples)
     titles = [example.title for example in kind.examples]
     assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("kind", find_makers().values(), ids=list(find_makers()))
+async def test_a_cloud_whose_clock_is_ahead_makes_no_old_news_fresh(kind: type[Maker]) -> None:
+    """Every time in the maker's own reading, moved a thousand years ahead, is taken for now."""
+    example = next(one for one in kind.examples if one.reading is not None and one.reading.is_locked)
+    ahead = [
+        replace(reply, body=json.dumps(reply.body).replace('"2026-', '"3026-')) for reply in example.replies
+    ]
+    async with canned_cloud(ahead) as cloud:
+        maker = build(kind, cloud.base, Clock(factor=1000.0))
+        reading = await maker.read(car_of(kind, example.account_kind))
+        assert reading.observed_at <= maker.link.clock.now()
+        assert reading.is_locked is True
+        await maker.link.close()
