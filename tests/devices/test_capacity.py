@@ -172,8 +172,8 @@ async def test_an_outage_sheds_the_opening_and_tries_the_lock() -> None:
                 await link.post(car(1), verb, "/", headers={}, sending=Sending(), answer_within_s=1.0)
         return caught.value.code
 
-    assert [await end_of(Verb.UNLOCK) for _ in range(4)] == ["offline_cloud"] * 3 + ["outage"]
-    assert await end_of(Verb.LOCK) == "offline_cloud"
+    assert [await end_of(Verb.UNLOCK) for _ in range(4)] == ["vendor_down"] * 3 + ["outage"]
+    assert await end_of(Verb.LOCK) == "vendor_down"
     await link.close()
 
 
@@ -187,7 +187,7 @@ def test_retry_after(word: str, wait_s: float | None) -> None:
     error = link.refusal(car(1), Verb.UNLOCK, heard)
     assert isinstance(error, CommandNotSent)
     assert error.retry_after_s == wait_s
-    assert link.find_obstacle(car(1)) == "rate_limited"
+    assert link.find_obstacle(car(1)) == "quota"
 
 
 def test_retry_after_as_a_date() -> None:

@@ -91,11 +91,11 @@ CASES = [
     Case(fault=FaultKind.RATE_LIMIT, ends=both(NOT_SENT, "rate_limited")),
     Case(fault=FaultKind.RATE_LIMIT, verb=Verb.LOCK, ends=both(NOT_SENT, "rate_limited")),
     Case(fault=FaultKind.CONSENT_WITHDRAWN, ends=both(NOT_SENT, "auth_expired")),
-    Case(fault=FaultKind.CONSENT_WITHDRAWN, how={"status": 403}, ends=both(NOT_SENT, "consent_withdrawn")),
+    Case(fault=FaultKind.CONSENT_WITHDRAWN, how={"status": 403}, ends=both(NOT_SENT, "consent_missing")),
     Case(fault=FaultKind.SUBSCRIPTION_LAPSED, ends=both(NOT_SENT, "subscription")),
     Case(fault=FaultKind.DUPLICATE_ANSWERS, ends=both(DONE)),
-    Case(fault=FaultKind.OUTAGE, ends=both(UNKNOWN, "cloud_down")),
-    Case(fault=FaultKind.OUTAGE, verb=Verb.LOCK, how={"status": 500}, ends=both(UNKNOWN, "cloud_down")),
+    Case(fault=FaultKind.OUTAGE, ends=both(UNKNOWN, "vendor_down")),
+    Case(fault=FaultKind.OUTAGE, verb=Verb.LOCK, how={"status": 500}, ends=both(UNKNOWN, "vendor_down")),
     Case(fault=FaultKind.CONNECTION_CUT, ends=both(UNKNOWN, "connection_cut")),
     Case(fault=FaultKind.CONNECTION_CUT, how={"acts": True}, ends=both(UNKNOWN, "connection_cut")),
     Case(fault=FaultKind.CONNECTION_CUT, verb=Verb.LOCK, ends=both(UNKNOWN, "connection_cut")),
@@ -277,10 +277,10 @@ async def test_volvos_minute_keeps_three_commands_for_closings(town: TownAt, cli
     assert [tried.end for tried in ends] == [End.DONE] * 7 + [End.NOT_SENT]
     refused = ends[-1].error
     assert refused is not None
-    assert refused.code == "rate_limited"
+    assert refused.code == "quota"
     assert refused.retry_after_s is not None
     assert 0 < refused.retry_after_s <= 60
-    assert maker.find_obstacle(car) == "rate_limited"
+    assert maker.find_obstacle(car) == "quota"
     locks = [(await try_verb(maker, car, Verb.LOCK)).end for _ in range(3)]
     assert locks == [End.DONE] * 3
     eleventh = await try_verb(maker, car, Verb.LOCK)

@@ -10,6 +10,7 @@ from tests.devices.canned import canned_cloud
 from tests.devices.trying import build, car_of, check_example
 
 from unlatch.clock import Clock
+from unlatch.devices import base, link
 from unlatch.devices.base import Example, Maker, Verb
 from unlatch.devices.catalogue import find_makers
 
@@ -47,3 +48,10 @@ async def test_a_cloud_whose_clock_is_ahead_makes_no_old_news_fresh(kind: type[M
         assert reading.observed_at <= maker.link.clock.now()
         assert reading.is_locked is True
         await maker.link.close()
+
+
+def test_every_code_is_one_of_the_contracts_words() -> None:
+    told = (base.__doc__ or "").partition("one of these words:")[2]
+    codes = {code for kind in find_makers().values() for code in (e.code for e in kind.examples) if code}
+    codes |= set(link._CODES.values()) | set(link._CAUSES_OF_403.values())
+    assert codes <= {word.strip("(),;. \n") for word in told.split()}

@@ -80,7 +80,7 @@ BROKEN = {
         b"HTTP/1.1 307 Go\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
         "unexpected_answer",
     ),
-    "gateway": (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "cloud_down"),
+    "gateway": (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "vendor_down"),
 }
 
 
@@ -133,7 +133,7 @@ async def test_no_connection_is_surely_not_sent() -> None:
         maker = build(VOLVO, address, CLOCK)
         tried = await try_verb(maker, car_of(maker), Verb.LOCK)
         await maker.link.close()
-    assert (tried.end, tried.code, tried.times_sent) == (End.NOT_SENT, "offline_cloud", 0)
+    assert (tried.end, tried.code, tried.times_sent) == (End.NOT_SENT, "vendor_down", 0)
 
 
 async def test_a_connection_that_is_never_accepted_costs_no_more_than_the_first_bytes_time() -> None:
@@ -148,7 +148,7 @@ async def test_a_connection_that_is_never_accepted_costs_no_more_than_the_first_
         started_s = monotonic_s()
         with pytest.raises(CommandNotSent) as caught:
             await maker.unlock(car_of(maker), Sending(first_byte_by_s=started_s + 0.3))
-        assert caught.value.code == "offline_cloud"
+        assert caught.value.code == "vendor_down"
         assert monotonic_s() - started_s < 2.0
         await maker.link.close()
         for one in full:

@@ -11,6 +11,11 @@ A command ends in one of four ways, and each says what is known about the world:
 
 The kinds of `CommandNotSent` are `DeviceAsleep`, `ConsentLost` and `DeviceUnsupported`.
 
+The code of an error is one of these words: auth_expired, consent_missing, subscription, privacy_mode (the owner);
+asleep, offline, unsafe_state (moving or in use), door_open, jammed, car_error, window_passed, rejected (the car);
+vendor_down, timeout, connection_cut, pending, unknown, unexpected_answer, contradiction, rate_limited, not_supported
+(the cloud); quota, busy, outage, in_flight, too_late, older_api, bad_request (this side of the link).
+
 An answer is never the truth about a bolt: only a `Reading` is. A reading that could not be had raises a
 `CommandNotSent` or `CommandUnknown` too; neither moves anything, since a reading is no command.
 """
@@ -163,7 +168,7 @@ class Maker(ABC):
 
     async def flash(self, car: Car) -> Answer:
         """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""
-        raise DeviceUnsupported(f"{self.label} can't flash this car", code="unsupported")
+        raise DeviceUnsupported(f"{self.label} can't flash this car", code="not_supported")
 
     def find_obstacle(self, car: Car) -> str | None:
         """Why an unlock would not leave now (outage, busy, quota, in_flight), or None. Makes no request."""

@@ -131,7 +131,7 @@ class Link:
         if not self.room.has_room(Purpose.OPENING):
             return "busy"
         if self.budgets.wait_s(car.vin) > 0:
-            return "rate_limited"
+            return "quota"
         return None
 
     @asynccontextmanager
@@ -146,7 +146,7 @@ class Link:
         held = (car.vin, purpose)
         if purpose is Purpose.OPENING:
             if (obstacle := self.find_obstacle(car)) is not None:
-                retry_after_s = self.budgets.wait_s(car.vin) if obstacle == "rate_limited" else None
+                retry_after_s = self.budgets.wait_s(car.vin) if obstacle == "quota" else None
                 raise self.not_sent(verb, obstacle, retry_after_s=retry_after_s)
             self.breaker.try_one()
         elif held in self._commands:
@@ -240,7 +240,7 @@ class Link:
         if status == 403:
             return self._forbidden(verb, heard)
         if status in (404, 405, 410, 501):
-            return DeviceUnsupported(self.text(verb, "unsupported"), code="unsupported")
+            return DeviceUnsupported(self.text(verb, "not_supported"), code="not_supported")
         if status == 429:
             retry_after_s = self._retry_after_s(heard)
             self.budgets.refused(car.vin, for_s=retry_after_s or 10.0)
@@ -249,7 +249,7 @@ class Link:
             return CommandRejected(self.text(verb, "unsafe_state"), code="unsafe_state")
         if 400 <= status < 500 and status not in (408, 422, 425):
             return self.not_sent(verb, "bad_request")
-        return self.unknown(verb, "cloud_down" if status >= 500 else "unexpected_answer")
+        return self.unknown(verb, "vendor_down" if status >= 500 else "unexpected_answer")
 
     def text(self, verb: Verb, code: str) -> str:
         """A message that names nobody."""
@@ -290,8 +290,8 @@ class Link:
             if word in prose:
                 return ConsentLost(self.text(verb, code), code=code)
         if "quota" in prose:
-            return self.not_sent(verb, "rate_limited")
-        return ConsentLost(self.text(verb, "consent_withdrawn"), code="consent_withdrawn")
+            return self.not_sent(verb, "quota")
+        return ConsentLost(self.text(verb, "consent_missing"), code="consent_missing")
 
     def _note_failure(self, car: Car, error: WireError) -> None:
         if error.cut not in (Cut.TOO_LATE, Cut.BAD_REQUEST):
@@ -316,7 +316,7 @@ class Link:
 
 _CAUSES_OF_403 = {"subscription": "subscription", "privacy": "privacy_mode"}
 _CODES = {
-    Cut.NO_CONNECTION: "offline_cloud",
+    Cut.NO_CONNECTION: "vendor_down",
     Cut.TOO_LATE: "too_late",
     Cut.BAD_REQUEST: "bad_request",
     Cut.NO_ANSWER: "timeout",

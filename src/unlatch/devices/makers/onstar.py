@@ -118,7 +118,7 @@ class OnStar(Maker):
 
     async def _read_classic(self, car: Car, wants_position: bool) -> Reading:
         if not wants_position:
-            raise DeviceUnsupported(self.link.text(Verb.READ, "unsupported"), code="unsupported")
+            raise DeviceUnsupported(self.link.text(Verb.READ, "not_supported"), code="not_supported")
         target = f"{VEHICLES_V1}{quoted(car.vin)}/commands/location"
         heard = await self._send(car, Verb.READ, target, "location", Sending())
         heard = await self._follow(car, Verb.READ, self._taken_on(car, Verb.READ, heard))
@@ -405,7 +405,7 @@ OnStar.examples = (
         verb=Verb.READ,
         replies=(),
         end=End.NOT_SENT,
-        code="unsupported",
+        code="not_supported",
         account_kind=CLASSIC,
         source="github.com/BigThunderSR/OnStarJS issues 230 and 262",
     ),

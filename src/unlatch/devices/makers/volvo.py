@@ -74,7 +74,7 @@ NOT_DONE: dict[str, tuple[type[DeviceError], str]] = {
     "UNLOCK_TIME_FRAME_PASSED": (CommandRejected, "window_passed"),
     "UNABLE_TO_LOCK_DOOR_OPEN": (CommandRejected, "door_open"),
     "EXPIRED": (CommandUnknown, "timeout"),
-    "NOT_SUPPORTED": (DeviceUnsupported, "unsupported"),
+    "NOT_SUPPORTED": (DeviceUnsupported, "not_supported"),
     "DELIVERY_TIMEOUT": (CommandUnknown, "timeout"),
     "CAR_TIMEOUT": (CommandUnknown, "timeout"),
     "CAR_ERROR": (CommandUnknown, "car_error"),
@@ -323,7 +323,7 @@ Volvo.examples = (
         verb=Verb.UNLOCK,
         replies=(Reply(to=f"POST {VEHICLES}", status=504, body="<html>"),),
         end=End.UNKNOWN,
-        code="cloud_down",
+        code="vendor_down",
         source=_COMMANDS_PAGE,
     ),
 )
