@@ -1,0 +1,168 @@
+"""Who asks: a carrier, a consignee or an operator by their key, a courier by their phone's key and token.
+
+Keys are looked up by their SHA-256, so that nothing about a key can be learnt from the time that it takes.
+A phone's token is good only with a proof of the phone's own key (`proof_of_possession.py`), used once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum, auto
+from types import MappingProxyType
+from typing import Any
+
+from litestar import Request
+from psycopg import AsyncConnection
+
+from unlatch.flow.enrolment import (
+    CARRIER_KEY,
+    CONSIGNEE_KEY,
+    OPERATOR_KEY,
+    PHONE_TOKEN,
+)
+from unlatch.flow.platform import Platform
+from unlatch.store import carriers, proofs
+from unlatch.store.carriers import KeyHolder
+from unlatch.store.ids import hash_key
+from unlatch.web.problems import ProblemError, Trouble
+from unlatch.web.proof_of_possession import ALGORITHMS, Proof, ProofRefused, check_proof
+
+MAX_CREDENTIAL_CHARACTERS = 512
+
+
+class Reader(StrEnum):
+    """The kinds of asker."""
+
+    CARRIER = auto()
+    CONSIGNEE = auto()
+    OPERATOR = auto()
+    COURIER = auto()
+    NEWCOMER = auto()  # a phone that has a key of its own and is not enrolled yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks."""
+
+    reader: Reader
+    id: str
+    carrier_id: str | None = None  # of a courier or consignee: theirs; of a carrier: itself
+    device_id: str | None = None
+    language: str | None = None
+
+    @property
+    def who(self) -> str:
+        """As the journal names them."""
+        return f"{self.reader}:{self.id}"
+
+
+_Find = Callable[[AsyncConnection, bytes], Awaitable[KeyHolder | None]]
+_BY_PREFIX: Mapping[str, tuple[Reader, _Find]] = MappingProxyType(
+    {
+        CARRIER_KEY: (Reader.CARRIER, carriers.find_carrier_by_key),
+        CONSIGNEE_KEY: (Reader.CONSIGNEE, carriers.find_consignee_by_key),
+        OPERATOR_KEY: (Reader.OPERATOR, carriers.find_operator_by_key),
+    }
+)
+
+
+def _unknown(detail: str, *, error: str | None = None, is_phone: bool = False) -> ProblemError:
+    """Nobody that we know; says which ways of signing in there are (RFC 6750, RFC 9449)."""
+    named = f', error="{error}"' if error else ""
+    bearer, dpop = 'Bearer realm="unlatch"', f'DPoP algs="{" ".join(ALGORITHMS)}"'
+    challenge = f"{dpop}{named}" if is_phone else f"{bearer}{named}, {dpop}"
+    return ProblemError(Trouble.NOT_SIGNED_IN, detail, headers={"WWW-Authenticate": challenge})
+
+
+async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: frozenset[Reader]) -> Asker:
+    """Who asks. Raises ProblemError: 401 where that is not known, 403 where they are none of `readers`."""
+    if Reader.NEWCOMER in readers:
+        return await _sign_in_newcomer(request, platform)
+    given = request.headers.getall("authorization", [])
+    if len(given) != 1 or len(given[0]) > MAX_CREDENTIAL_CHARACTERS:
+        raise _unknown("give one Authorization header")
+    scheme, _, credential = given[0].partition(" ")
+    credential = credential.strip()
+    if scheme.lower() == "dpop":
+        asker = await _sign_in_phone(request, platform, credential)
+    elif scheme.lower() == "bearer":
+        asker = await _sign_in_by_key(platform, credential)
+    else:
+        raise _unknown("the scheme must be Bearer for a key, or DPoP for a courier's phone")
+    if asker.reader not in readers:
+        raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
+    return asker
+
+
+async def _sign_in_by_key(platform: Platform, key: str) -> Asker:
+    prefix = key.rpartition("_")[0]
+    if prefix == PHONE_TOKEN:
+        raise _unknown(
+            "a phone's token is bound to its key: send it as DPoP with a proof",
+            error="invalid_token",
+            is_phone=True,
+        )
+    reader_and_find = _BY_PREFIX.get(prefix)
+    if reader_and_find is None:
+        raise _unknown("this is no key of Unlatch", error="invalid_token")
+    reader, find = reader_and_find
+    async with platform.database.connection() as connection:
+        holder = await find(connection, hash_key(key))
+    if holder is None:
+        raise _unknown("this key is not known", error="invalid_token")
+    carrier_id = holder.id if reader is Reader.CARRIER else holder.carrier_id
+    return Asker(reader=reader, id=holder.id, carrier_id=carrier_id, language=holder.language)
+
+
+def _check_proof(request: Request[Any, Any, Any], platform: Platform, token: str | None) -> Proof:
+    given = request.headers.getall("dpop", [])
+    if len(given) != 1:
+        raise _unknown("give one DPoP header with a proof", error="invalid_dpop_proof", is_phone=True)
+    raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
+    address = platform.settings.public_url + raw_path.decode("ascii", errors="replace")
+    try:
+        return check_proof(given[0], method=request.method, address=address, now_s=time.time(), token=token)
+    except ProofRefused as refused:
+        raise _unknown(str(refused), error="invalid_dpop_proof", is_phone=True) from None
+
+
+def _used_already() -> ProblemError:
+    return _unknown("this proof was used already", error="invalid_dpop_proof", is_phone=True)
+
+
+async def _sign_in_phone(request: Request[Any, Any, Any], platform: Platform, token: str) -> Asker:
+    if not token.startswith(PHONE_TOKEN + "_"):
+        raise _unknown("this is no phone's token", error="invalid_token", is_phone=True)
+    proof = _check_proof(request, platform, token)
+    async with platform.database.connection() as connection:
+        phone = await proofs.find_phone(
+            connection,
+            token_hash=hash_key(token),
+            thumbprint=proof.thumbprint,
+            digest=proof.digest,
+            expires_at=datetime.fromtimestamp(proof.expires_at_s, UTC),
+        )
+    if phone is None:
+        raise _unknown("this token is not known, or was revoked", error="invalid_token", is_phone=True)
+    if phone.thumbprint != proof.thumbprint:
+        raise _unknown("this token is bound to another key", error="invalid_token", is_phone=True)
+    if not phone.is_first_use:
+        raise _used_already()
+    return Asker(
+        reader=Reader.COURIER, id=phone.courier_id, carrier_id=phone.carrier_id, device_id=phone.device_id
+    )
+
+
+async def _sign_in_newcomer(request: Request[Any, Any, Any], platform: Platform) -> Asker:
+    """A phone that only proves which key it has."""
+    proof = _check_proof(request, platform, None)
+    async with platform.database.connection() as connection:
+        is_first = await proofs.use_proof(
+            connection, proof.digest, datetime.fromtimestamp(proof.expires_at_s, UTC)
+        )
+    if not is_first:
+        raise _used_already()
+    return Asker(reader=Reader.NEWCOMER, id=proof.thumbprint)
