@@ -103,7 +103,7 @@ def running() -> Iterator[Running]:
 async def driver(running: Running) -> AsyncIterator[Driver]:
     async with (
         TownClient(running.address) as town,
-        httpx.AsyncClient(base_url=running.address, timeout=10, trust_env=False) as http,
+        httpx.AsyncClient(base_url=running.address, timeout=10, trust_env=False, verify=False) as http,
     ):
         await town.reset()
         yield Driver(town=town, http=http, clock=running.clock)

@@ -142,7 +142,10 @@ def test_the_program_ends_at_once_with_a_request_held() -> None:
 
 
 async def hold_a_request(address: str, program: subprocess.Popen[str]) -> None:
-    async with TownClient(address) as town, httpx.AsyncClient(base_url=address, trust_env=False) as http:
+    async with (
+        TownClient(address) as town,
+        httpx.AsyncClient(base_url=address, trust_env=False, verify=False) as http,
+    ):
         car = await town.add_car("volvo", "YV1RS592X92000001")
         await town.set_fault(car.vin, FaultKind.SILENT)
         keys = {"authorization": f"Bearer {car.token}", "vcc-api-key": "any"}

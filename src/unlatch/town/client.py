@@ -26,7 +26,12 @@ class TownClient:
 
     def __init__(self, base_url: str, *, timeout_s: float = 10.0) -> None:
         self.base_url = base_url.rstrip("/")
-        self._http = httpx.AsyncClient(base_url=self.base_url, timeout=timeout_s, trust_env=False)
+        self._http = httpx.AsyncClient(
+            base_url=self.base_url,
+            timeout=timeout_s,
+            trust_env=False,
+            verify=self.base_url.startswith("https:"),  # reading the certificates costs more than a request
+        )
 
     async def __aenter__(self) -> Self:
         return self
