@@ -75,7 +75,52 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     unlatch.verify.add_arguments(parser)
 
 
+def serve(_: Arguments) -> int:
+    """Run the HTTP API."""
+    return _run_for_long("run_server")
+
+
+def work(_: Arguments) -> int:
+    """Run one worker."""
+    return _run_for_long("run_worker")
+
+
+def _run_for_long(name: str) -> int:
+    import uvloop
+
+    from unlatch import running
+
+    settings = read_settings(os.environ)
+    running.set_up_logging(settings)
+    uvloop.run(getattr(running, name)(settings))
+    return 0
+
+
+def town(arguments: Arguments) -> int:
+    """Run the simulated town, on the clock of this installation."""
+    from unlatch.town.app import run_town
+
+    clock = read_settings(os.environ).clock()
+    run_town(clock, seed=arguments.seed, host=arguments.host, port=arguments.port)
+    return 0
+
+
+def add_town_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch town` takes."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8090, help="0 takes a free one")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults that are drawn by lot")
+
+
 COMMANDS = (
+    Command(name="serve", summary="run the HTTP API", run=serve),
+    Command(name="work", summary="run a worker: commands, watch, deadlines; as many as you like", run=work),
+    Command(
+        name="town",
+        summary="run the simulated town: cars and their makers' clouds",
+        run=town,
+        add_arguments=add_town_arguments,
+    ),
     Command(
         name="migrate",
         summary="bring the database's schema up to this release; may be repeated at any time",

@@ -25,6 +25,8 @@ from unlatch.store.visits import VisitRow
 log = structlog.get_logger(__name__)
 
 LEFT_ITS_PLACE_M = 100.0  # farther than this (and both accuracies) from where it stood: it drove off
+LAST_LOOK_S = 15.0  # how often to look once a late unlock is no longer possible, until locked is seen
+CLOCKS_APART_S = 2.0  # a cloud may tell whole seconds, and its clock may be behind ours
 CLAIM_FOR_S = 60.0  # a claimed reading that is never made is made again after this
 
 
@@ -115,10 +117,10 @@ def _next_look_at(row: VisitRow, now: datetime) -> datetime | None:
         return None
     if visit.is_live or visit.tail is Tail.ALARM:
         return now + timedelta(seconds=visit.closure.read_every_s)
-    at = now + timedelta(seconds=tail_look_s(visit))
-    if visit.late_until is not None and now < visit.late_until:
-        at = min(at, visit.late_until + timedelta(seconds=1))
-    return at
+    if visit.late_until is None or now >= visit.late_until:
+        return now + timedelta(seconds=LAST_LOOK_S)
+    tail_at = now + timedelta(seconds=tail_look_s(visit))
+    return min(tail_at, visit.late_until + timedelta(seconds=CLOCKS_APART_S))
 
 
 async def _look_again(platform: Platform, row: VisitRow) -> None:

@@ -27,7 +27,7 @@ from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
 from unlatch.store.database import connect
-from unlatch.store.jobs import Job
+from unlatch.store.jobs import Job, JobDriver
 from unlatch.store.visits import VisitRow
 
 log = structlog.get_logger(__name__)
@@ -63,10 +63,12 @@ async def _work_until_broken(platform: Platform, stop: asyncio.Event) -> None:
 
 
 async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
-    async with connect(
-        platform.database.dsn, name=f"{platform.name} jobs", statement_timeout_s=0
-    ) as connection:
-        manager = QueueManager(Queries.from_psycopg_connection(connection))
+    dsn, name = platform.database.dsn, platform.name
+    async with (
+        connect(dsn, name=f"{name} asking", statement_timeout_s=0) as asking,
+        connect(dsn, name=f"{name} listening", statement_timeout_s=0) as listening,
+    ):
+        manager = QueueManager(Queries(JobDriver(asking, listening)))
         _register(manager, Job.COMMAND, lambda payload: carry_out_command(platform, payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))

@@ -9,8 +9,29 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 
+from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from psycopg import AsyncConnection, AsyncRawCursor
+
+
+class JobDriver(PsycopgDriver):
+    """The engine's connection, split in two: one asks, one listens.
+
+    With one connection for both, a question waits until the listening gives way, which it does once a second:
+    that second would lie between the scan and the unlock.
+    """
+
+    def __init__(self, querying: AsyncConnection, listening: AsyncConnection) -> None:
+        super().__init__(listening)
+        self._asking = PsycopgDriver(querying)
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        """Rows of a query."""
+        return await self._asking.fetch(query, *args)
+
+    async def execute(self, query: str, *args: object) -> str:
+        """The status of a statement."""
+        return await self._asking.execute(query, *args)
 
 
 class Job(StrEnum):
