@@ -260,7 +260,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsError("UNLATCH_SECRET_KEY and UNLATCH_SECRET_KEY_FILE are both given: take one out")
     values.setdefault("data_dir", _default_data_dir(environ))
     host, port = values.get("http_host", "127.0.0.1"), values.get("http_port", 8700)
-    values.setdefault("public_url", f"http://{host}:{port}")
+    values.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     return Settings(cloud_addresses=MappingProxyType(clouds), **values)
 
 

@@ -128,7 +128,7 @@ asyncio.run(run())
 
 async def wait_for(connection: Connection, query: str) -> None:
     async with asyncio.timeout(20):
-        while await (await connection.execute(query)).fetchone() is None:  # noqa: ASYNC110
+        while await (await connection.execute(query)).fetchone() is None:
             await asyncio.sleep(0.01)
 
 
