@@ -67,6 +67,7 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
         return
     reach(platform.settings, Point.AFTER_GATE)
     sending = Sending(
+        trace_id=command.id,
         first_byte_by_s=passage.first_byte_by_s,
         on_sent=lambda: reach(platform.settings, Point.AFTER_LAST_BYTE),
     )
@@ -87,7 +88,12 @@ async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car)
         lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
         await commands.set_sent(connection, command.id, platform.name, now, lease_until)
         await visits.set_last_command(connection, row.id, now)
-    state, body = await _send(maker.lock, car, Sending())
+    state, body = await _send(maker.lock, car, Sending(trace_id=command.id))
+    if body.get("code") == "in_flight":
+        # Another lock of ours is on its way to this car: its end is the one that counts.
+        async with platform.database.connection() as connection:
+            await commands.end_command(connection, command.id, state, platform.clock.now())
+        return
     await end_command(platform, command.id, command.visit_id, "lock", state, f"cloud:{maker.name}", body)
 
 
