@@ -212,3 +212,14 @@ def test_what_is_heard_is_never_taken_on_trust() -> None:
     assert heard.find_time("t") is None
     assert heard.find_word("l") is None
     assert "word" not in repr(heard)
+
+
+async def test_room_that_filled_after_the_command_was_let_in_sheds_it_too() -> None:
+    link = Link(name="any", address="http://127.0.0.1:1", clock=Clock(), ceilings=Ceilings(opening=1))
+    with pytest.raises(CommandNotSent) as caught:
+        async with link.command(car(1), Verb.UNLOCK):
+            await link.room.enter(Purpose.READING)
+            await link.post(car(1), Verb.UNLOCK, "/", headers={}, sending=Sending(), answer_within_s=1.0)
+    assert caught.value.code == "busy"
+    assert link.room.taken == 1
+    await link.close()
