@@ -14,7 +14,10 @@ from unlatch.store.readings import Place
 from unlatch.store.vault import Vault
 
 # What a maker's link says stands in the way of a command, and which incident that is.
-_OBSTACLES = {"quota": Incident.DEVICE_QUOTA_USED_UP}
+_OBSTACLES = {
+    "quota": Incident.DEVICE_QUOTA_USED_UP,
+    "in_flight": Incident.PLATFORM_PLACE_BUSY,  # another command to this car: over in a moment
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

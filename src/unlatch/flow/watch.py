@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 LEFT_ITS_PLACE_M = 100.0  # farther than this (and both accuracies) from where it stood: it drove off
 LAST_LOOK_S = 15.0  # how often to look once a late unlock is no longer possible, until locked is seen
 CLOCKS_APART_S = 2.0  # a cloud may tell whole seconds, and its clock may be behind ours
+POSITION_EVERY_S = 30.0  # while a visit lives: has the car driven off?
 CLAIM_FOR_S = 60.0  # a claimed reading that is never made is made again after this
 
 
@@ -46,12 +47,20 @@ async def watch_once(platform: Platform, row: VisitRow) -> None:
         return
     maker, car = platform.car_at(place)
     try:
-        reading = await maker.read(car, wants_position=row.visit.is_live)
+        reading = await maker.read(car, wants_position=_wants_position(row, platform.clock.now()))
     except DeviceError as error:
         log.info("a watched closure could not be read", visit=row.id, why=incident_of_error(error).value)
         await _look_again(platform, row)
         return
     await record_reading(platform, row.id, reading, f"cloud:{maker.name}")
+
+
+def _wants_position(row: VisitRow, now: datetime) -> bool:
+    """Now and then only: for some makers a position is a request of its own, and their limits are narrow."""
+    if not row.visit.is_live:
+        return False
+    since_s = (now - row.begun_at).total_seconds()
+    return since_s % POSITION_EVERY_S < row.visit.closure.read_every_s
 
 
 async def record_reading(platform: Platform, visit_id: str, reading: Reading, who: str) -> VisitRow:
