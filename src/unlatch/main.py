@@ -112,6 +112,25 @@ def add_town_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the faults that are drawn by lot")
 
 
+def add_party(arguments: Arguments) -> int:
+    """Admit a carrier or an operator, and print its key: it can't be shown again."""
+    import asyncio
+
+    from unlatch import running
+
+    party: str = arguments.command
+    admitted = asyncio.run(running.admit(read_settings(os.environ), party, arguments.party_name))
+    print(f"{party} {admitted.id}: its key is shown this once", file=sys.stderr)
+    print(admitted.key)
+    return 0
+
+
+def add_party_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch carrier` and `unlatch operator` take."""
+    parser.add_argument("what", choices=["add"])
+    parser.add_argument("party_name", metavar="NAME", help="at most 100 characters")
+
+
 COMMANDS = (
     Command(name="serve", summary="run the HTTP API", run=serve),
     Command(name="work", summary="run a worker: commands, watch, deadlines; as many as you like", run=work),
@@ -120,6 +139,18 @@ COMMANDS = (
         summary="run the simulated town: cars and their makers' clouds",
         run=town,
         add_arguments=add_town_arguments,
+    ),
+    Command(
+        name="carrier",
+        summary="add a carrier; prints the key of its back end, once",
+        run=add_party,
+        add_arguments=add_party_arguments,
+    ),
+    Command(
+        name="operator",
+        summary="add one of the platform's own people; prints their key, once",
+        run=add_party,
+        add_arguments=add_party_arguments,
     ),
     Command(
         name="migrate",

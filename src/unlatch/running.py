@@ -8,10 +8,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 import structlog
 
 from unlatch.devices.catalogue import Catalogue
+from unlatch.errors import BadInput, SettingsError
+from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.platform import Platform
 from unlatch.flow.worker import work
 from unlatch.settings import Settings
@@ -20,6 +24,8 @@ from unlatch.store.migrate import migrate
 from unlatch.store.vault import Vault
 
 GRACEFUL_S = 3  # open event streams would hold a server back for ever otherwise
+BACKLOG = 2048
+MAX_NAME_CHARACTERS = 100
 
 
 @asynccontextmanager
@@ -65,6 +71,17 @@ async def bring_schema_up(settings: Settings) -> None:
         await migrate(connection, tell=lambda _: None)
 
 
+async def admit(settings: Settings, party: str, name: str) -> Admitted:
+    """A new `carrier` or `operator` of this name, with its key. Raises BadInput."""
+    if not (name.strip() and len(name) <= MAX_NAME_CHARACTERS and name.isprintable()):
+        raise BadInput("NAME", f"give 1 to {MAX_NAME_CHARACTERS} characters that can be printed")
+    if settings.database_url is None:
+        await bring_schema_up(settings)
+    async with open_platform(settings, "admission") as platform:
+        admit_one = {"carrier": admit_carrier, "operator": admit_operator}[party]
+        return await admit_one(platform, name.strip())
+
+
 async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; orders that are under way are finished first."""
     if settings.database_url is None:
@@ -78,20 +95,42 @@ async def run_worker(settings: Settings) -> None:
         await work(platform, stop)
 
 
+def bind(settings: Settings) -> tuple[socket.socket, Settings]:
+    """The server's socket, not listening yet, and the settings with its real port where any free one will do.
+
+    Raises SettingsError where the address can't be had.
+    """
+    host, port = settings.http_host, settings.http_port
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise SettingsError(
+            f"UNLATCH_HTTP_HOST, UNLATCH_HTTP_PORT: {host}:{port}: {error.strerror}"
+        ) from error
+    public = urlsplit(settings.public_url)
+    if port == 0 and public.port == 0:
+        port = bound.getsockname()[1]
+        address = public._replace(netloc=f"{public.netloc.rpartition(':')[0]}:{port}")
+        settings = replace(settings, http_port=port, public_url=address.geturl())
+    return bound, settings
+
+
 async def run_server(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT."""
     import uvicorn  # noqa: PLC0415 - only the server needs it
 
     from unlatch.web.app import create_app  # noqa: PLC0415
 
-    if settings.database_url is None:
-        await bring_schema_up(settings)
-    async with open_platform(settings, "server") as platform:
-        server = uvicorn.Server(
-            uvicorn.Config(
+    bound, settings = bind(settings)
+    with bound:
+        if settings.database_url is None:
+            await bring_schema_up(settings)
+        async with open_platform(settings, "server") as platform:
+            config = uvicorn.Config(
                 create_app(platform),
-                host=settings.http_host,
-                port=settings.http_port,
                 log_level="warning",
                 access_log=False,
                 server_header=False,
@@ -99,7 +138,8 @@ async def run_server(settings: Settings) -> None:
                 limit_concurrency=2000,
                 h11_max_incomplete_event_size=16_384,
                 loop="none",
+                backlog=BACKLOG,
             )
-        )
-        print(f"server: {settings.public_url}", flush=True)
-        await server.serve()
+            bound.listen(BACKLOG)  # from here on a request waits for us and is not turned away
+            print(f"server: {settings.public_url}", flush=True)
+            await uvicorn.Server(config).serve(sockets=[bound])
