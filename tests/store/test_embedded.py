@@ -266,9 +266,10 @@ def test_a_process_number_that_another_program_has_now_does_not_hinder_the_start
         ["/bin/sleep", "60"], user=keeper.choose_account(folder).uid if os.geteuid() == 0 else None
     )
     try:
-        stale = folder / "postgresql" / "data" / "postmaster.pid"
-        stale.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
-        keeper.choose_account(folder).own(stale)
+        for stale in ("data/postmaster.pid", "run/.s.PGSQL.5432.lock"):
+            path = folder / "postgresql" / stale
+            path.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+            keeper.choose_account(folder).own(path)
         with Embedded(folder) as server:
             assert count(server.dsn()) == 1
     finally:

@@ -209,6 +209,7 @@ class Keeper:
         self.home = choose_home(data_dir, self.account)
         self.program = choose_program(self.home, self.account)
         self.data = self.home / "data"
+        self.socket_folder = self.home / "run"
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def prepare(self) -> None:
@@ -217,9 +218,9 @@ class Keeper:
             self._make_cluster()
         self._refuse_other_version()
         self._end_leftovers()
-        socket_folder = self._renew_socket_folder()
-        self._configure(socket_folder)
-        write_whole(self.data_dir / SOCKET_FILE, f"{socket_folder}\n")
+        self._renew_socket_folder()
+        self._configure()
+        write_whole(self.data_dir / SOCKET_FILE, f"{self.socket_folder}\n")
 
     def _make_cluster(self) -> None:
         for leftover in self.home.glob("data.draft-*"):
@@ -259,7 +260,8 @@ class Keeper:
     def _end_leftovers(self) -> None:
         """Wait for servers of a keeper that was killed; only when none is left, forget what they wrote down.
 
-        Their process number may belong to another program by now, which PostgreSQL would take for a server.
+        Their process number may belong to another program by now, or to a zombie that nobody has fetched yet;
+        PostgreSQL would take either for a server.
         """
         deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
         while leftovers := list(self._find_servers()):
@@ -269,7 +271,8 @@ class Keeper:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
             time.sleep(0.02)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for written_down in (self.data / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
+            written_down.unlink(missing_ok=True)
 
     def _find_servers(self) -> Iterator[int]:
         """Every process that works in this cluster's folder."""
@@ -280,10 +283,10 @@ class Keeper:
                     if os.path.samestat((entry / "cwd").stat(), data):
                         yield int(entry.name)
 
-    def _renew_socket_folder(self) -> Path:
-        """A socket folder for this run; the one of the last run goes, if it was a temporary one."""
+    def _renew_socket_folder(self) -> None:
+        """Take a socket folder for this run; the one of the last run goes, if it was a temporary one."""
         self.remove_socket_folder()
-        return choose_socket_folder(self.home, self.account)
+        self.socket_folder = choose_socket_folder(self.home, self.account)
 
     def remove_socket_folder(self) -> None:
         """Remove the temporary socket folder of this or the last run, and the file that names it."""
@@ -295,7 +298,7 @@ class Keeper:
                 shutil.rmtree(folder)
         record.unlink(missing_ok=True)
 
-    def _configure(self, socket_folder: Path) -> None:
+    def _configure(self) -> None:
         """All of it at every start, so that a cluster that was moved, or whose user changed, is right."""
         me = pwd.getpwuid(os.geteuid()).pw_name
         local = self.home / "local.conf"
@@ -303,7 +306,7 @@ class Keeper:
             "postgresql.conf": f"""\
 # Written by Unlatch at every start. Your own settings go into {local}.
 listen_addresses = ''
-unix_socket_directories = '{socket_folder}'
+unix_socket_directories = '{self.socket_folder}'
 unix_socket_permissions = 0700
 max_connections = 200
 shared_buffers = 128MB
