@@ -113,6 +113,8 @@ def _check_end(before: Visit, after: Visit, fact: Fact, reading: int, *, has_lef
     if state is State.REFUSED or (state in STRONG_ENDS and not can_see) or (state in WEAK_ENDS and can_see):
         raise BrokenError("S5", f"{fact} in {before.state} ends as {state}, which says more than is known")
     if before.state in SEEN_LOCKED_STATES and (fact in PARCEL_WORDS or state is State.REVIEW):
+        if after.has_opened and not before.has_opened:
+            raise BrokenError("S5", f"{fact} is the first news of an opening, and {state} does not look again")
         return  # seen locked before, and nothing has opened it since
     if not can_see:
         if fact is not Fact.COURIER_PULLED_HANDLE:

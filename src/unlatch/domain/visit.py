@@ -412,13 +412,16 @@ def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, .
     target = TRANSITIONS[visit.state].get(fact)
     if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
         return visit, ()
+    had_opened = visit.has_opened
     visit = _note(visit, fact, now)
     if target is STAY:
         return visit, ()
     if target is PREPARE:
         target = State.PROVING if visit.is_recorded else State.GRANTED
     elif target is SETTLE:
-        target = _settled(visit)
+        # Where the courier's word is the first news of an opening, it may be newer than what was seen (S5).
+        is_news = visit.has_opened and not had_opened
+        target = State.LOCKING if is_news else _settled(visit)
     return _enter(visit, State(target), now)
 
 
