@@ -117,6 +117,10 @@ def reasons(**changes: Any) -> tuple[Incident, ...]:
     return decide(situation(**changes)).reasons
 
 
+def test_a_car_that_does_not_say_whether_it_moves_is_not_opened() -> None:
+    assert reasons(reading=reading(is_moving=None)) == (I.DEVICE_NO_READING,)
+
+
 def test_all_well_is_granted_and_says_what_was_checked() -> None:
     found = decide(situation())
     assert found.is_granted

@@ -161,7 +161,13 @@ def _closure(situation: Situation) -> Incident | None:
 
 
 def _moving(situation: Situation) -> Incident | None:
-    return I.CONSIGNEE_CAR_MOVING if situation.reading is not None and situation.reading.is_moving else None
+    """Parked is a thing to be told, not to be guessed: a car that does not say so is not opened."""
+    reading = situation.reading
+    if reading is None or situation.kind is PlaceKind.HOME:
+        return None
+    if reading.is_moving is None:
+        return I.DEVICE_NO_READING
+    return I.CONSIGNEE_CAR_MOVING if reading.is_moving else None
 
 
 def _consent(situation: Situation) -> Incident | None:
