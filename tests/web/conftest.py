@@ -33,7 +33,7 @@ PARCEL = "340123450000000017"
 def make_platform(database: Database, public_url: str = PUBLIC_URL) -> Platform:
     clock = Clock()
     return Platform(
-        settings=Settings(data_dir=Path("/nowhere"), public_url=public_url),
+        settings=Settings(data_dir=Path("/nowhere"), public_url=public_url, secret_key=b"k" * 32),
         clock=clock,
         database=database,
         vault=Vault(b"k" * 32),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from zoneinfo import available_timezones
@@ -22,7 +22,7 @@ from unlatch.domain.parcel import ParcelPlace
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow.enrolment import CONSIGNEE_KEY, Admitted, get_courier
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, stops
+from unlatch.store import consignees, stops, visits
 from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
 from unlatch.store.ids import hash_key, make_id, make_key
 from unlatch.store.stops import ParcelRow, ShipmentRow, StopRow, StopState
@@ -311,3 +311,31 @@ async def get_stop(
     if row is None:
         raise NotFound("there is no such stop")
     return row, await stops.list_parcels(connection, stop_id=stop_id)
+
+
+# Left somewhere, or taken back.
+_PLACES: Mapping[Fallback, ParcelPlace] = {
+    Fallback.TO_DOOR: ParcelPlace.AT_FALLBACK,
+    Fallback.NEIGHBOUR: ParcelPlace.AT_FALLBACK,
+    Fallback.PICKUP_POINT: ParcelPlace.AT_FALLBACK,
+    Fallback.TOMORROW: ParcelPlace.RETURNED,
+    Fallback.DEPOT: ParcelPlace.RETURNED,
+}
+
+
+async def end_with_fallback(
+    connection: AsyncConnection, stop_id: str, *, courier_id: str, done: Fallback
+) -> tuple[StopRow, list[ParcelRow]]:
+    """The courier has carried out a fallback: the stop ends. Raises NotFound, Conflict."""
+    seen = await stops.find_stop(connection, stop_id, courier_id=courier_id)
+    if seen is None:
+        raise NotFound("there is no such stop")
+    # The place first, as a scan does: no visit can begin at this stop while it ends.
+    await consignees.find_access_point(connection, seen.access_point_id, is_locked=True)
+    row = await stops.find_stop(connection, stop_id, courier_id=courier_id, is_locked=True)
+    if row is None or row.state not in (StopState.OPEN, StopState.FALLBACK_DUE):
+        raise Conflict("this stop has ended already")
+    if await visits.find_live_visit_of_stop(connection, stop_id, courier_id) is not None:
+        raise Conflict("a visit is under way at this stop: finish it first, or say that you could not")
+    await stops.end_stop_with_fallback(connection, stop_id, _PLACES[done])
+    return replace(row, state=StopState.FALLBACK_DONE), await stops.list_parcels(connection, stop_id=stop_id)

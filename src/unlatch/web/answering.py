@@ -24,11 +24,14 @@ from unlatch.errors import StoreError, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store import idempotency
 from unlatch.store.idempotency import KeptAnswer
+from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Endpoint, Repeat
 from unlatch.web.problems import ProblemError, Trouble, bad_input, problem_of
 from unlatch.web.signing_in import Asker, Reader, sign_in
+from unlatch.web.streaming import Hub
 
 ID = re.compile(r"[a-z]{2,12}_[0-9a-z_]{1,48}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 HASH_IN_THREAD_FROM_BYTES = 256 * 1024
 ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
@@ -36,7 +39,7 @@ ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 
 
-def make_handler(endpoint: Endpoint, platform: Platform) -> Handler:
+def make_handler(endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Darkroom) -> Handler:
     """The function that answers this endpoint's requests."""
     decoder = msgspec.json.Decoder(endpoint.takes) if endpoint.takes else None
 
@@ -49,6 +52,8 @@ def make_handler(endpoint: Endpoint, platform: Platform) -> Handler:
             query=_read_query(request, endpoint.query),
             body=await _read_body(request, endpoint, decoder),
             request=request,
+            hub=hub,
+            darkroom=darkroom,
         )
         try:
             if endpoint.repeat is Repeat.FREE:
@@ -171,7 +176,7 @@ def _respond(endpoint: Endpoint, given: Any) -> Response[Any]:
 def _read_path(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The identifiers in the address; one that can't be an identifier names nothing."""
     path: dict[str, str] = request.path_params
-    if not all(ID.fullmatch(value) for value in path.values()):
+    if not all((DIGEST if name == "sha256" else ID).fullmatch(path[name]) for name in path):
         raise ProblemError(Trouble.NOT_FOUND)
     return path
 

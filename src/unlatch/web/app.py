@@ -18,7 +18,8 @@ from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
-from unlatch.web.api import carrier, courier, newcomer
+from unlatch.web.api import carrier, consignee, courier, newcomer, operator, visits
+from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
@@ -30,10 +31,18 @@ from unlatch.web.problems import (
     problem_of,
     problem_of_status,
 )
+from unlatch.web.streaming import Hub
 
 log = logging.getLogger(__name__)
 
-TABLES: Sequence[EndpointTable] = (carrier.TABLE, newcomer.TABLE, courier.TABLE)
+TABLES: Sequence[EndpointTable] = (
+    carrier.TABLE,
+    newcomer.TABLE,
+    courier.TABLE,
+    consignee.TABLE,
+    operator.TABLE,
+    visits.TABLE,
+)
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -54,6 +63,7 @@ def find_version() -> str:
 
 def create_app(platform: Platform) -> Litestar:
     """The application of one process. The platform's database must be open."""
+    hub, darkroom = Hub(platform.database), Darkroom()
     document = make_document(TABLES, version=find_version(), address=platform.settings.public_url)
     handlers = [
         HTTPRouteHandler(
@@ -62,7 +72,7 @@ def create_app(platform: Platform) -> Litestar:
             status_code=endpoint.status,
             name=endpoint.name,
             request_max_body_size=endpoint.max_body_bytes,
-        )(make_handler(endpoint, platform))
+        )(make_handler(endpoint, platform, hub, darkroom))
         for table in TABLES
         for endpoint in table.endpoints
     ]
@@ -73,6 +83,7 @@ def create_app(platform: Platform) -> Litestar:
         logging_config=None,
         request_max_body_size=MAX_JSON_BYTES,
         before_send=[add_headers],
+        on_shutdown=[hub.close],
         debug=False,
     )
 

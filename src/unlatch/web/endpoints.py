@@ -12,8 +12,10 @@ from litestar import Request, Response
 from psycopg import AsyncConnection
 
 from unlatch.flow.platform import Platform
+from unlatch.web.darkroom import Darkroom
 from unlatch.web.problems import Trouble
 from unlatch.web.signing_in import Asker, Reader
+from unlatch.web.streaming import Hub
 
 MAX_JSON_BYTES = 64 * 1024
 
@@ -39,6 +41,8 @@ class Asked(Generic[Body]):
     path: dict[str, str]
     query: Any  # the endpoint's query struct
     request: Request[Any, Any, Any]
+    hub: Hub
+    darkroom: Darkroom
     transaction: AsyncConnection | None = None
 
     @property

@@ -29,6 +29,7 @@ another request it is refused. What the courier says of the door may be said twi
 Every refusal is a problem document (RFC 9457). Times are RFC 3339. Fields that are not known are refused."""
 
 _IDENTIFIER = {"type": "string", "pattern": "^[a-z]{2,12}_[0-9a-z_]{1,48}$", "maxLength": 64}
+_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{64}$", "maxLength": 64}
 _KEY_HEADER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -95,7 +96,8 @@ def _security_schemes() -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": _IDENTIFIER} for name in endpoint.path_names
+        {"name": name, "in": "path", "required": True, "schema": _DIGEST if name == "sha256" else _IDENTIFIER}
+        for name in endpoint.path_names
     ]
     if endpoint.query is not None:
         parameters += _query_parameters(endpoint.query)

@@ -1,0 +1,66 @@
+"""A visit's journal as a file that anyone can verify offline (`domain/proof.py`), sealed with the platform's key.
+
+The signing key is derived from the installation's secret key, so that there is one secret to keep.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from unlatch.domain.proof import Attachment, Entry, Hidden, Private, Signer, export_proof
+from unlatch.flow.platform import Platform
+from unlatch.store import consignees, journal, lines
+from unlatch.store.journal import KeptEntry
+from unlatch.store.visits import VisitRow
+
+ENTRIES_AT_ONCE = 1000
+MAX_ENTRIES = 20_000
+
+
+@lru_cache(maxsize=4)
+def _signer(secret_key: bytes) -> Signer:
+    seed = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"unlatch proof of delivery").derive(
+        secret_key
+    )
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    return Signer(public_key=key.public_key().public_bytes_raw(), sign=key.sign)
+
+
+def find_signer(platform: Platform) -> Signer:
+    """Who seals this installation's exports. Raises SettingsError."""
+    return _signer(platform.settings.read_secret_key())
+
+
+async def export_visit(platform: Platform, row: VisitRow, *, made_for: str, may_see_private: bool) -> bytes:
+    """The proof of a visit. What this reader may not see is withheld; what was forgotten is erased."""
+    entries: list[tuple[Entry, Private | Hidden | None]] = []
+    async with platform.database.transaction() as connection:
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        while len(entries) < MAX_ENTRIES:
+            kept = await journal.list_entries(connection, row.id, after=len(entries), limit=ENTRIES_AT_ONCE)
+            entries += [(one.entry, _private(one, may_see_private=may_see_private)) for one in kept]
+            if len(kept) < ENTRIES_AT_ONCE:
+                break
+        photos = await lines.list_photos(connection, row.id)
+        vehicle = await consignees.find_vehicle(connection, row.access_point_id)
+    return export_proof(
+        visit_id=row.id,
+        exported_at=platform.clock.now(),
+        made_for=made_for,
+        entries=entries,
+        signer=find_signer(platform),
+        about={"maker": vehicle.maker, "kind": "car"} if vehicle else {},
+        attachments=[Attachment(media_type=photo.media_type, content=photo.content) for photo in photos],
+    )
+
+
+def _private(kept: KeptEntry, *, may_see_private: bool) -> Private | Hidden | None:
+    if kept.entry.private_digest is None:
+        return None
+    if kept.private is None:
+        return Hidden.ERASED
+    return kept.private if may_see_private else Hidden.WITHHELD

@@ -1,0 +1,107 @@
+"""Where the car stands, for the courier who is to find it: in the window, near the place, and only then.
+
+Each look and each refused look is a row that the consignee is shown (A3), written in the transaction that reads
+what is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg import AsyncConnection
+
+from unlatch.domain.access import Consent, Position, distance_m
+from unlatch.domain.incident import Incident
+from unlatch.domain.reading import Reading
+from unlatch.errors import NotFound
+from unlatch.flow.platform import Platform
+from unlatch.store import consignees, couriers, jobs, looks, readings, stops
+from unlatch.store.consignees import AccessPointRow, VehicleRow
+from unlatch.store.ids import make_id
+from unlatch.store.looks import LookRow
+from unlatch.store.stops import StopRow, StopState
+
+NEAR_M = 1000.0  # of the address
+AROUND_WINDOW = timedelta(minutes=30)  # before it begins; after it has ended, nothing is shown
+FRESH_FOR = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """What the courier sees, or why not. A position that is not known is None."""
+
+    reasons: tuple[Incident, ...]
+    vehicle: VehicleRow | None = None
+    reading: Reading | None = None
+    is_being_read: bool = False  # a fresh reading was asked for: ask again in a moment
+
+
+async def locate(
+    platform: Platform, *, stop_id: str, courier_id: str, carrier_id: str, position: Position
+) -> Located:
+    """Show this courier their stop's car, or say why not. Raises NotFound where it is not their stop."""
+    now = platform.clock.now()
+    async with platform.database.transaction() as connection:
+        stop = await stops.find_stop(connection, stop_id, courier_id=courier_id)
+        courier = await couriers.find_courier(connection, courier_id, carrier_id=carrier_id)
+        if stop is None or courier is None:
+            raise NotFound("there is no such stop")
+        point = await consignees.find_access_point(connection, stop.access_point_id)
+        vehicle = await consignees.find_vehicle(connection, stop.access_point_id)
+        if point is None or vehicle is None:
+            raise NotFound("there is no car at this stop")
+        reasons = _list_reasons(stop, point, position, now)
+        if not courier.is_active:
+            reasons = (Incident.COURIER_NOT_ACTIVE, *reasons)
+        what = f"refused:{reasons[0]}" if reasons else "position_and_plate"
+        await looks.insert_look(
+            connection,
+            LookRow(
+                id=make_id("loo"),
+                access_point_id=point.id,
+                stop_id=stop.id,
+                who=f"courier:{courier_id}",
+                what=what,
+                at=now,
+            ),
+        )
+        if reasons:
+            return Located(reasons=reasons)
+        reading = await readings.find_reading(connection, point.id)
+        is_old = reading is None or now - reading.observed_at > FRESH_FOR
+        if is_old:
+            await _ask_for_reading(connection, point.id)
+        return Located(reasons=(), vehicle=vehicle, reading=reading, is_being_read=is_old)
+
+
+async def _ask_for_reading(connection: AsyncConnection, access_point_id: str) -> None:
+    await jobs.enqueue(
+        connection,
+        jobs.Job.READ_PLACE,
+        access_point_id,
+        priority=jobs.PRIORITY["read"],
+        dedupe_key=f"read {access_point_id}",
+    )
+
+
+def _list_reasons(
+    stop: StopRow, point: AccessPointRow, position: Position, now: datetime
+) -> tuple[Incident, ...]:
+    """Every reason against showing the car now."""
+    consent = Consent(
+        is_given=point.is_consent_given, blocked_at=point.blocked_at, ends_at=point.consent_ends_at
+    )
+    address = Position(latitude=point.latitude, longitude=point.longitude)
+    far_m = distance_m(position, address)
+    wrong = {
+        Incident.CARRIER_STOP_ENDED: stop.state not in (StopState.OPEN, StopState.FALLBACK_DUE),
+        Incident.COURIER_TOO_EARLY: now < stop.window_from - AROUND_WINDOW,
+        Incident.COURIER_TOO_LATE: now >= stop.window_until,
+        Incident.CONSIGNEE_BLOCKED: consent.blocked_at is not None,
+        Incident.CONSIGNEE_CONSENT_ENDED: consent.blocked_at is None and not consent.is_alive(now),
+        Incident.PLATFORM_PLACE_FROZEN: point.is_frozen,
+        Incident.COURIER_POSITION_UNKNOWN: position.accuracy_m > NEAR_M,
+        Incident.COURIER_TOO_FAR: far_m > NEAR_M,
+    }
+    return tuple(incident for incident, is_wrong in wrong.items() if is_wrong)

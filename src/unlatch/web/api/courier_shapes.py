@@ -1,0 +1,114 @@
+"""What a courier's phone sends and gets."""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from unlatch.domain.access import Fallback, PlaceKind
+from unlatch.store.stops import StopState
+from unlatch.web.shapes import Cursor, Identifier, LabelShape, Limit, Moment, PositionGiven, PositionShown
+
+MAX_PHOTO_BYTES = 8_000_000
+MAX_BODY_WITH_PHOTO_BYTES = 10_800_000  # base64 of it, and the rest
+
+PhotoGiven = Annotated[
+    bytes, Meta(max_length=MAX_PHOTO_BYTES, description="A PNG or JPEG in base64, at most 8 MB of picture")
+]
+PhoneTime = Annotated[Moment, Meta(description="By the phone's clock: written down, never believed")]
+
+
+class CourierStop(Struct, kw_only=True):
+    """A stop in the courier's list. Where the car stands is asked for separately, when it is near."""
+
+    id: Identifier
+    kind: PlaceKind
+    consignee_name: str
+    window_from: Moment
+    window_until: Moment
+    fallback: str
+    state: StopState
+    labels: list[str]
+
+
+class CourierStops(Struct, kw_only=True):
+    """One page of a round."""
+
+    stops: list[CourierStop]
+    next: str | None
+
+
+class StopQuery(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which page."""
+
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class LocateBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where the courier is."""
+
+    position: PositionGiven
+
+
+class CarShown(Struct, kw_only=True):
+    """The car to look for. `position` is null where the car has not told it."""
+
+    make: str
+    model: str
+    colour: str
+    plate: str
+    picture_url: str | None
+    position: PositionShown | None
+    observed_at: Annotated[Moment | None, Meta(description="When the car itself saw where it was")]
+    is_being_read: Annotated[bool, Meta(description="A fresh reading was asked for: ask again in a moment")]
+
+
+class ScanBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The parcel's label, typed or scanned or as a photo, and where the courier is."""
+
+    label: LabelShape | None = None
+    photo: PhotoGiven | None = None
+    position: PositionGiven | None = None
+    phone_at: PhoneTime | None = None
+
+
+class WordBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """When it happened."""
+
+    phone_at: PhoneTime | None = None
+
+
+class DepositedBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The parcel is inside; with a photo, if there is one."""
+
+    photo: PhotoGiven | None = None
+    phone_at: PhoneTime | None = None
+
+
+class CouldNot(StrEnum):
+    """Why a courier gives up."""
+
+    CAR_NOT_FOUND = auto()
+    HANDLE_DID_NOT_OPEN = auto()
+    PARCEL_DOES_NOT_FIT = auto()
+    NO_ROOM_LEFT = auto()
+    PARCEL_DAMAGED = auto()
+    NOT_SAFE = auto()
+    SOMEONE_REFUSED = auto()
+    OTHER = auto()
+
+
+class CouldNotBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The parcel stays with the courier, and why."""
+
+    reason: CouldNot
+    phone_at: PhoneTime | None = None
+
+
+class FallbackBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where the parcel is now."""
+
+    done: Fallback

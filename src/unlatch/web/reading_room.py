@@ -1,0 +1,35 @@
+"""Which visits an asker may see: a carrier its own, a courier theirs, a consignee those at their places."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from unlatch.errors import NotFound
+from unlatch.store import consignees, visits
+from unlatch.store.visits import VisitRow
+from unlatch.web.endpoints import Asked
+from unlatch.web.shapes import Language, say_language
+from unlatch.web.signing_in import Asker, Reader
+
+
+async def get_visit_for(connection: AsyncConnection, asker: Asker, visit_id: str) -> VisitRow:
+    """A visit that this asker may see. Raises NotFound, whether there is none or it is another's."""
+    row = await visits.get_visit(connection, visit_id)
+    if asker.reader is Reader.OPERATOR:
+        return row
+    if asker.reader is Reader.CARRIER and row.carrier_id == asker.id:
+        return row
+    if asker.reader is Reader.COURIER and row.courier_id == asker.id:
+        return row
+    if asker.reader is Reader.CONSIGNEE:
+        point = await consignees.find_access_point(connection, row.access_point_id)
+        if point is not None and point.consignee_id == asker.id:
+            return row
+    raise NotFound("there is no such visit")
+
+
+def language_of(asked: Asked[Any]) -> Language:
+    """The language that this asker reads: as the request prefers, else as they were registered."""
+    return say_language(asked.request.headers.get("accept-language"), asked.asker.language or "en")
