@@ -144,8 +144,8 @@ def _fenced(diagram: str) -> str:
 def _note_on_diagram() -> str:
     return (
         "*Weak*: only where the lock can't be read. *Settled*: locked again; which end it is depends on the parcel and "
-        "on what can be seen there. Where the courier's word is the first news of an opening, the closure is locked and "
-        "looked at once more. From `requested`, homes go to `proving`, cars to `granted`."
+        "on what can be seen there. Where the courier's word is the first news of an opening, the closure is locked "
+        "and looked at once more. From `requested`, homes go to `proving`, cars to `granted`."
     )
 
 
