@@ -35,7 +35,6 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.1  # real seconds between looks at the rows that are due, while none is
 READS_AT_ONCE = 64
 DUE_AT_ONCE = 100
-JOBS_AT_ONCE = 400
 BATCH = 20
 RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
@@ -74,10 +73,11 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
         ending = asyncio.create_task(_end_with(stop, manager))
         try:
+            # No limit on jobs at once: unlocks that wait for their cloud would keep locks from starting (L5). Each
+            # link sheds openings when it is full, before their gate, and keeps room for closings.
             await manager.run(
                 dequeue_timeout=timedelta(seconds=1),
                 batch_size=BATCH,
-                max_concurrent_tasks=JOBS_AT_ONCE,
                 heartbeat_timeout=timedelta(seconds=platform.settings.take_over_s),
                 shutdown_on_listener_failure=True,
             )
