@@ -1,0 +1,187 @@
+"""Those who speak to Unlatch with a key: a carrier's back end, a consignee's app, an operator's console."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+from unlatch.domain.access import Position
+from unlatch.town.api import Caller, Line, Visit
+from unlatch.town.control import AddedCar
+from unlatch.town.phone import CourierPhone, position_of
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was registered; `key` is a consignee's, shown once."""
+
+    id: str
+    key: str = ""
+
+
+class _Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """A parcel, and the one place where it is."""
+
+    id: str
+    label: str
+    place: str
+
+
+class PlannedStop(msgspec.Struct, frozen=True, kw_only=True):
+    """A stop as its carrier sees it."""
+
+    id: str
+    state: str
+    fallback: str
+    parcels: list[Parcel]
+
+
+class TimelineVisit(msgspec.Struct, frozen=True, kw_only=True):
+    """A visit and its journal, as its consignee reads it."""
+
+    visit: Visit
+    lines: list[Line]
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone saw, or asked to see, where the car is."""
+
+    who: str
+    what: str
+    at: datetime
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened at a consignee's places, newest first."""
+
+    visits: list[TimelineVisit]
+    looks: list[Look]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """Someone is asked to look."""
+
+    id: str
+    visit_id: str
+    state: str
+    incident: str
+    text: str
+    opened_at: datetime
+    times: int
+
+
+class _Calls(msgspec.Struct, frozen=True, kw_only=True):
+    calls: list[Call]
+
+
+class ProofKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The public key that proofs are signed with, in hexadecimal."""
+
+    key_id: str
+    public_key: str
+
+
+class CarrierDesk(Caller):
+    """A carrier's back end."""
+
+    async def register_consignee(self, name: str, language: str = "en") -> Made:
+        return await self.post("/v1/consignees", {"name": name, "language": language}, Made)
+
+    async def register_car(
+        self, consignee_id: str, car: AddedCar, address: Position, *, account_kind: str | None, **papers: Any
+    ) -> Made:
+        """A consignee's place: their car near that address; `papers` are make, model, colour, plate and year."""
+        secrets = {"access_token": car.token} | ({"api_key": car.api_key} if car.api_key else {})
+        vehicle = {
+            "maker": car.maker.value,
+            "account_kind": account_kind,
+            "vin": car.vin,
+            "secrets": secrets,
+            **papers,
+        }
+        body = {
+            "consignee_id": consignee_id,
+            "address": position_of(address),
+            "time_zone": "America/New_York",
+            "is_consent_given": True,
+            "vehicle": vehicle,
+        }
+        return await self.post("/v1/access_points", body, Made)
+
+    async def register_courier(self, first_name: str) -> Made:
+        return await self.post("/v1/couriers", {"first_name": first_name}, Made)
+
+    async def invite_phone(self, courier_id: str) -> str:
+        """The code that enrols one phone."""
+        return (await self.post(f"/v1/couriers/{courier_id}/devices", None, _Invitation)).code
+
+    async def equip_courier(self, first_name: str, *, http: httpx.AsyncClient | None = None) -> CourierPhone:
+        """A new courier with an enrolled phone."""
+        courier = await self.register_courier(first_name)
+        phone = CourierPhone(self.base_url, http=http)
+        await phone.enrol(await self.invite_phone(courier.id))
+        return phone
+
+    async def announce_shipment(self, consignee_id: str, reference: str, labels: list[str]) -> Made:
+        """A shipment of parcels with these labels, as they are typed."""
+        parcels = [{"label": {"text": label}} for label in labels]
+        body = {"consignee_id": consignee_id, "reference": reference, "parcels": parcels}
+        return await self.post("/v1/shipments", body, Made)
+
+    async def plan_stop(
+        self,
+        *,
+        courier_id: str,
+        access_point_id: str,
+        shipment_id: str,
+        window: tuple[datetime, datetime],
+        fallback: str,
+    ) -> PlannedStop:
+        body = {
+            "courier_id": courier_id,
+            "access_point_id": access_point_id,
+            "shipment_id": shipment_id,
+            "window_from": window[0],
+            "window_until": window[1],
+            "fallback": fallback,
+        }
+        return await self.post("/v1/stops", body, PlannedStop)
+
+    async def stop(self, stop_id: str) -> PlannedStop:
+        """How it stands, and where its parcels are."""
+        return await self.get(f"/v1/stops/{stop_id}", PlannedStop)
+
+    async def read_proof_key(self) -> ProofKey:
+        return await self.get("/v1/proof_key", ProofKey)
+
+
+class Consignee(Caller):
+    """A consignee's app."""
+
+    async def timeline(self) -> Timeline:
+        return await self.get("/v1/me/timeline", Timeline)
+
+    async def block(self, access_point_id: str) -> dict[str, Any]:
+        """Nothing is opened from now on; the visit that this stopped, if any."""
+        return await self.post(f"/v1/me/access_points/{access_point_id}/block", None, dict[str, Any])
+
+    async def unblock(self, access_point_id: str) -> dict[str, Any]:
+        return await self.post(f"/v1/me/access_points/{access_point_id}/unblock", None, dict[str, Any])
+
+
+class OperatorDesk(Caller):
+    """One of the platform's own people. There is no unlock here (S8)."""
+
+    async def calls(self) -> list[Call]:
+        """Open calls, the longest open first."""
+        return (await self.get("/v1/operator/calls?limit=100", _Calls)).calls
+
+    async def rule(self, visit_id: str, ruling: str, why: str) -> Visit:
+        """Say where the parcel is: `delivered` or `undelivered`."""
+        return await self.post(f"/v1/operator/visits/{visit_id}/rule", {"ruling": ruling, "why": why}, Visit)
