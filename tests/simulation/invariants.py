@@ -114,7 +114,9 @@ def _check_end(before: Visit, after: Visit, fact: Fact, reading: int, *, has_lef
         raise BrokenError("S5", f"{fact} in {before.state} ends as {state}, which says more than is known")
     if before.state in SEEN_LOCKED_STATES and (fact in PARCEL_WORDS or state is State.REVIEW):
         if after.has_opened and not before.has_opened:
-            raise BrokenError("S5", f"{fact} is the first news of an opening, and {state} does not look again")
+            raise BrokenError(
+                "S5", f"{fact} is the first news of an opening, and {state} does not look again"
+            )
         return  # seen locked before, and nothing has opened it since
     if not can_see:
         if fact is not Fact.COURIER_PULLED_HANDLE:
@@ -123,7 +125,7 @@ def _check_end(before: Visit, after: Visit, fact: Fact, reading: int, *, has_lef
     if reading < 0 or reading & KIND != LOCKED_KIND:
         raise BrokenError("S5", f"{fact} in {before.state} ends as {state}, and nobody has seen it locked")
     if not reading & NEWER_THAN_WORD:
-        why = "was observed before the opening that the courier reports, or before the lock that was ordered"
+        why = "was observed before the opening was heard of, or before the lock was ordered"
         raise BrokenError("S5", f"{state}: the reading of locked {why}")
 
 

@@ -98,6 +98,16 @@ def is_sent_again(unlock: int) -> bool:
     return False
 
 
+def may_lock_leave(unlock: int) -> bool:
+    """A lock waits while an unlock has passed its gate and its first byte may still leave."""
+    return unlock != PASSED
+
+
+def counts_as_used(has_changed: bool) -> bool:
+    """Whether no older reading may count after this one. Always, also where it has changed nothing."""
+    return True
+
+
 def may_grant_again(visit: Visit) -> bool:
     """The decision's check of earlier visits at the same place."""
     return not visit.is_live and visit.tail not in WATCHED_TAILS
@@ -357,7 +367,9 @@ class Place:
             yield from self._told(f"{DOUBLED[unlock]} is told again", now, DOUBLED[unlock], is_ours=True)
 
     def _of_the_lock(self, now: Belief) -> Iterator[Move]:
-        if now.lock == LOCK_INTENT and now.unlock != PASSED:  # a lock never overtakes the unlock's first byte
+        if now.lock == LOCK_INTENT and may_lock_leave(now.unlock):
+            if now.unlock == PASSED:
+                raise BrokenError("S4", "the lock overtakes the unlock that it is to undo")
             readings = tuple(self._folded(each & ~NEWER_THAN_COMMAND) for each in now.readings)
             yield Move("the lock leaves", now._replace(lock=LOCK_SENT, readings=readings), True)
         if now.lock != LOCK_SENT:
@@ -409,7 +421,11 @@ class Place:
             if fact is None:
                 yield Move(words, now._replace(readings=rest), True)
                 continue
-            older = tuple(self._folded(each & ~NEWER_THAN_USED) for each in readings[:index])
+            step = self._step(now.visit, fact)
+            outdated = NEWER_THAN_USED if counts_as_used(step[0] != now.visit or bool(step[1])) else 0
+            if reading & KIND != LOCKED_KIND and reading & NEWER_THAN_USED:
+                outdated |= NEWER_THAN_WORD
+            older = tuple(self._folded(each & ~outdated) for each in readings[:index])
             newer = readings[index + 1 :]
             after = self._advance(now._replace(readings=older + newer), fact, reading)
             yield Move(words, after, True)

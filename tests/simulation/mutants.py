@@ -127,6 +127,11 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(model, "may_begin_again", lambda now: True)
 
 
+@mutant("a lock may overtake its unlock", "S4")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(model, "may_lock_leave", lambda unlock: True)
+
+
 # --- recording -------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +218,18 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @mutant("open is not believed while the parcel is asked for", "S7")
 def _(patch: pytest.MonkeyPatch) -> None:
     turn(patch, S.ACCOUNTING, F.SEEN_OPEN, None)
+
+
+@mutant("a late first word of an opening is not looked into", "S5")
+def _(patch: pytest.MonkeyPatch) -> None:
+    turn(patch, S.ACCOUNTING, F.COURIER_DEPOSITED, S.DELIVERED)
+
+
+@mutant(
+    "a reading that changes nothing does not make older ones stale", "S5", replace(STRONG, most_readings=2)
+)
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(model, "counts_as_used", lambda has_changed: has_changed)
 
 
 @mutant("the lock's answer counts as locked", "S5")
@@ -335,3 +352,14 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @mutant("the tail takes no notice of an unlocked trunk", "S7")
 def _(patch: pytest.MonkeyPatch) -> None:
     turn_tail(patch, T.WATCHING, F.SEEN_CLOSED, None)
+
+
+@mutant("a ruling ends the tail while a late unlock may still come", "L3")
+def _(patch: pytest.MonkeyPatch) -> None:
+    turn_tail(patch, T.ALARM, F.RULED_DELIVERED, T.OVER)
+
+
+@mutant("the tail is blind and calls nobody", "L2")
+def _(patch: pytest.MonkeyPatch) -> None:
+    orders: Any = visit.TAIL_ORDERS
+    patch.delitem(orders, T.BLIND)

@@ -213,7 +213,7 @@ def describe_reading(reading: int) -> str:
         for bit, words in (
             (NEWER_THAN_USED, "the last one used"),
             (NEWER_THAN_COMMAND, "our last command"),
-            (NEWER_THAN_WORD, "the last word of an opening or order to lock"),
+            (NEWER_THAN_WORD, "the last news of an opening or order to lock"),
         )
         if not reading & bit
     ]
