@@ -192,6 +192,27 @@ def test_late_unlock_after_the_visit_is_locked_and_called_for() -> None:
     assert story.orders == [O.LOCK, O.CALL_CONSIGNEE, O.CALL_OPERATOR]
 
 
+def test_late_unlock_that_nobody_can_see_is_called_for_in_time() -> None:
+    story = Story().tell(F.GRANTED, F.GATE_PASSED)
+    gate_at = story.now
+    story.tell(F.SEEN_OPEN, F.COURIER_DEPOSITED, F.SEEN_LOCKED)
+    story.orders.clear()
+    story.wait()
+    assert story.visit.tail is T.BLIND
+    assert story.orders == [O.LOCK, O.CALL_CONSIGNEE, O.CALL_OPERATOR]
+    assert story.now - gate_at <= timedelta(seconds=SECURE_WITHIN_S)
+
+
+def test_ruling_ends_a_tail_in_which_nothing_late_can_come_and_no_other() -> None:
+    story = opened().tell(F.COURIER_DEPOSITED, F.SEEN_LOCKED, F.SEEN_OPEN, F.RULED_DELIVERED)
+    tails = [story.visit.tail]
+    assert story.visit.late_until is not None
+    story.now = story.visit.late_until
+    tails.append(story.tell(F.SEEN_OPEN).visit.tail)
+    tails.append(story.tell(F.RULED_DELIVERED).visit.tail)
+    assert tails == [T.WATCHING, T.ALARM, T.OVER]
+
+
 def test_a_new_opening_after_locked_has_a_patience_of_its_own() -> None:
     story = Story().tell(*AWAY, F.PATIENCE_RAN_OUT, F.SEEN_OPEN, F.SEEN_LOCKED)
     assert (story.visit.state, story.visit.secure_by, story.visit.is_called) == (S.ACCOUNTING, None, False)
