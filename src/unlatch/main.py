@@ -131,6 +131,35 @@ def add_party_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("party_name", metavar="NAME", help="at most 100 characters")
 
 
+def fence(_: Arguments) -> int:
+    """Raise the fence after a restore, and name the places that somebody should look at."""
+    import asyncio
+
+    from unlatch import running
+
+    raised = asyncio.run(running.raise_fence(read_settings(os.environ)))
+    for row in raised.shut:
+        print(f"shut  {row.id}  {row.access_point_id}")
+    print(f"the fence is at {raised.epoch}; {len(raised.shut)} visits were shut before their gate")
+    return 0
+
+
+def add_fence_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch fence` takes."""
+    parser.add_argument("what", choices=["raise"])
+
+
+def reseal(_: Arguments) -> int:
+    """Seal makers' tokens with the present secret key."""
+    import asyncio
+
+    from unlatch import running
+
+    count = asyncio.run(running.reseal(read_settings(os.environ)))
+    print(f"{count} cars sealed anew" if count else "nothing to do: all is sealed with the present key")
+    return 0
+
+
 COMMANDS = (
     Command(name="serve", summary="run the HTTP API", run=serve),
     Command(name="work", summary="run a worker: commands, watch, deadlines; as many as you like", run=work),
@@ -157,6 +186,17 @@ COMMANDS = (
         summary="bring the database's schema up to this release; may be repeated at any time",
         run=migrate,
         add_arguments=add_migrate_arguments,
+    ),
+    Command(
+        name="fence",
+        summary="after a restore: raise the fence, so that no grant from before it opens anything",
+        run=fence,
+        add_arguments=add_fence_arguments,
+    ),
+    Command(
+        name="reseal",
+        summary="after a change of the secret key: seal makers' tokens with the new one",
+        run=reseal,
     ),
     Command(
         name="verify",

@@ -15,7 +15,9 @@ import structlog
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, SettingsError
+from unlatch.flow import fence, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
+from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
 from unlatch.flow.worker import work
 from unlatch.settings import Settings
@@ -32,7 +34,7 @@ MAX_NAME_CHARACTERS = 100
 async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform]:
     """Everything a process needs, opened and closed in order. Raises DatabaseDown, UnknownSchema, SettingsError."""
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
-    vault = Vault(settings.read_secret_key())
+    vault = Vault(settings.read_secret_key(), *settings.old_secret_keys)
     async with open_database(settings, name=name) as database:
         makers = Catalogue(settings.clock(), settings.cloud_addresses)
         try:
@@ -80,6 +82,18 @@ async def admit(settings: Settings, party: str, name: str) -> Admitted:
     async with open_platform(settings, "admission") as platform:
         admit_one = {"carrier": admit_carrier, "operator": admit_operator}[party]
         return await admit_one(platform, name.strip())
+
+
+async def raise_fence(settings: Settings) -> Raised:
+    """Raise the fence of this installation. The schema must be this release's: see `unlatch migrate`."""
+    async with open_platform(settings, "fence") as platform:
+        return await fence.raise_fence(platform)
+
+
+async def reseal(settings: Settings) -> int:
+    """Seal what an old secret key had sealed; how many cars."""
+    async with open_platform(settings, "reseal") as platform:
+        return await resealing.reseal_vehicles(platform)
 
 
 async def run_worker(settings: Settings) -> None:

@@ -106,6 +106,10 @@ def _read_secret_key(value: str) -> bytes:
     return key
 
 
+def _read_secret_keys(value: str) -> tuple[bytes, ...]:
+    return tuple(_read_secret_key(each) for each in value.split(","))
+
+
 def _setting(
     variable: str, read: Callable[[str], Any], meaning: str, *, is_secret: bool = False, **default: Any
 ) -> Any:
@@ -145,6 +149,14 @@ class Settings:
         "file that holds the key in base64; for one who mounts it. Default: secret.key in the data folder, "
         "made at the first start",
         default=None,
+    )
+    old_secret_keys: tuple[bytes, ...] = _setting(
+        "SECRET_KEY_OLD",
+        _read_secret_keys,
+        "secret keys of before, with commas between: they open what they sealed and seal nothing more. "
+        "See docs/howto/rotate-keys.md",
+        is_secret=True,
+        default=(),
     )
     time_factor: float = _setting(
         "TIME_FACTOR",

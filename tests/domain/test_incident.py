@@ -96,7 +96,7 @@ def test_a_tail_that_calls_someone_has_an_incident(tail: Tail) -> None:
 
 
 def test_each_incident_can_happen() -> None:
-    """Each is found by a check, a turn, a tail, or told by the device as the reason why it can't be read."""
+    """Each is found by a check, a turn, a tail, a raised fence, or told by the device that can't be read."""
     tree = ast.parse(inspect.getsource(decision))
     by_check = {
         Incident[node.attr]
@@ -106,7 +106,8 @@ def test_each_incident_can_happen() -> None:
     by_turn = {incident_of(state, fact) for state, fact, _ in TURNS}
     by_tail = {incident_of_tail(tail) for tail in Tail}
     by_device = {Incident.DEVICE_ASLEEP, Incident.DEVICE_CONSENT_LOST}
-    assert set(Incident) <= by_check | by_turn | by_tail | by_device
+    by_fence = {Incident.PLATFORM_RESTORED}
+    assert set(Incident) <= by_check | by_turn | by_tail | by_device | by_fence
 
 
 def test_each_pair_of_the_table_is_a_turn_of_the_protocol() -> None:

@@ -47,6 +47,7 @@ class Incident(StrEnum):
     # Between the scan and the unlock.
     COURIER_GAVE_UP = auto()
     PLATFORM_TOO_SLOW = auto()  # the grant or the decision ran out of time
+    PLATFORM_RESTORED = auto()  # the fence was raised: what was recorded last may be lost (S10)
     DEVICE_COMMAND_NOT_SENT = auto()
     CONSIGNEE_OPENED_FIRST = auto()  # the resident opened or unlocked it before us
     CONSIGNEE_DROVE_OFF = auto()

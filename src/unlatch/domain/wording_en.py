@@ -173,6 +173,11 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "We were too slow. Nothing was opened.",
         "The decision or the grant ran out of time before the gate.",
     ),
+    I.PLATFORM_RESTORED: (
+        "Our system failed and may have lost its last moments. Please check that it is shut.",
+        "Our system failed during your delivery and may have lost its last moments. Please check your car or door.",
+        "The fence was raised. An unlock may have left in the time that was lost: look at the place.",
+    ),
     I.DEVICE_COMMAND_NOT_SENT: (
         "The request to unlock did not leave. Nothing was opened.",
         "The request to unlock did not reach your car or door. Nothing was opened.",

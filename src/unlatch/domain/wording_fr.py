@@ -173,6 +173,13 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "Nous avons été trop lents. Rien n'a été ouvert.",
         "La décision ou l'autorisation a expiré avant l'envoi.",
     ),
+    I.PLATFORM_RESTORED: (
+        "Notre système a eu une panne et a pu perdre ses derniers instants. Veuillez vérifier que c'est bien fermé.",
+        "Notre système a eu une panne pendant votre livraison et a pu perdre ses derniers instants. "
+        "Veuillez vérifier votre voiture ou votre porte.",
+        "Les autorisations ont été annulées après une panne. Un déverrouillage a pu partir dans le temps perdu : "
+        "vérifiez le lieu.",
+    ),
     I.DEVICE_COMMAND_NOT_SENT: (
         "La demande de déverrouillage n'est pas partie. Rien n'a été ouvert.",
         "La demande n'est pas parvenue à votre voiture ou à votre porte. Rien n'a été ouvert.",

@@ -122,6 +122,25 @@ async def find_vehicle(connection: AsyncConnection, access_point_id: str) -> Veh
         return await cursor.fetchone()
 
 
+async def list_sealed(connection: AsyncConnection, *, after: str, limit: int) -> list[tuple[str, bytes]]:
+    """What is sealed of each car, by place, from the first place behind `after`."""
+    cursor = await connection.execute(
+        "SELECT access_point_id, sealed FROM vehicle WHERE access_point_id > %s ORDER BY 1 LIMIT %s",
+        (after, limit),
+    )
+    return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
+
+
+async def replace_sealed(
+    connection: AsyncConnection, access_point_id: str, *, was: bytes, sealed: bytes
+) -> None:
+    """Seal a car anew, unless somebody has linked it anew meanwhile."""
+    await connection.execute(
+        "UPDATE vehicle SET sealed = %s WHERE access_point_id = %s AND sealed = %s",
+        (sealed, access_point_id, was),
+    )
+
+
 async def list_access_points(
     connection: AsyncConnection, consignee_id: str, *, limit: int = 100
 ) -> list[AccessPointRow]:

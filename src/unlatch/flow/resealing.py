@@ -1,0 +1,27 @@
+"""After a change of the secret key: what an old key had sealed is sealed with the new one (`store/vault.py`)."""
+
+from __future__ import annotations
+
+from unlatch.flow.platform import Platform
+from unlatch.store import consignees
+
+AT_ONCE = 500
+
+
+async def reseal_vehicles(platform: Platform) -> int:
+    """Seal makers' tokens with the newest key; how many cars. Safe beside a running platform, and to repeat.
+
+    Raises SealBroken where the key that sealed a car was not given; those before it are done by then.
+    """
+    vault, after, resealed = platform.vault, "", 0
+    while True:
+        async with platform.database.transaction() as connection:
+            rows = await consignees.list_sealed(connection, after=after, limit=AT_ONCE)
+            for access_point_id, sealed in rows:
+                if vault.needs_resealing(sealed):
+                    anew = vault.seal(vault.open(sealed, access_point_id), access_point_id)
+                    await consignees.replace_sealed(connection, access_point_id, was=sealed, sealed=anew)
+                    resealed += 1
+        if len(rows) < AT_ONCE:
+            return resealed
+        after = rows[-1][0]
