@@ -175,10 +175,8 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
     ),
     I.PLATFORM_RESTORED: (
         "Notre système a eu une panne et a pu perdre ses derniers instants. Veuillez vérifier que c'est bien fermé.",
-        "Notre système a eu une panne pendant votre livraison et a pu perdre ses derniers instants. "
-        "Veuillez vérifier votre voiture ou votre porte.",
-        "Les autorisations ont été annulées après une panne. Un déverrouillage a pu partir dans le temps perdu : "
-        "vérifiez le lieu.",
+        "Notre système a eu une panne et a pu perdre ses derniers instants. Vérifiez votre voiture ou votre porte.",
+        "Autorisations annulées après une panne. Un déverrouillage a pu partir dans le temps perdu : voir sur place.",
     ),
     I.DEVICE_COMMAND_NOT_SENT: (
         "La demande de déverrouillage n'est pas partie. Rien n'a été ouvert.",
