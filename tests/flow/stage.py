@@ -189,8 +189,10 @@ async def run_town(factor: float, anchor_at: datetime) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_stage(database: Database, data_dir: Path, *, factor: float = FACTOR) -> AsyncIterator[Stage]:
-    """A stage with one worker at work in this process."""
+async def open_stage(
+    database: Database, data_dir: Path, *, factor: float = FACTOR, has_worker: bool = True
+) -> AsyncIterator[Stage]:
+    """A stage with one worker at work in this process, or with none: then nothing happens by itself."""
     anchor_at = datetime.now(UTC)
     settings = Settings(data_dir=data_dir, time_factor=factor, time_anchor_at=anchor_at, take_over_s=2)
     async with run_town(factor, anchor_at) as url, TownClient(url) as town:
@@ -204,10 +206,11 @@ async def open_stage(database: Database, data_dir: Path, *, factor: float = FACT
             name="test-worker",
         )
         stop = asyncio.Event()
-        working = asyncio.create_task(work(platform, stop))
+        working = asyncio.create_task(work(platform, stop)) if has_worker else None
         try:
             yield Stage(platform=platform, town=town, town_url=url)
         finally:
             stop.set()
-            await working
+            if working is not None:
+                await working
             await makers.close()

@@ -75,10 +75,14 @@ async def record_reading(platform: Platform, visit_id: str, reading: Reading, wh
             last_used_at=row.last_observed_at,
             last_command_at=row.last_command_at,
         )
-        happenings = _happenings(row, reading, parked, sight, who)
         observed_at = row.last_observed_at if sight is Sight.NOTHING else reading.observed_at
-        for happening in happenings:
-            change = change_of(row, happening, now)
+        # First what it shows of the closure, then whether the car has left: each is a fact of the visit that the one
+        # before has led to. Seen locked, it may leave; seen open, its leaving is an alarm.
+        is_news = row.last_observed_at is None or reading.observed_at > row.last_observed_at
+        seen = fact_of_sight(row.visit, sight, reading.observed_at)
+        has_left = is_news and row.visit.is_live and _has_left(reading, parked)
+        for fact in (seen, Fact.DROVE_OFF if has_left else None):
+            change = None if fact is None else change_of(row, _happening(fact, reading, who), now)
             if change is not None:
                 row = change.after
                 await save_change(connection, change, now)
@@ -90,24 +94,15 @@ async def record_reading(platform: Platform, visit_id: str, reading: Reading, wh
         return row
 
 
-def _happenings(
-    row: VisitRow, reading: Reading, parked: Reading | None, sight: Sight, who: str
-) -> list[Happening]:
-    """The facts that one reading is, in order of weight."""
-    body = {"observed_at": text_of_time(reading.observed_at)}
-    private = {"position": position_body(reading.position)} if reading.position is not None else None
-    facts = []
-    is_old = row.last_observed_at is not None and reading.observed_at <= row.last_observed_at
-    if not is_old and row.visit.is_live and _has_left(reading, parked):
-        facts.append(Fact.DROVE_OFF)
-    if (seen := fact_of_sight(row.visit, sight, reading.observed_at)) is not None:
-        facts.append(seen)
-    return [
-        Happening(
-            fact=fact, who=who, kind=Kind.READING, body=body, private=private, observed_at=reading.observed_at
-        )
-        for fact in facts
-    ]
+def _happening(fact: Fact, reading: Reading, who: str) -> Happening:
+    return Happening(
+        fact=fact,
+        who=who,
+        kind=Kind.READING,
+        body={"observed_at": text_of_time(reading.observed_at)},
+        private=None if reading.position is None else {"position": position_body(reading.position)},
+        observed_at=reading.observed_at,
+    )
 
 
 def _has_left(reading: Reading, parked: Reading | None) -> bool:
