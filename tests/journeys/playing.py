@@ -18,6 +18,7 @@ from unlatch.town.car import WENT_WELL
 from unlatch.town.client import TownClient
 
 LOOK_EVERY_S = 0.05  # real
+TRY_AGAIN_S = 0.25  # real: between tries of a handle or a lid
 OVER_WITHIN_S = 60.0  # real: a visit that has not ended by then never will
 
 
@@ -79,11 +80,9 @@ class Play:
 
     door: Door
     at: dict[State, Moment] = field(default_factory=dict)
-    is_silent_once_open: bool = False
     pulls_handle: bool = True  # opens, when told that it may be open
     seen: list[Seen] = field(default_factory=list)  # each change of state, incident or next step
     is_inside: bool = False  # the parcel, in truth
-    is_lid_up: bool = False
     has_ruled: bool = False
     is_gone: bool = False  # the courier has stopped taking part
 
@@ -159,28 +158,32 @@ class Play:
 
     async def _do(self, seen: Seen) -> bool:
         """The next step; False where there was nothing to do but wait."""
+        if seen.state is State.REVIEW and not self.has_ruled:
+            self.has_ruled = True
+            await self.door.rule(Fact.RULED_DELIVERED if self.is_inside else Fact.RULED_UNDELIVERED)
+            return True
         if self.is_gone:
-            return await self._rule(seen)
+            return False
         match seen.next_step:
             case NextStep.TRY_HANDLE:
                 return await self._try_handle()
-            case NextStep.PUT_PARCEL_IN if not self.is_silent_once_open:
+            case NextStep.PUT_PARCEL_IN:
                 return await self.put_in_and_close()
-            case NextStep.CLOSE_LID | NextStep.CLOSE_FIRMLY_AND_PULL if not self.is_silent_once_open:
+            case NextStep.CLOSE_LID | NextStep.CLOSE_FIRMLY_AND_PULL:
                 return await self._close()
             case NextStep.PULL_HANDLE:
                 return await self._pull()
             case NextStep.SAY_WHERE_PARCEL_IS:
                 await self.door.say(Fact.COURIER_DEPOSITED if self.is_inside else Fact.COURIER_GAVE_UP)
                 return True
-            case NextStep.STAY_UNTIL_OPERATOR_CALLS:
-                return await self._wait_for_operator(seen)
         return False
 
     async def _try_handle(self) -> bool:
-        if not self.pulls_handle or not await self.town.can_open_trunk(self.vin):
+        if not self.pulls_handle:
             return False
-        self.is_lid_up = True
+        if not await self.town.can_open_trunk(self.vin):
+            await asyncio.sleep(TRY_AGAIN_S)
+            return False
         await self.door.say(Fact.COURIER_OPENED)
         return True
 
@@ -195,10 +198,8 @@ class Play:
     async def _close(self) -> bool:
         outcome = await self.town.close_trunk(self.vin)
         if outcome not in WENT_WELL:
+            await asyncio.sleep(TRY_AGAIN_S)
             return False
-        if not self.is_lid_up:
-            return False
-        self.is_lid_up = False
         await self.door.say(Fact.COURIER_CLOSED)
         return True
 
@@ -210,14 +211,3 @@ class Play:
         else:
             await self.door.say(Fact.COURIER_PULLED_HANDLE)
         return True
-
-    async def _wait_for_operator(self, seen: Seen) -> bool:
-        """The operator who is called has the car mended after a while (`at`), or rules."""
-        return False
-
-    async def _rule(self, seen: Seen) -> bool:
-        if seen.state is State.REVIEW and not self.has_ruled:
-            self.has_ruled = True
-            await self.door.rule(Fact.RULED_DELIVERED if self.is_inside else Fact.RULED_UNDELIVERED)
-            return True
-        return False
