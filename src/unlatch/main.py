@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from unlatch.errors import UnlatchError
 from unlatch.settings import read_settings
@@ -112,6 +113,42 @@ def add_town_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the faults that are drawn by lot")
 
 
+def demo(arguments: Arguments) -> int:
+    """Play the demo in a simulated town."""
+    import asyncio
+
+    from unlatch import running
+    from unlatch.town.demo import Wishes, run_demo
+
+    wishes = Wishes(
+        letters=arguments.story or "abcde",
+        factor=arguments.time_factor,
+        is_once=arguments.once,
+        is_removed=arguments.data_dir is None and not arguments.keep,
+    )
+    with running.borrow_data_dir(arguments.data_dir, is_kept=arguments.keep) as data_dir:
+        return asyncio.run(run_demo(data_dir, wishes))
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch demo` takes."""
+    from unlatch.town.demo import FACTOR, read_demo_factor
+
+    parser.add_argument("--once", action="store_true", help="end by itself after the stories")
+    parser.add_argument(
+        "--story", action="append", choices=list("abcde"), help="this story alone; may be repeated"
+    )
+    parser.add_argument(
+        "--time-factor",
+        type=read_demo_factor,
+        default=FACTOR,
+        metavar="N",
+        help=f"town seconds in a real second, 1 to 40; {FACTOR:g} if not given",
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="kept; a temporary folder if not given")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
+
+
 def add_party(arguments: Arguments) -> int:
     """Admit a carrier or an operator, and print its key: it can't be shown again."""
     import asyncio
@@ -161,6 +198,12 @@ def reseal(_: Arguments) -> int:
 
 
 COMMANDS = (
+    Command(
+        name="demo",
+        summary="play five deliveries in a simulated town, then stay up; needs nothing else",
+        run=demo,
+        add_arguments=add_demo_arguments,
+    ),
     Command(name="serve", summary="run the HTTP API", run=serve),
     Command(name="work", summary="run a worker: commands, watch, deadlines; as many as you like", run=work),
     Command(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 
 from unlatch.devices.catalogue import Catalogue
-from unlatch.errors import BadInput, SettingsError
+from unlatch.errors import BadInput, DatabaseDown, SettingsError
 from unlatch.flow import fence, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
@@ -22,12 +26,14 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.worker import work
 from unlatch.settings import Settings
 from unlatch.store.database import connect, open_database, use_server
+from unlatch.store.embedded import Embedded
 from unlatch.store.migrate import migrate
 from unlatch.store.vault import Vault
 
 GRACEFUL_S = 3  # open event streams would hold a server back for ever otherwise
 BACKLOG = 2048
 MAX_NAME_CHARACTERS = 100
+REMOVED_WITHIN_S = 20.0
 
 
 @asynccontextmanager
@@ -71,6 +77,34 @@ async def bring_schema_up(settings: Settings) -> None:
     """Migrate our own PostgreSQL, which nobody else looks after. A server that was set is migrated by its owner."""
     async with use_server(settings) as dsn, connect(dsn, name="migrate") as connection:
         await migrate(connection, tell=lambda _: None)
+
+
+@contextmanager
+def borrow_data_dir(chosen: Path | None, *, is_kept: bool) -> Iterator[Path]:
+    """The chosen data folder, or a new one that is removed with its PostgreSQL afterwards, unless it is kept."""
+    if chosen is not None:
+        yield chosen.expanduser().absolute()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="unlatch-demo-"))
+    if os.geteuid() == 0:
+        folder.chmod(0o711)  # PostgreSQL runs as another user, who passes through it
+    try:
+        yield folder
+    finally:
+        if not is_kept:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Erase a data folder; its PostgreSQL may still be ending."""
+    deadline = time.monotonic() + REMOVED_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            Embedded(folder).remove()
+            break
+        except DatabaseDown:
+            time.sleep(0.05)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def admit(settings: Settings, party: str, name: str) -> Admitted:

@@ -1,0 +1,51 @@
+"""What really happened, by the town's ledger: to hold what the platform says against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from unlatch.town.car import WENT_WELL, Deed
+from unlatch.town.ledger import LedgerRow
+
+_FREES = frozenset({Deed.UNLOCK_TRUNK, Deed.UNLOCK, Deed.KEY_UNLOCK})
+_LOCKS = frozenset({Deed.LOCK_TRUNK, Deed.LOCK, Deed.KEY_LOCK})
+RELOCKED = "relocked"
+
+
+def count_unlocks_asked(rows: Iterable[LedgerRow]) -> int:
+    """How many requests to unlock reached the cloud, whatever their fate."""
+    return sum(row.kind == "request" and row.what.lower().startswith("unlock") for row in rows)
+
+
+def count_freed(rows: Iterable[LedgerRow]) -> int:
+    """How often the trunk was freed by its cloud."""
+    return sum(_is_done(row, _FREES) and bool(row.command_id) for row in rows)
+
+
+def was_secured(rows: Iterable[LedgerRow], at: datetime) -> bool:
+    """Whether the trunk was closed and locked at that moment; it was so at the beginning."""
+    is_locked, is_open = True, False
+    for row in sorted((row for row in rows if row.kind == "happening" and row.at <= at), key=_order):
+        if _is_done(row, _FREES):
+            is_locked = False
+        elif _is_done(row, _LOCKS) or row.what == RELOCKED:
+            is_locked = True
+        elif _is_done(row, frozenset({Deed.OPEN_TRUNK})):
+            is_open = True
+        elif _is_done(row, frozenset({Deed.CLOSE_TRUNK})):
+            is_open = False
+    return is_locked and not is_open
+
+
+def list_late(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Commands that took effect a second time, later."""
+    return [row for row in rows if row.kind == "happening" and row.why == "late"]
+
+
+def _order(row: LedgerRow) -> tuple[datetime, int]:
+    return row.at, row.number
+
+
+def _is_done(row: LedgerRow, deeds: frozenset[Deed]) -> bool:
+    return row.kind == "happening" and row.what in deeds and row.outcome in WENT_WELL
