@@ -8,7 +8,7 @@ from tests.simulation.situation import Variant
 
 from unlatch.domain.access import Closure
 
-MOST_READINGS = int(os.environ.get("UNLATCH_CHECK_READINGS", "1"))  # on their way at once; 2 takes minutes
+MOST_READINGS = int(os.environ.get("CHECK_READINGS", "1"))  # on their way at once; 2 takes minutes
 
 STRONG = Variant(
     name="a trunk whose lock and lid can be read",
