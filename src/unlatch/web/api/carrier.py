@@ -2,258 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import time
-from typing import Annotated, Literal
-
-from msgspec import Meta, Struct
-
-from unlatch.domain.access import DEFAULT_RANGE_M, Fallback, PlaceKind
+from unlatch.domain.access import PlaceKind
 from unlatch.flow import booking, enrolment
 from unlatch.flow.booking import CarGiven, LabelGiven, PlaceGiven, StopGiven
-from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
-from unlatch.store.couriers import CourierRow
-from unlatch.store.stops import ParcelRow, ShipmentRow
+from unlatch.web.api.carrier_shapes import (
+    AccessPoint,
+    Consignee,
+    ConsigneeMade,
+    Courier,
+    DeviceInvitation,
+    DeviceRevoked,
+    NewAccessPoint,
+    NewConsignee,
+    NewCourier,
+    NewShipment,
+    NewStop,
+    Shipment,
+    show_access_point,
+    show_consignee,
+    show_courier,
+    show_shipment,
+)
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import Trouble
-from unlatch.web.shapes import (
-    Identifier,
-    LabelShape,
-    Language,
-    Moment,
-    Name,
-    ParcelShown,
-    PositionGiven,
-    PositionShown,
-    Secret,
-    StopShown,
-    Word,
-    show_parcel,
-    show_stop,
-)
+from unlatch.web.shapes import StopShown, show_stop
 from unlatch.web.signing_in import Reader
 
 TABLE = EndpointTable("carrier", "For a carrier's back end: Bearer with the carrier's key.")
 CARRIER = (Reader.CARRIER,)
 KEPT = Repeat.IN_TRANSACTION
-
-
-class NewConsignee(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A consignee to register."""
-
-    name: Name
-    language: Language = "en"
-
-
-class Consignee(Struct, kw_only=True):
-    """A consignee."""
-
-    id: Identifier
-    name: str
-    language: str
-    created_at: Moment
-
-
-class ConsigneeMade(Consignee, kw_only=True):
-    """A new consignee and their key."""
-
-    key: Annotated[str, Meta(description="Shown this once; hand it to the consignee's app")]
-
-
-class NewVehicle(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A car, and what opens its maker's cloud to the platform."""
-
-    maker: Annotated[Word, Meta(examples=["onstar"])]
-    vin: Annotated[str, Meta(min_length=17, max_length=17, pattern="^[A-HJ-NPR-Z0-9]{17}$")]
-    secrets: Annotated[
-        dict[Word, Secret],
-        Meta(max_length=10, description="What the maker's form asks for; kept encrypted, never shown again"),
-    ]
-    make: Word
-    model: Word
-    colour: Word
-    plate: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=16,
-            pattern=r"^[^\u0000-\u001f\u007f]*$",
-            description="Shown to the courier in the window and near the place alone; never shown again here",
-        ),
-    ]
-    model_year: Annotated[int, Meta(ge=1980, le=2100)] | None = None
-    account_kind: Word | None = None
-    picture_url: (
-        Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$", description="Of the car")] | None
-    ) = None
-
-
-class NewAccessPoint(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A place of a consignee where parcels may be put: the trunk of a car near an address."""
-
-    consignee_id: Identifier
-    address: PositionGiven
-    time_zone: Annotated[str, Meta(min_length=1, max_length=64, examples=["America/Los_Angeles"])]
-    is_consent_given: bool
-    vehicle: NewVehicle
-    kind: Literal["car"] = "car"
-    range_m: Annotated[
-        float, Meta(ge=10, le=5000, description="How far from the address the car may stand, metres")
-    ] = DEFAULT_RANGE_M
-    allows_unseen_lock: Annotated[
-        bool, Meta(description="Take a car whose lock can't be read: a weaker assurance, named everywhere")
-    ] = False
-    consent_ends_at: Moment | None = None
-    from_local: Annotated[time, Meta(tz=False, description="Daily hours, by the address's clock")] | None = (
-        None
-    )
-    until_local: Annotated[time, Meta(tz=False)] | None = None
-
-
-class Vehicle(Struct, kw_only=True):
-    """A car, without its VIN, plate and secrets."""
-
-    maker: str
-    account_kind: str | None
-    make: str
-    model: str
-    model_year: int | None
-    colour: str
-    picture_url: str | None
-
-
-class AccessPoint(Struct, kw_only=True):
-    """A place where parcels may be put."""
-
-    id: Identifier
-    consignee_id: Identifier
-    kind: PlaceKind
-    address: PositionShown
-    range_m: float
-    time_zone: str
-    allows_unseen_lock: bool
-    is_consent_given: bool
-    is_blocked: bool
-    is_frozen: bool
-    consent_ends_at: Moment | None
-    from_local: time | None
-    until_local: time | None
-    vehicle: Vehicle
-    created_at: Moment
-
-
-class NewCourier(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A courier to register."""
-
-    first_name: Annotated[Name, Meta(description="All that a consignee ever sees of the name")]
-
-
-class Courier(Struct, kw_only=True):
-    """A courier."""
-
-    id: Identifier
-    first_name: str
-    is_active: bool
-    created_at: Moment
-
-
-class DeviceInvitation(Struct, kw_only=True):
-    """A phone's place, and the code that enrols it once."""
-
-    device_id: Identifier
-    code: Annotated[str, Meta(description="Shown this once", examples=["7KQ2M-XW9TB-4HRNE-PA5DZ"])]
-    code_expires_at: Moment
-
-
-class DeviceRevoked(Struct, kw_only=True):
-    """The phone's access has ended."""
-
-    device_id: Identifier
-    is_revoked: bool
-
-
-class NewParcel(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A parcel to announce."""
-
-    label: LabelShape
-
-
-class NewShipment(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What goes to one consignee together."""
-
-    consignee_id: Identifier
-    reference: Annotated[Name, Meta(description="Your own number for it")]
-    parcels: Annotated[list[NewParcel], Meta(min_length=1, max_length=50)]
-
-
-class Shipment(Struct, kw_only=True):
-    """A shipment and its parcels."""
-
-    id: Identifier
-    consignee_id: Identifier
-    reference: str
-    parcels: list[ParcelShown]
-    created_at: Moment
-
-
-class NewStop(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A stop to plan."""
-
-    courier_id: Identifier
-    access_point_id: Identifier
-    shipment_id: Identifier
-    window_from: Moment
-    window_until: Moment
-    fallback: Annotated[Fallback, Meta(description="Where the parcel goes if the place can't be opened")]
-
-
-def show_consignee(row: ConsigneeRow) -> Consignee:
-    """The consignee of a row."""
-    return Consignee(id=row.id, name=row.name, language=row.language, created_at=row.created_at)
-
-
-def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint:
-    """The place of a row."""
-    return AccessPoint(
-        id=point.id,
-        consignee_id=point.consignee_id,
-        kind=PlaceKind(point.kind),
-        address=PositionShown(latitude=point.latitude, longitude=point.longitude),
-        range_m=point.range_m,
-        time_zone=point.time_zone,
-        allows_unseen_lock=point.allows_unseen_lock,
-        is_consent_given=point.is_consent_given,
-        is_blocked=point.blocked_at is not None,
-        is_frozen=point.is_frozen,
-        consent_ends_at=point.consent_ends_at,
-        from_local=point.from_local,
-        until_local=point.until_local,
-        vehicle=Vehicle(
-            maker=vehicle.maker,
-            account_kind=vehicle.account_kind,
-            make=vehicle.make,
-            model=vehicle.model,
-            model_year=vehicle.model_year,
-            colour=vehicle.colour,
-            picture_url=vehicle.picture_url,
-        ),
-        created_at=point.created_at,
-    )
-
-
-def show_courier(row: CourierRow) -> Courier:
-    """The courier of a row."""
-    return Courier(id=row.id, first_name=row.first_name, is_active=row.is_active, created_at=row.created_at)
-
-
-def show_shipment(row: ShipmentRow, parcels: list[ParcelRow]) -> Shipment:
-    """The shipment of a row."""
-    return Shipment(
-        id=row.id,
-        consignee_id=row.consignee_id,
-        reference=row.reference,
-        parcels=[show_parcel(parcel) for parcel in parcels],
-        created_at=row.created_at,
-    )
 
 
 @TABLE.add(
