@@ -57,19 +57,18 @@ def mutant(name: str, breaks: str, variant: Variant = STRONG) -> Callable[[Patch
 
 def turn(patch: pytest.MonkeyPatch, state: State, fact: Fact, target: State | Turn | None) -> None:
     """Let `fact` lead from `state` to `target`; None: let it change nothing."""
-    table: Any = visit.TRANSITIONS[state]
-    if target is None:
-        patch.delitem(table, fact)
-    else:
-        patch.setitem(table, fact, target)
+    _turn(patch, visit.TRANSITIONS, state, fact, target)
 
 
 def turn_tail(patch: pytest.MonkeyPatch, tail: Tail, fact: Fact, target: Tail | None) -> None:
-    table: Any = visit.TAIL_TRANSITIONS[tail]
-    if target is None:
-        patch.delitem(table, fact)
-    else:
-        patch.setitem(table, fact, target)
+    """The same for the tail."""
+    _turn(patch, visit.TAIL_TRANSITIONS, tail, fact, target)
+
+
+def _turn(patch: pytest.MonkeyPatch, tables: Any, place: Any, fact: Fact, target: Any) -> None:
+    """A row is replaced, not changed: undone, it has its old order again, which the diagram shows."""
+    row = {known: leads_to for known, leads_to in tables[place].items() if known is not fact}
+    patch.setitem(tables, place, row if target is None else {**row, fact: target})
 
 
 # --- one unlock, once ------------------------------------------------------------------------------------------
