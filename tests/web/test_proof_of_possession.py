@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import urlsafe_b64decode
+from typing import Any
 
 import pytest
 from tests.web.phone import Phone, encode
@@ -57,6 +58,11 @@ def test_the_example_of_a_resource_request_holds_with_its_token_alone() -> None:
         check_proof(OF_RESOURCE_REQUEST, token=RFC_TOKEN + "x", **asked)  # type: ignore[arg-type]
 
 
+def sign(phone: Phone, *request: str, **changes: Any) -> str:
+    """A proof of the one moment that these tests live in."""
+    return phone.proof(*request, **{"iat": int(NOW_S), **changes})
+
+
 def check(text: str, *, method: str = "POST", address: str = ADDRESS, now_s: float = NOW_S) -> str:
     return check_proof(text, method=method, address=address, now_s=now_s, token=TOKEN).thumbprint
 
@@ -64,12 +70,12 @@ def check(text: str, *, method: str = "POST", address: str = ADDRESS, now_s: flo
 @pytest.mark.parametrize("alg", ["ES256", "Ed25519"])
 def test_a_phone_s_own_proof_holds_and_tells_its_key(alg: str) -> None:
     phone = Phone(alg)
-    assert check(phone.proof("POST", ADDRESS, TOKEN)) == phone.thumbprint
+    assert check(sign(phone, "POST", ADDRESS, TOKEN)) == phone.thumbprint
 
 
 @pytest.mark.parametrize("htu", [ADDRESS + "?a=1#b", "HTTPS://Unlatch.Example:443/v1/courier/stops"])
 def test_the_address_may_be_written_otherwise(htu: str) -> None:
-    assert check(Phone().proof("POST", htu, TOKEN))
+    assert check(sign(Phone(), "POST", htu, TOKEN))
 
 
 PHONE = Phone()
@@ -81,35 +87,35 @@ OFF_CURVE = {**PHONE.jwk, "y": PHONE.jwk["x"]}
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        ("htm", PHONE.proof("GET", ADDRESS, TOKEN)),
-        ("htu", PHONE.proof("POST", ADDRESS + "/x", TOKEN)),
-        ("htu", PHONE.proof("POST", ADDRESS.replace("https", "http"), TOKEN)),
-        ("htu", PHONE.proof("POST", ADDRESS.replace("example", "example.evil"), TOKEN)),
-        ("htu", PHONE.proof("POST", "https://[", TOKEN)),
-        ("htu", PHONE.proof("POST", "https://unlatch.example@evil/v1/courier/stops", TOKEN)),
-        ("ath", PHONE.proof("POST", ADDRESS, "another token")),
-        ("ath", PHONE.proof("POST", ADDRESS)),
-        ("ath", PHONE.proof("POST", ADDRESS, TOKEN, ath="é")),
-        ("iat", PHONE.proof("POST", ADDRESS, TOKEN, iat=NOW_S - 61)),
-        ("iat", PHONE.proof("POST", ADDRESS, TOKEN, iat=NOW_S + 6)),
-        ("malformed", PHONE.proof("POST", ADDRESS, TOKEN, iat="now")),
-        ("malformed", PHONE.proof("POST", ADDRESS, TOKEN, iat=True)),
-        ("malformed", PHONE.proof("POST", ADDRESS, TOKEN, jti=None)),
-        ("malformed", PHONE.proof("POST", ADDRESS, TOKEN, jti=7)),
-        ("jti", PHONE.proof("POST", ADDRESS, TOKEN, jti="")),
-        ("jti", PHONE.proof("POST", ADDRESS, TOKEN, jti="j" * 257)),
-        ("typ", PHONE.proof("POST", ADDRESS, TOKEN, header={"typ": "JWT"})),
-        ("crit", PHONE.proof("POST", ADDRESS, TOKEN, header={"crit": ["b64"]})),
-        ("alg", PHONE.proof("POST", ADDRESS, TOKEN, header={"alg": "none"})),
-        ("alg", PHONE.proof("POST", ADDRESS, TOKEN, header={"alg": "HS256", "jwk": SYMMETRIC})),
-        ("alg", PHONE.proof("POST", ADDRESS, TOKEN, header={"alg": "RS256"})),
-        ("alg", PHONE.proof("POST", ADDRESS, TOKEN, header={"alg": "EdDSA"})),
-        ("key", PHONE.proof("POST", ADDRESS, TOKEN, header={"alg": "Ed25519"})),
-        ("public", PHONE.proof("POST", ADDRESS, TOKEN, header={"jwk": PRIVATE})),
-        ("public", PHONE.proof("POST", ADDRESS, TOKEN, header={"jwk": SYMMETRIC})),
-        ("jwk", PHONE.proof("POST", ADDRESS, TOKEN, header={"jwk": OFF_CURVE})),
-        ("jwk", PHONE.proof("POST", ADDRESS, TOKEN, header={"jwk": {"kty": "EC"}})),
-        ("signature", PHONE.proof("POST", ADDRESS, TOKEN, header={"jwk": Phone().jwk})),
+        ("htm", sign(PHONE, "GET", ADDRESS, TOKEN)),
+        ("htu", sign(PHONE, "POST", ADDRESS + "/x", TOKEN)),
+        ("htu", sign(PHONE, "POST", ADDRESS.replace("https", "http"), TOKEN)),
+        ("htu", sign(PHONE, "POST", ADDRESS.replace("example", "example.evil"), TOKEN)),
+        ("htu", sign(PHONE, "POST", "https://[", TOKEN)),
+        ("htu", sign(PHONE, "POST", "https://unlatch.example@evil/v1/courier/stops", TOKEN)),
+        ("ath", sign(PHONE, "POST", ADDRESS, "another token")),
+        ("ath", sign(PHONE, "POST", ADDRESS)),
+        ("ath", sign(PHONE, "POST", ADDRESS, TOKEN, ath="é")),
+        ("iat", sign(PHONE, "POST", ADDRESS, TOKEN, iat=NOW_S - 61)),
+        ("iat", sign(PHONE, "POST", ADDRESS, TOKEN, iat=NOW_S + 6)),
+        ("malformed", sign(PHONE, "POST", ADDRESS, TOKEN, iat="now")),
+        ("malformed", sign(PHONE, "POST", ADDRESS, TOKEN, iat=True)),
+        ("malformed", sign(PHONE, "POST", ADDRESS, TOKEN, jti=None)),
+        ("malformed", sign(PHONE, "POST", ADDRESS, TOKEN, jti=7)),
+        ("jti", sign(PHONE, "POST", ADDRESS, TOKEN, jti="")),
+        ("jti", sign(PHONE, "POST", ADDRESS, TOKEN, jti="j" * 257)),
+        ("typ", sign(PHONE, "POST", ADDRESS, TOKEN, header={"typ": "JWT"})),
+        ("crit", sign(PHONE, "POST", ADDRESS, TOKEN, header={"crit": ["b64"]})),
+        ("alg", sign(PHONE, "POST", ADDRESS, TOKEN, header={"alg": "none"})),
+        ("alg", sign(PHONE, "POST", ADDRESS, TOKEN, header={"alg": "HS256", "jwk": SYMMETRIC})),
+        ("alg", sign(PHONE, "POST", ADDRESS, TOKEN, header={"alg": "RS256"})),
+        ("alg", sign(PHONE, "POST", ADDRESS, TOKEN, header={"alg": "EdDSA"})),
+        ("key", sign(PHONE, "POST", ADDRESS, TOKEN, header={"alg": "Ed25519"})),
+        ("public", sign(PHONE, "POST", ADDRESS, TOKEN, header={"jwk": PRIVATE})),
+        ("public", sign(PHONE, "POST", ADDRESS, TOKEN, header={"jwk": SYMMETRIC})),
+        ("jwk", sign(PHONE, "POST", ADDRESS, TOKEN, header={"jwk": OFF_CURVE})),
+        ("jwk", sign(PHONE, "POST", ADDRESS, TOKEN, header={"jwk": {"kty": "EC"}})),
+        ("signature", sign(PHONE, "POST", ADDRESS, TOKEN, header={"jwk": Phone().jwk})),
         ("three parts", "a.b"),
         ("too long", "a" * 3000),
         ("malformed", "é.ü.ö".encode().hex() + ".."),
@@ -123,7 +129,7 @@ def test_each_way_of_forging_is_refused_by_its_reason(reason: str, text: str) ->
 
 @pytest.mark.parametrize("place", range(3))
 def test_any_altered_letter_is_refused(place: int) -> None:
-    parts = Phone().proof("POST", ADDRESS, TOKEN).split(".")
+    parts = sign(Phone(), "POST", ADDRESS, TOKEN).split(".")
     for at in range(0, len(parts[place]), 7):
         letter = "A" if parts[place][at] != "A" else "B"
         altered = [*parts]
@@ -134,7 +140,7 @@ def test_any_altered_letter_is_refused(place: int) -> None:
 
 def test_the_same_number_gives_the_same_digest_for_one_key_and_another_for_another() -> None:
     def digest(phone: Phone, jti: str) -> bytes:
-        text = phone.proof("POST", ADDRESS, TOKEN, jti=jti)
+        text = sign(phone, "POST", ADDRESS, TOKEN, jti=jti)
         return check_proof(text, method="POST", address=ADDRESS, now_s=NOW_S, token=TOKEN).digest
 
     other = Phone()
@@ -144,7 +150,7 @@ def test_the_same_number_gives_the_same_digest_for_one_key_and_another_for_anoth
 
 def test_a_signature_is_written_in_one_way_alone() -> None:
     """Base64url with other spare bits, or padded, would give a second text of the same proof."""
-    text = Phone().proof("POST", ADDRESS, TOKEN)
+    text = sign(Phone(), "POST", ADDRESS, TOKEN)
     spare = chr(ord(text[-1]) + 1)
     assert urlsafe_b64decode(text.split(".")[2] + "==")
     for other in (text + "=", text[:-1] + spare):
