@@ -41,7 +41,7 @@ _LOOK_AFTER = frozenset(
 )
 FIRST_LOOK_S = 1.0  # after the gate: a car takes that long at least
 TAIL_LOOK_S = 30.0  # while a late unlock may come
-TAIL_LOOK_DONE_S = 120.0  # the same, where the unlock was seen to have had its effect
+TAIL_LOOK_DONE_S = 60.0  # the same, where the unlock was seen to have had its effect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
