@@ -159,9 +159,12 @@ class Installation:
 
     async def _start(self) -> None:
         self.data_dir = self.data_dir.absolute()
-        # As root, PostgreSQL runs as another user, who must pass through but not look around.
-        self.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-        (self.data_dir / LOGS).mkdir(mode=0o700, exist_ok=True)
+        try:
+            # As root, PostgreSQL runs as another user, who must pass through but not look around.
+            self.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+            (self.data_dir / LOGS).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"the data folder {self.data_dir} can't be used: {error.strerror}") from error
         self.clock = choose_clock(self.data_dir, self.factor)
         self.tell("starting the town: cars, and their makers' clouds")
         town = await self._launch("town", "town", "--port=0", f"--seed={self.seed}")
