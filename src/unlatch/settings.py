@@ -125,7 +125,7 @@ class Settings:
     data_dir: Path = _setting(
         "DATA_DIR",
         _read_path,
-        "folder for what must outlive a restart: the embedded database, the key, photos. "
+        "folder for what must outlive a restart: the embedded database, the key, the anchors. "
         "Default: $XDG_DATA_HOME/unlatch, else ~/.local/share/unlatch",
     )
     database_url: str | None = _setting(

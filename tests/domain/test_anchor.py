@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,8 @@ from tests.domain.proofs import BEGAN_AT, PUBLIC_KEY, VISIT_ID, export, journal
 from tests.domain.test_proof import rewritten
 
 from unlatch.domain.anchor import Anchor, anchor_line, compare, read_anchors
+from unlatch.domain.canonical import canonical
+from unlatch.domain.proof import hash_of
 from unlatch.verify import verify
 
 ROWS = [entry for entry, _ in journal()]
@@ -52,6 +55,18 @@ def test_a_journal_whose_end_was_taken_out_and_sealed_anew_is_found() -> None:
     assert (verdict.faults[0].line, verdict.faults[0].entry_number) == (32, 37)
 
 
+def test_a_proof_exported_before_its_journal_had_ended_is_good() -> None:
+    """The watch after a visit writes on; the exports of the tests are made an hour after the visit began."""
+    later = anchor_line(None, BEGAN_AT + timedelta(hours=1, minutes=1), [(VISIT_ID, 37, ROWS[36].hash)])
+    early = anchor_line(None, BEGAN_AT + timedelta(minutes=59), [(VISIT_ID, 37, ROWS[36].hash)])
+    verdict = compare(verify(export(journal(30), attachments=())), read_anchors(later.text, {VISIT_ID}))
+    assert (verdict.is_good, verdict.anchored_until) == (True, None)
+    verdict = compare(verify(export(journal(30), attachments=())), read_anchors(early.text, {VISIT_ID}))
+    assert not verdict.is_good
+    rewritten_before = export(rewritten(journal(), 30, to_end=True), attachments=())
+    assert not compare(verify(rewritten_before), read_anchors(later.text, {VISIT_ID})).is_good
+
+
 def test_every_byte_of_the_anchors_counts() -> None:
     text = anchored()
     for at, byte in enumerate(text):
@@ -76,6 +91,16 @@ def test_a_line_rewritten_taken_out_or_exchanged_breaks_the_chain() -> None:
 def test_a_copy_may_begin_anywhere() -> None:
     lines = anchored().splitlines(keepends=True)
     assert read_anchors(b"".join(lines[1:]), {VISIT_ID}).faults == ()
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2026-11-22", 5, None])
+def test_a_header_whose_time_is_none_is_a_fault_and_no_exception(at: object) -> None:
+    lines = export().splitlines(keepends=True)
+    header = {**json.loads(lines[0])["header"], "exported_at": at}
+    header["hash"] = hash_of({name: value for name, value in header.items() if name != "hash"})
+    verdict = verify(canonical({"header": header}) + b"\n" + b"".join(lines[1:]))
+    assert (verdict.faults[0].line, verdict.header) == (1, None)
+    assert not compare(verdict, read_anchors(anchored(), {VISIT_ID})).is_good
 
 
 @pytest.mark.parametrize("text", [b"{}\n", b"\n", b"x", b"[" * 10_000 + b"\n", b"\n" * 1_000_001], ids=len)

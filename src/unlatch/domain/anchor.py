@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from unlatch.domain.canonical import NotCanonical, canonical, read_canonical
@@ -23,6 +23,7 @@ from unlatch.domain.verification import MOST_FAULTS, Fault, Verdict
 LARGEST_BYTES = 256 * 2**20
 LONGEST_LINE_BYTES = 16 * 2**20
 MOST_LINES = 1_000_000
+CLOCKS_APART = timedelta(seconds=10)  # of the machines that anchor and that export, at most
 _NAMES = {"at", "hash", "heads", "previous_hash"}
 
 
@@ -117,14 +118,18 @@ def _heads_of(content: Mapping[str, Any], visit_ids: Collection[str]) -> list[He
 def compare(verdict: Verdict, anchors: Anchors) -> Verdict:
     """The verdict with what the anchors say of its visit: faults, and up to which row they vouch for it.
 
-    Faults of the file of anchors itself are not added: what still holds of it counts.
+    Faults of the file of anchors itself are not added: what still holds of it counts. A row that was anchored after
+    the export was made is not missing from it: a journal grows until its watch is over.
     """
     visit_id = verdict.header["visit_id"] if verdict.header else None
     rows = {row.entry.number: row for row in verdict.rows}
     faults = list(verdict.faults)
     anchored_until = None
+    exported_at = time_of_text(verdict.header["exported_at"]) if verdict.header else None
     for head in sorted((head for head in anchors.heads if head.visit_id == visit_id), key=_number):
         row, when = rows.get(head.number), text_of_time(head.at)
+        if row is None and exported_at is not None and head.at > exported_at - CLOCKS_APART:
+            break
         if row is None:
             line = verdict.seal_line or (verdict.rows[-1].line + 1 if verdict.rows else 1)
             what = f"row {head.number}, anchored at {when}, is missing"

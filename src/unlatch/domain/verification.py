@@ -241,6 +241,10 @@ def _checked_header(content: object) -> Mapping[str, Any]:
         raise _Wrong(f"not {FORMAT}")
     if not isinstance(header["visit_id"], str) or not isinstance(header["made_for"], str):
         raise _Wrong("the header's visit_id and made_for must be text")
+    try:
+        time_of_text(header["exported_at"])
+    except (TypeError, ValueError):
+        raise _Wrong("the header's exported_at is no time") from None
     return header
 
 
