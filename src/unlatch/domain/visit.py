@@ -128,29 +128,29 @@ class Turn(StrEnum):
     SETTLE = auto()  # locked again: which end it is depends on the parcel and on what can be seen
 
 
+Arrows = Mapping[Fact, State | Turn]
 S, F, O, T, W = State, Fact, Order, Tail, Whereabouts  # noqa: E741
 STAY, PREPARE, SETTLE = Turn.STAY, Turn.PREPARE, Turn.SETTLE
 
+# Before the gate: whatever goes wrong, nothing has left, and nothing leaves any more.
+_NOTHING_LEFT: Arrows = {
+    F.RECORDING_LOST: S.REFUSED,
+    F.BLOCKED: S.REFUSED,
+    F.COURIER_GAVE_UP: S.REFUSED,
+    F.CLOCK_RAN_OUT: S.REFUSED,
+}
 # A closure that was opened, or may be: what always counts, whichever of these states it is in.
-_ALARMS: Mapping[Fact, State | Turn] = {
-    F.DROVE_OFF: S.UNSECURED,
-    F.RECORDING_LOST: S.UNSECURED,
-    F.PATIENCE_RAN_OUT: S.UNSECURED,
-}
-_OPENED: Mapping[Fact, State | Turn] = {
-    F.SEEN_OPEN: S.OPEN,
-    F.COURIER_OPENED: S.OPEN,
-    F.COURIER_DEPOSITED: S.OPEN,
-}
-_WORDS: Mapping[Fact, State | Turn] = {F.COURIER_DEPOSITED: STAY, F.COURIER_GAVE_UP: STAY}
-_NOT_YET_OPEN: Mapping[Fact, State | Turn] = {
+_ALARMS: Arrows = {F.DROVE_OFF: S.UNSECURED, F.RECORDING_LOST: S.UNSECURED, F.PATIENCE_RAN_OUT: S.UNSECURED}
+_OPENED: Arrows = {F.SEEN_OPEN: S.OPEN, F.COURIER_OPENED: S.OPEN, F.COURIER_DEPOSITED: S.OPEN}
+_WORDS: Arrows = {F.COURIER_DEPOSITED: STAY, F.COURIER_GAVE_UP: STAY}
+_NOT_YET_OPEN: Arrows = {
     **_ALARMS,
     **_OPENED,
     F.DROVE_OFF: S.LOCKING,
     F.COURIER_GAVE_UP: S.LOCKING,
     F.BLOCKED: S.LOCKING,
 }
-_WIDE_OPEN: Mapping[Fact, State | Turn] = {
+_WIDE_OPEN: Arrows = {
     **_ALARMS,
     **_WORDS,
     F.COURIER_OPENED: STAY,  # opened again, maybe: locked must be seen after this word
@@ -159,7 +159,7 @@ _WIDE_OPEN: Mapping[Fact, State | Turn] = {
     F.COURIER_CLOSED: S.LOCKING,
     F.BLOCKED: S.LOCKING,
 }
-_BEING_LOCKED: Mapping[Fact, State | Turn] = {
+_BEING_LOCKED: Arrows = {
     **_ALARMS,
     **_WORDS,
     F.SEEN_OPEN: S.OPEN,
@@ -167,12 +167,11 @@ _BEING_LOCKED: Mapping[Fact, State | Turn] = {
     F.SEEN_LOCKED: SETTLE,
     F.LOCK_SAID_DONE: S.HANDLE_CHECK,
 }
-_RULINGS: Mapping[Fact, State | Turn] = {
+_RULINGS: Arrows = {
     F.RULED_DELIVERED: S.RULED_DELIVERED,
     F.RULED_UNDELIVERED: S.RULED_UNDELIVERED,
 }
-
-_UNACCOUNTED: Mapping[Fact, State | Turn] = {
+_UNACCOUNTED: Arrows = {
     **_RULINGS,
     F.COURIER_DEPOSITED: SETTLE,
     F.COURIER_GAVE_UP: SETTLE,
@@ -182,33 +181,17 @@ _UNACCOUNTED: Mapping[Fact, State | Turn] = {
 }
 
 # What each state makes of each fact. A fact not listed changes nothing: facts repeat and come late.
-TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
-    S.REQUESTED: {
-        F.GRANTED: PREPARE,
-        F.DENIED: S.REFUSED,
-        F.BLOCKED: S.REFUSED,
-        F.COURIER_GAVE_UP: S.REFUSED,
-        F.CLOCK_RAN_OUT: S.REFUSED,
-    },
-    S.PROVING: {
-        F.RECORDING_PROVEN: S.GRANTED,
-        F.RECORDING_NOT_PROVEN: S.REFUSED,
-        F.RECORDING_LOST: S.REFUSED,
-        F.BLOCKED: S.REFUSED,
-        F.COURIER_GAVE_UP: S.REFUSED,
-        F.CLOCK_RAN_OUT: S.REFUSED,
-    },
+TRANSITIONS: Mapping[State, Arrows] = {
+    S.REQUESTED: {**_NOTHING_LEFT, F.GRANTED: PREPARE, F.DENIED: S.REFUSED},
+    S.PROVING: {**_NOTHING_LEFT, F.RECORDING_PROVEN: S.GRANTED, F.RECORDING_NOT_PROVEN: S.REFUSED},
     S.GRANTED: {
+        **_NOTHING_LEFT,
         F.GATE_PASSED: S.UNLOCKING,
         F.GATE_SHUT: S.REFUSED,
         F.UNLOCK_NOT_SENT: S.REFUSED,
         F.SEEN_OPEN: S.REFUSED,  # the resident was faster: nothing of ours may follow
         F.SEEN_CLOSED: S.REFUSED,
         F.DROVE_OFF: S.REFUSED,
-        F.RECORDING_LOST: S.REFUSED,
-        F.BLOCKED: S.REFUSED,
-        F.COURIER_GAVE_UP: S.REFUSED,
-        F.CLOCK_RAN_OUT: S.REFUSED,
     },
     S.UNLOCKING: {
         **_NOT_YET_OPEN,
@@ -225,16 +208,9 @@ TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
         F.SEEN_CLOSED: S.UNLOCKED,
         F.CLOCK_RAN_OUT: S.LOCKING,
     },
-    S.READY: {
-        **_NOT_YET_OPEN,
-        F.SEEN_CLOSED: S.UNLOCKED,
-        F.CLOCK_RAN_OUT: S.LOCKING,
-    },
-    S.UNLOCKED: {
-        **_NOT_YET_OPEN,
-        F.SEEN_LOCKED: SETTLE,  # it relocked by itself, unopened
-        F.CLOCK_RAN_OUT: S.LOCKING,
-    },
+    S.READY: {**_NOT_YET_OPEN, F.SEEN_CLOSED: S.UNLOCKED, F.CLOCK_RAN_OUT: S.LOCKING},
+    # Seen locked there: it relocked by itself, unopened.
+    S.UNLOCKED: {**_NOT_YET_OPEN, F.SEEN_LOCKED: SETTLE, F.CLOCK_RAN_OUT: S.LOCKING},
     S.OPEN: {**_WIDE_OPEN, F.CLOCK_RAN_OUT: S.OPEN_LONG},
     S.OPEN_LONG: {**_WIDE_OPEN, F.CLOCK_RAN_OUT: S.UNSECURED},
     S.CLOSED: {
@@ -289,29 +265,20 @@ TRANSITIONS: Mapping[State, Mapping[Fact, State | Turn]] = {
 # Only where the lock can't be read does a command's answer count at all (S5).
 WEAK_ONLY = frozenset({(state, F.LOCK_SAID_DONE) for state in State})
 
-# After the end: what the tail makes of each fact.
+# After the end: what the tail makes of each fact. An operator may rule "it is the owner at their car": but while a
+# late unlock may still come, the watch goes on.
+_TAIL_ALARMS: Mapping[Fact, Tail] = {F.SEEN_OPEN: T.ALARM, F.SEEN_CLOSED: T.ALARM}
+_TAIL_RULED: Mapping[Fact, Tail] = {F.RULED_DELIVERED: T.OVER, F.RULED_UNDELIVERED: T.OVER}
 TAIL_TRANSITIONS: Mapping[Tail, Mapping[Fact, Tail]] = {
-    T.WATCHING: {
-        F.SEEN_OPEN: T.ALARM,
-        F.SEEN_CLOSED: T.ALARM,
-        F.SEEN_LOCKED_FOR_GOOD: T.OVER,
-        F.CLOCK_RAN_OUT: T.BLIND,
-    },
+    T.WATCHING: {**_TAIL_ALARMS, F.SEEN_LOCKED_FOR_GOOD: T.OVER, F.CLOCK_RAN_OUT: T.BLIND},
     T.ALARM: {
         F.SEEN_LOCKED: T.WATCHING,
         F.SEEN_LOCKED_FOR_GOOD: T.OVER,
-        F.RULED_DELIVERED: T.WATCHING,  # "it is me at my car": but a late unlock may still come
+        F.RULED_DELIVERED: T.WATCHING,
         F.RULED_UNDELIVERED: T.WATCHING,
         F.CLOCK_RAN_OUT: T.ALARM,
     },
-    T.BLIND: {
-        F.SEEN_OPEN: T.ALARM,
-        F.SEEN_CLOSED: T.ALARM,
-        F.SEEN_LOCKED_FOR_GOOD: T.OVER,
-        F.RULED_DELIVERED: T.OVER,
-        F.RULED_UNDELIVERED: T.OVER,
-        F.CLOCK_RAN_OUT: T.BLIND,
-    },
+    T.BLIND: {**_TAIL_ALARMS, **_TAIL_RULED, F.SEEN_LOCKED_FOR_GOOD: T.OVER, F.CLOCK_RAN_OUT: T.BLIND},
 }
 
 # What is ordered on entering a state. Nothing else is ever ordered.
