@@ -13,6 +13,7 @@ from unlatch.clock import Clock
 from unlatch.devices import base, link
 from unlatch.devices.base import Example, Maker, Verb
 from unlatch.devices.catalogue import find_makers
+from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, SECURE_WITHIN_S, TAIL_DEADLINES_S, Tail
 
 CASES = [(kind, example) for kind in find_makers().values() for example in kind.examples]
 
@@ -33,6 +34,16 @@ def test_a_maker_is_told_completely(kind: type[Maker]) -> None:
     assert all(example.account_kind in (None, *kind.account_kinds) for example in kind.examples)
     titles = [example.title for example in kind.examples]
     assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("kind", find_makers().values(), ids=list(find_makers()))
+async def test_people_are_called_in_time_even_where_only_the_tail_can_tell(kind: type[Maker]) -> None:
+    """L1: a maker that may act later than this needs a tail with shorter patience (domain/visit.py)."""
+    maker = build(kind, "http://127.0.0.1:9", Clock())
+    for account_kind in (None, *kind.account_kinds):
+        late_s = maker.closure(car_of(kind, account_kind)).late_effect_s
+        assert FIRST_BYTE_WITHIN_S + late_s + TAIL_DEADLINES_S[Tail.WATCHING] <= SECURE_WITHIN_S
+    await maker.link.close()
 
 
 @pytest.mark.parametrize("kind", find_makers().values(), ids=list(find_makers()))
