@@ -197,6 +197,58 @@ def reseal(_: Arguments) -> int:
     return 0
 
 
+def bench(arguments: Arguments) -> int:
+    """Measure how many visits this machine carries; everything in a folder of its own, removed afterwards."""
+    import json
+    import shutil
+    from pathlib import Path
+
+    import uvloop
+
+    from unlatch.store.database import use_server
+    from unlatch.store.vault import Vault
+    from unlatch.town.bench import QUICK, Plan, make_folder, run_bench
+    from unlatch.town.bench_report import find_losses, make_page, make_table
+    from unlatch.town.bench_rows import Seal
+
+    folder = make_folder()
+    settings = read_settings({"UNLATCH_DATA_DIR": str(folder)})
+
+    def make_seal() -> Seal:
+        return Vault(settings.read_secret_key()).seal
+
+    async def run() -> dict[str, object]:
+        async with use_server(settings) as dsn:
+            plan = QUICK if arguments.quick else Plan()
+            return await run_bench(plan, data_dir=folder, dsn=dsn, make_seal=make_seal, tell=print)
+
+    try:
+        result = uvloop.run(run())
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
+    Path(arguments.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if arguments.page:
+        Path(arguments.page).write_text(make_page(result), encoding="utf-8")
+    print(make_table(result))
+    losses = find_losses(result)
+    for loss in losses:
+        print(f"does not add up: {loss}", file=sys.stderr)
+    return EXIT_FAILED if losses else 0
+
+
+def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch bench` takes."""
+    parser.add_argument("--quick", action="store_true", help="about a minute instead of three or four")
+    parser.add_argument(
+        "--json",
+        default="var/bench.json",
+        metavar="FILE",
+        help="where the result goes; var/bench.json if not given",
+    )
+    parser.add_argument("--page", metavar="FILE", help="also write the manual's page from the result")
+
+
 COMMANDS = (
     Command(
         name="demo",
@@ -211,6 +263,12 @@ COMMANDS = (
         summary="run the simulated town: cars and their makers' clouds",
         run=town,
         add_arguments=add_town_arguments,
+    ),
+    Command(
+        name="bench",
+        summary="measure how many visits this machine carries, in a simulated town",
+        run=bench,
+        add_arguments=add_bench_arguments,
     ),
     Command(
         name="carrier",
