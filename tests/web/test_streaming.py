@@ -186,3 +186,19 @@ async def test_streams_and_queues_have_a_limit(
         told = [part async for part in stream]
     assert [part[:5] for part in told] == [b"id: 1"]
     await hub.close()
+
+
+async def test_two_readers_of_one_visit_each_get_what_they_have_not_seen(
+    visit: tuple[Platform, Tenant, str],
+) -> None:
+    platform, tenant, visit_id = visit
+    async with follow(tenant.carrier, visit_id, after=2) as late, follow(tenant.carrier, visit_id) as early:
+        assert [event.id for event in await take(early, 2)] == [1, 2]
+        await tell(platform, visit_id, Fact.GATE_PASSED)
+        assert [event.id for event in await take(late, 1)] == [3]
+        assert [event.id for event in await take(early, 1)] == [3]
+        async with follow(tenant.carrier, visit_id, after=1) as third:
+            assert [event.id for event in await take(third, 2)] == [2, 3]
+            await tell(platform, visit_id, Fact.UNLOCK_NOT_SENT)
+            assert [event.id for event in await take(late, 2)] == [4, None]
+            assert [event.id for event in await take(third, 2)] == [4, None]
