@@ -80,9 +80,9 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
 async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
     """Locking twice does no harm, so a lock whose worker was lost is simply sent again."""
     await _let_unlock_leave(platform, command.visit_id)
-    now = platform.clock.now()
     async with platform.database.connection() as connection, connection.transaction():
         row = await visits.lock_visit(connection, command.visit_id)
+        now = platform.clock.now()
         if command.state not in (CommandState.INTENT, CommandState.SENT):
             return
         lease_until = now + timedelta(seconds=COMMAND_LEASE_S)

@@ -35,33 +35,32 @@ async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | No
 
     `obstacle`: why this process could not send it anyway (cloud in outage, quota used up).
     """
-    now = platform.clock.now()
-    async with platform.database.connection() as connection:
+    async with platform.database.connection() as connection, connection.transaction():
+        view = await commands.lock_gate(connection, command_id)
+        if view is None or view.command_state is not CommandState.INTENT:
+            return None  # carried out, withdrawn, or in another worker's hands
+        row = await visits.lock_visit(connection, view.visit_id)
+        # Only now, with every row locked: waiting for them has made the grant older, and may have ended a consent.
+        # A lock that follows waits from `now` until the first byte's time is over, so both are taken here.
         first_byte_by_s = monotonic_s() + FIRST_BYTE_WITHIN_S
-        async with connection.transaction():
-            view = await commands.lock_gate(connection, command_id, now)
-            if view is None or view.command_state is not CommandState.INTENT:
-                return None  # carried out, withdrawn, or in another worker's hands
-            row = await visits.lock_visit(connection, view.visit_id)
-            why_not = obstacle or _why_not(view, row.visit.state, now)
-            who = f"worker:{platform.name}"
-            if why_not is not None:
-                await record_in(
-                    connection, row, Happening(fact=Fact.GATE_SHUT, who=who, incident=why_not), now
-                )
-                return None
-            lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
-            await commands.end_grant(connection, view.visit_id, GrantState.USED, now)
-            await commands.set_sent(connection, command_id, platform.name, now, lease_until)
-            row = row.after(last_command_at=now)
-            body = {"command": command_id}
-            await record_in(connection, row, Happening(fact=Fact.GATE_PASSED, who=who, body=body), now)
+        now = platform.clock.now()
+        why_not = obstacle or _why_not(view, row.visit.state, now)
+        who = f"worker:{platform.name}"
+        if why_not is not None:
+            await record_in(connection, row, Happening(fact=Fact.GATE_SHUT, who=who, incident=why_not), now)
+            return None
+        lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
+        await commands.end_grant(connection, view.visit_id, GrantState.USED, now)
+        await commands.set_sent(connection, command_id, platform.name, now, lease_until)
+        row = row.after(last_command_at=now)
+        body = {"command": command_id}
+        await record_in(connection, row, Happening(fact=Fact.GATE_PASSED, who=who, body=body), now)
     return Passage(visit_id=view.visit_id, first_byte_by_s=first_byte_by_s)
 
 
 def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
     """What has changed since the decision."""
-    if view.is_blocked:
+    if view.is_blocked or (view.consent_ends_at is not None and view.consent_ends_at <= now):
         return Incident.CONSIGNEE_BLOCKED
     if view.is_frozen:
         return Incident.PLATFORM_PLACE_FROZEN

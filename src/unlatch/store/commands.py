@@ -52,6 +52,7 @@ class GateView:
     grant_epoch: int
     fence_epoch: int
     is_blocked: bool
+    consent_ends_at: datetime | None
     is_frozen: bool
     is_device_revoked: bool
     is_courier_active: bool
@@ -122,9 +123,8 @@ _LOCK_GATE = """
     -- All that may have changed since the decision, locked; the access point was locked before.
     SELECT command.state AS command_state, lease_until, grant_.state AS grant_state, granted_at,
         grant_.epoch AS grant_epoch, fence.epoch AS fence_epoch,
-        (blocked_at IS NOT NULL OR NOT is_consent_given
-            OR coalesce(consent_ends_at <= %(now)s, false)) AS is_blocked,
-        is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
+        (blocked_at IS NOT NULL OR NOT is_consent_given) AS is_blocked,
+        consent_ends_at, is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
         NOT EXISTS (SELECT 1 FROM device WHERE device.courier_id = visit.courier_id
                     AND enrolled_at IS NOT NULL AND revoked_at IS NULL) AS is_device_revoked
     FROM command
@@ -138,15 +138,15 @@ _LOCK_GATE = """
 """
 
 
-async def lock_gate(connection: AsyncConnection, command_id: str, now: datetime) -> GateView | None:
-    """Everything the gate checks again; None: there is no such unlock."""
+async def lock_gate(connection: AsyncConnection, command_id: str) -> GateView | None:
+    """Everything the gate checks again, once all of it is locked; None: there is no such unlock."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
             "SELECT 1 FROM access_point WHERE id = (SELECT access_point_id FROM visit JOIN command "
             "ON command.visit_id = visit.id WHERE command.id = %s) FOR NO KEY UPDATE",
             (command_id,),
         )
-        await cursor.execute(_LOCK_GATE, {"command_id": command_id, "now": now})
+        await cursor.execute(_LOCK_GATE, {"command_id": command_id})
         row: dict[str, Any] | None = await cursor.fetchone()
     if row is None:
         return None
