@@ -264,7 +264,13 @@ class _Check:
             if "lock" not in block.entry.body.get("orders", ()):
                 continue
             limit_s = LOCK_AFTER_BLOCK_S + SLOW_MACHINE_S
-            if not any(
+            is_on_the_wire = any(
+                one["verb"] == "lock"
+                and one["sent_at"] is not None
+                and one["sent_at"] <= block.entry.at <= (one["ended_at"] or block.entry.at)
+                for one in self.told.commands
+            )
+            if not is_on_the_wire and not any(
                 one.kind == "request"
                 and one.what in LOCKS
                 and 0 <= self._real_s(block.entry.at, one.at) <= limit_s

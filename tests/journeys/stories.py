@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from tests.journeys.playing import Moment, Play
 
@@ -16,7 +16,10 @@ from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.visit import Fact, State, Tail
 from unlatch.town.faults import FaultKind, First, Trigger, Verb
 
-I, N, S, F = Incident, NextStep, State, FaultKind  # noqa: E741
+I: TypeAlias = Incident  # noqa: E741
+N: TypeAlias = NextStep
+S: TypeAlias = State
+F: TypeAlias = FaultKind
 
 Before = Callable[[Play], Awaitable[None]]
 
@@ -36,6 +39,7 @@ class Story:
     at: Mapping[S, Moment] = field(default_factory=dict)
     pulls_handle: bool = True
     tail: Tail | None = None  # one that was seen after the end
+    perhaps: frozenset[I] = frozenset()  # named or not: that depends on when the car is read
 
 
 def all_of(*moments: Moment) -> Moment:
@@ -235,8 +239,8 @@ def _unlock(maker: str) -> list[Story]:
         well(
             maker,
             "silent unlock that acts",
-            None,
-            N.GO_ON,
+            I.DEVICE_UNLOCK_UNKNOWN if maker == "classic" else None,  # where it is not seen
+            N.TRY_HANDLE,
             before=fault(F.SILENT, verb=Verb.UNLOCK, acts=True),
         ),
         in_vain(
@@ -393,7 +397,14 @@ def _lock(maker: str) -> list[Story]:
         stories += [
             lock_fails("lock says done, nothing moved", F.SAYS_DONE_BUT_NOTHING_MOVED),
             lock_fails("silent lock", F.SILENT),
-            lock_fails("lock says failed, it moved", F.SAYS_FAILED_BUT_IT_MOVED),
+            well(
+                maker,
+                "lock says failed, it moved",
+                None,
+                N.GO_ON,
+                at={S.OPEN: fault(F.SAYS_FAILED_BUT_IT_MOVED, verb=Verb.LOCK, count=1)},
+                perhaps=frozenset({failed}),
+            ),
             lock_fails("cut after the lock was taken", F.CONNECTION_CUT, acts=True),
             well(
                 maker,
@@ -421,19 +432,31 @@ def _people(maker: str) -> list[Story]:
     blocked, gave_up = I.CONSIGNEE_BLOCKED, I.COURIER_GAVE_UP
     drove = I.CONSIGNEE_DROVE_OFF
     drives = fault(F.DRIVES_OFF, trigger=Trigger.UNLOCKED, after_s=1.0)
-    drives_open = fault(F.DRIVES_OFF, trigger=Trigger.OPENED, after_s=2.0)
+    long_unlock = fault(
+        F.SLOW, verb=Verb.UNLOCK, after_s=60.0
+    )  # so that there is time to do something meanwhile
+    long_lock = fault(F.SLOW, verb=Verb.LOCK, after_s=60.0)
+    drives_open = fault(F.DRIVES_OFF, trigger=Trigger.OPENED, after_s=60.0)
     take_out = all_of(shut_lid, says(Fact.COURIER_GAVE_UP, Fact.COURIER_CLOSED))
     silent = I.COURIER_SILENT_WHILE_OPEN
     stay = N.STAY_UNTIL_OPERATOR_CALLS
     stories = [
-        in_vain(maker, "blocked while unlocking", blocked, N.TAKE_FALLBACK, at={S.UNLOCKING: block}),
+        in_vain(
+            maker,
+            "blocked while unlocking",
+            blocked,
+            N.TAKE_FALLBACK,
+            before=long_unlock,
+            at={S.UNLOCKING: block},
+        ),
         well(maker, "blocked while open", blocked, N.GO_ON, at={S.OPEN: all_of(block, put_in, shut_lid)}),
-        well(maker, "blocked while locking", blocked, N.GO_ON, at={S.LOCKING: block}),
+        well(maker, "blocked while locking", blocked, N.GO_ON, before=long_lock, at={S.LOCKING: block}),
         in_vain(
             maker,
             "gives up while unlocking",
             gave_up,
             N.TAKE_FALLBACK,
+            before=long_unlock,
             at={S.UNLOCKING: says(Fact.COURIER_GAVE_UP)},
         ),
         in_vain(maker, "gives up while open", gave_up, N.TAKE_FALLBACK, at={S.OPEN: take_out}),
@@ -483,12 +506,57 @@ def _people(maker: str) -> list[Story]:
                 "resident opens while locking",
                 None,
                 N.GO_ON,
+                before=long_lock,
                 at={S.LOCKING: all_of(open_as_resident, wait(30), shut_lid, lock_with_key)},
             ),
         ]
     return stories
 
 
+# Of the older account: what its weaker sight changes. The rest is the same cloud as the newer one's.
+_CLASSIC = frozenset(
+    {
+        "outage",
+        "on the move",
+        "all well",
+        "says done, nothing moved",
+        "says failed, it moved",
+        "silent unlock",
+        "silent unlock that acts",
+        "withdrawn at the unlock",
+        "handle not pulled",
+        "jammed once",
+        "jammed",
+        "offline while open",
+        "lock says done, nothing moved",
+        "blocked while unlocking",
+        "gives up while open",
+        "gone for good, and a passer-by closes",
+        "lies: closed though open",
+    }
+)
+# What does not depend on the maker is played at one of them.
+_NOT_VOLVO = frozenset(
+    {
+        "withdrawn 401",
+        "subscription lapsed",
+        "silent reading",
+        "drove off before the scan",
+        "long offline",
+        "resident opened it",
+        "subscription lapsed at the unlock",
+        "outage at the unlock",
+        "outage at the lock",
+        "cut before the lock was taken",
+        "withdrawn at the lock",
+        "subscription lapsed while open",
+        "outage while open",
+        "asleep while open",
+        "gives up while open",
+        "gone for good, and a passer-by closes",
+        "lies: closed though open",
+    }
+)
 STORIES = tuple(
     story
     for maker in ALL
@@ -498,4 +566,5 @@ STORIES = tuple(
         *_lock(maker),
         *_people(maker),
     )
+    if (maker != "classic" or story.name in _CLASSIC) and (maker != "volvo" or story.name not in _NOT_VOLVO)
 )
