@@ -22,6 +22,13 @@ from unlatch.verify import verify
 DEMO = (sys.executable, "-m", "unlatch.main", "demo")
 ENDS_WITHIN_S = 240  # two cores, shared with every other test
 PLAYED_WITHIN_S = 60
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial" / "first-delivery.md"
+
+
+def list_steps(text: str) -> list[str]:
+    """What people do and what is checked, without times and numbers of a single run."""
+    steps = re.findall(r"^  (?:\d\d:\d\d:\d\d  [a-z]|holds ).*$", text, re.MULTILINE)
+    return [re.sub(r"\d+", "0", step) for step in steps]
 
 
 @pytest.mark.timeout(ENDS_WITHIN_S + 30)

@@ -36,6 +36,7 @@ ADDRESS = Position(latitude=33.7490, longitude=-84.3880)
 BLOCK_M = 0.0009  # degrees of latitude: about 100 m
 BADNESS = 0.4  # of a photo: from 0, a good one, to 1, what a person would take again
 LABELS, PROOFS = "labels", "proofs"
+KEY_FILE = "public.key"  # beside the proofs: what `unlatch verify --key` takes
 STORY_WITHIN_S = 240.0  # real
 VERIFY_WITHIN_S = 60.0
 _VIN_VALUES = dict(
@@ -180,7 +181,7 @@ class Demo:
         other, what = change_a_byte(content, self.lot)
         proof.write_bytes(content)
         changed.write_bytes(other)
-        key = ("--key", self.public_key)
+        key = ("--key", str(proof.with_name(KEY_FILE)))
         (code, printed, complaint), (changed_code, changed_printed, _) = await asyncio.gather(
             self.installation.try_to_run("verify", *key, "--json", str(proof), timeout_s=VERIFY_WITHIN_S),
             self.installation.try_to_run("verify", *key, str(changed), timeout_s=VERIFY_WITHIN_S),
@@ -282,6 +283,7 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
             public_key=(await carrier.read_proof_key()).public_key,
             lot=random.Random(),
         )
+        (demo.folder / PROOFS / KEY_FILE).write_text(f"{demo.public_key}\n", encoding="ascii")
         narrator.step("registering consignees, cars, couriers and their phones; printing labels")
         plots = [plot for plot in PLOTS if plot.letter in wishes.letters]
         casts = await asyncio.gather(*(demo.cast(plot) for plot in plots))

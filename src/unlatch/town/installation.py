@@ -175,7 +175,9 @@ class Installation:
             await self.run("migrate")
             self.tell("starting server and workers")
         else:
-            self.tell("starting PostgreSQL, server and workers")
+            is_there = (self.data_dir / "postgresql").exists()
+            first = "starting PostgreSQL" if is_there else "making a PostgreSQL of its own (once)"
+            self.tell(f"{first}, server and workers")
         self.server = await self._launch("server", "serve")
         self.workers += [await self._launch_worker(None) for _ in range(self.workers_at_start)]
         self.server_url = await self._wait_until_ready(self.server)
