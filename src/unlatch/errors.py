@@ -16,6 +16,7 @@ UnlatchError
  └ StoreError
      ├ StaleVisit
      ├ UnknownSchema
+     ├ SealBroken
      └ DatabaseDown
 
 A visit's refusal is a value (`domain.decision`), never one of these.
@@ -108,6 +109,10 @@ class StaleVisit(StoreError):
 
 class UnknownSchema(StoreError):
     """The database's schema is not one that this release knows."""
+
+
+class SealBroken(StoreError):
+    """A sealed value does not open: altered, moved to another row, or sealed with a key not given here."""
 
 
 class DatabaseDown(StoreError):

@@ -17,6 +17,7 @@ from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 from unlatch.domain.visit import State
+from unlatch.errors import SealBroken
 from unlatch.flow.fence import raise_fence
 from unlatch.flow.gate import pass_gate
 from unlatch.flow.platform import Platform
@@ -25,7 +26,7 @@ from unlatch.main import main
 from unlatch.settings import Settings, read_settings
 from unlatch.store import fence, readings
 from unlatch.store.database import Database
-from unlatch.store.vault import SealBroken, Vault
+from unlatch.store.vault import Vault
 from unlatch.town.client import TownClient
 
 KEY, NEW_KEY = b"k" * 32, b"n" * 32

@@ -2,7 +2,8 @@
 
 import pytest
 
-from unlatch.store.vault import SealBroken, Vault
+from unlatch.errors import SealBroken
+from unlatch.store.vault import Vault
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SECRETS = {"access_token": "s3cret-tökén", "vin": "1G1FY6S00N4100001"}

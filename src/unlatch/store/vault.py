@@ -19,7 +19,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from unlatch.errors import StoreError
+from unlatch.errors import SealBroken
 
 KEY_BYTES = 32
 MAX_PLAIN_BYTES = 256 * 1024
@@ -30,10 +30,6 @@ _TAG_BYTES = 16
 _WRAPPED_AT = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
 _CONTENT_AT = _WRAPPED_AT + KEY_BYTES + _TAG_BYTES
 _LEAST_BYTES = _CONTENT_AT + _NONCE_BYTES + _TAG_BYTES
-
-
-class SealBroken(StoreError):
-    """A sealed value does not open: altered, moved to another row, or sealed with a key not given here."""
 
 
 class Vault:
