@@ -14,7 +14,6 @@ UnlatchError
  │   ├ ConsentLost
  │   └ DeviceUnsupported
  └ StoreError
-     ├ StaleVisit
      ├ UnknownSchema
      ├ SealBroken
      └ DatabaseDown
@@ -101,10 +100,6 @@ class DeviceUnsupported(CommandNotSent):
 
 class StoreError(UnlatchError):
     """The database could not keep its promise."""
-
-
-class StaleVisit(StoreError):
-    """Someone recorded a fact of this visit first."""
 
 
 class UnknownSchema(StoreError):
