@@ -378,15 +378,15 @@ def _lock(maker: str) -> list[Story]:
             "will not close twice",
             None,
             N.PUT_PARCEL_IN,
-            at={S.UNLOCKING: fault(F.WILL_NOT_CLOSE, count=2)},
+            before=fault(F.WILL_NOT_CLOSE, count=2),
         ),
         well(
             maker,
             "will not close",
             I.COURIER_SILENT_WHILE_OPEN,
             N.STAY_UNTIL_OPERATOR_CALLS,
+            before=fault(F.WILL_NOT_CLOSE),
             at={
-                S.UNLOCKING: fault(F.WILL_NOT_CLOSE),
                 S.UNSECURED: all_of(wait(20), mend(F.WILL_NOT_CLOSE), shut_lid, says(Fact.COURIER_CLOSED)),
             },
             is_called=True,
@@ -431,7 +431,7 @@ def _people(maker: str) -> list[Story]:
     """What couriers, consignees and residents do."""
     blocked, gave_up = I.CONSIGNEE_BLOCKED, I.COURIER_GAVE_UP
     drove = I.CONSIGNEE_DROVE_OFF
-    drives = fault(F.DRIVES_OFF, trigger=Trigger.UNLOCKED, after_s=1.0)
+    drives = fault(F.DRIVES_OFF, trigger=Trigger.UNLOCKED)
     long_unlock = fault(
         F.SLOW, verb=Verb.UNLOCK, after_s=60.0
     )  # so that there is time to do something meanwhile
@@ -448,6 +448,7 @@ def _people(maker: str) -> list[Story]:
             N.TAKE_FALLBACK,
             before=long_unlock,
             at={S.UNLOCKING: block},
+            is_called=None,  # where the unlock takes effect after the lock, the tail watch finds it
         ),
         well(maker, "blocked while open", blocked, N.GO_ON, at={S.OPEN: all_of(block, put_in, shut_lid)}),
         well(maker, "blocked while locking", blocked, N.GO_ON, before=long_lock, at={S.LOCKING: block}),
@@ -458,6 +459,7 @@ def _people(maker: str) -> list[Story]:
             N.TAKE_FALLBACK,
             before=long_unlock,
             at={S.UNLOCKING: says(Fact.COURIER_GAVE_UP)},
+            is_called=None,
         ),
         in_vain(maker, "gives up while open", gave_up, N.TAKE_FALLBACK, at={S.OPEN: take_out}),
         well(

@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from tests.town.conftest import Driver
 
+from unlatch.clock import Clock
 from unlatch.errors import Conflict, NotFound, UnlatchError
-from unlatch.town.car import Outcome
+from unlatch.town.car import Car, Deed, Maker, Outcome, Run
 from unlatch.town.client import TownClient
 from unlatch.town.control import NewCar
-from unlatch.town.faults import FaultKind
+from unlatch.town.faults import FaultKind, plan_command
 from unlatch.town.ledger import Ledger
+from unlatch.town.world import Citizen, Town, place
 
 
 async def test_hands(driver: Driver) -> None:
@@ -159,3 +161,30 @@ async def hold_a_request(address: str, program: subprocess.Popen[str]) -> None:
         assert time.monotonic() - began_s < 3
         with pytest.raises(httpx.TransportError):
             await held
+
+
+def test_a_command_has_acted_when_its_end_is_told() -> None:
+    """Whatever time passes between the request and the car's time line: else a done command is told as failed."""
+    clock = Clock(factor=1000.0, anchor_at=datetime.now(UTC))
+    town = Town(clock)
+    vin = "1G1ZD5ST0JF000001"
+    asked_at = clock.now()
+    citizen = Citizen(
+        car=Car(vin=vin, maker=Maker.VOLVO, parked_at=place(33.7, -84.4), born_at=asked_at),
+        account=town.open_account(Maker.VOLVO, None),
+        is_older_account=False,
+        make="",
+        model="",
+        model_year=2018,
+        colour="",
+        plate="",
+        latency_s=2.0,
+        chance=town.chance_of(vin),
+    )
+    town.settle(citizen)
+    while clock.now() < asked_at + timedelta(seconds=1):  # a slow machine: 1 ms of real time
+        pass
+    run = Run(command_id="1", deed=Deed.UNLOCK)
+    town.take_on(citizen, run, plan_command({}, citizen.latency_s), asked_at)
+    citizen.car.advance(asked_at + timedelta(seconds=citizen.latency_s))
+    assert run.outcome is Outcome.DONE

@@ -149,18 +149,20 @@ class Town:
         self._write(citizen.car, happened)
         return outcome
 
-    def take_on(self, citizen: Citizen, run: Run, course: Course) -> None:
-        """Put a command's effects on the car's time line; only the first one tells the command's outcome."""
-        now = self.clock.now()
+    def take_on(self, citizen: Citizen, run: Run, course: Course, asked_at: datetime) -> None:
+        """Put a command's effects on the car's time line; only the first one tells the command's outcome.
+
+        All delays count from `asked_at`, as its end does: else a cloud would tell the end before the car has acted.
+        """
         for number, delay_s in enumerate(course.acts_after_s):
             planned = Planned(
-                at=now + timedelta(seconds=delay_s),
+                at=asked_at + timedelta(seconds=delay_s),
                 deed=run.deed,
                 run=run if number == 0 else Run(command_id=run.command_id, deed=run.deed),
                 why="late" if number > 0 else "",
             )
             citizen.car.plan(planned)
-        self._write(citizen.car, citizen.car.advance(now))
+        self._write(citizen.car, citizen.car.advance(self.clock.now()))
 
     def _write(self, car: Car, happened: list[Happening]) -> None:
         for one in happened:

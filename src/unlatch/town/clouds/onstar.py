@@ -165,7 +165,7 @@ class OnStarCloud:
         self.commands[command_id] = command
         if len(self.commands) > MAX_COMMANDS:
             self.commands.popitem(last=False)
-        self.town.take_on(visitor.citizen, run, course)
+        self.town.take_on(visitor.citizen, run, course, now)
         return command_id, command
 
     async def _status(self, request: Request, vin: str, command_id: str) -> Answer:

@@ -147,7 +147,7 @@ class VolvoCloud:
         latency_s = citizen.latency_s if car.can_be_reached else min(UNREACHABLE_S, citizen.latency_s)
         course = plan_command(visitor.drawn, latency_s)
         run = Run(command_id="", deed=deed)
-        self.town.take_on(citizen, run, course)
+        self.town.take_on(citizen, run, course, asked_at)
         if FaultKind.CONNECTION_CUT in visitor.drawn:
             return CUT_OFF
         if course.ending is Ending.NEVER:
