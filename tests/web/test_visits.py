@@ -272,6 +272,27 @@ async def test_an_operator_rules_freezes_and_can_not_unlock(
     assert (await operator.make(f"{place}/unfreeze"))["is_frozen"] is False
 
 
+async def test_a_call_is_closed_once_its_trunk_was_seen_locked_and_not_before(
+    platform: Platform, tenant: Tenant, visit_id: str, operator: Caller
+) -> None:
+    await tell(platform, visit_id, Fact.GATE_PASSED, Fact.UNLOCK_SAID_DONE, Fact.PATIENCE_RAN_OUT)
+    call = (await operator.get("/v1/operator/calls")).json()["calls"][0]
+    close = f"/v1/operator/calls/{call['id']}/close"
+    assert (await tenant.carrier.post(close)).status_code == 403
+    too_early = await operator.post(close)
+    assert (too_early.status_code, too_early.json()["type"]) == (409, "/v1/docs#problem-conflict")
+    await tell(platform, visit_id, Fact.COURIER_DEPOSITED, Fact.SEEN_LOCKED)
+    assert [one["id"] for one in (await operator.get("/v1/operator/calls")).json()["calls"]] == [call["id"]]
+    for _ in range(2):
+        assert await operator.make(close) == {"id": call["id"], "is_closed": True}
+    assert (await operator.get("/v1/operator/calls")).json()["calls"] == []
+    assert (await operator.post("/v1/operator/calls/cal_none/close")).status_code == 404
+    await tell(platform, visit_id, Fact.SEEN_CLOSED)  # a late unlock: a new call
+    again = (await operator.get("/v1/operator/calls")).json()["calls"]
+    assert [(one["incident"], one["id"] != call["id"]) for one in again] == [("device_late_unlock", True)]
+    assert (await operator.post(f"/v1/operator/calls/{again[0]['id']}/close")).status_code == 409
+
+
 async def test_a_fallback_ends_the_stop_but_not_while_a_visit_lives(
     platform: Platform, tenant: Tenant, visit_id: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""An operator rules where the parcel is, or that a late alarm was harmless. Nobody here can unlock (S8)."""
+"""An operator answers calls, and rules where the parcel is, or that a late alarm was harmless.
+
+Nobody here can unlock (S8).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
-from unlatch.domain.visit import Fact
-from unlatch.errors import Conflict
+from unlatch.domain.visit import Fact, State, Tail
+from unlatch.errors import Conflict, NotFound
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import calls, visits
 from unlatch.store.visits import VisitRow
 
 RULINGS = frozenset({Fact.RULED_DELIVERED, Fact.RULED_UNDELIVERED})
+UNSETTLED = frozenset({State.UNSECURED, State.REVIEW})
+ALARMED = frozenset({Tail.ALARM, Tail.BLIND})
 
 
 async def rule(
@@ -29,3 +34,17 @@ async def rule(
         raise Conflict("this visit waits for no ruling now")
     await calls.close_calls(connection, visit_id, who, now)
     return after
+
+
+async def close_call(connection: AsyncConnection, call_id: str, *, operator_id: str, now: datetime) -> None:
+    """A person has looked, and what they were called for is over. Again is no error.
+
+    Raises NotFound, and Conflict while the closure was not seen locked or a ruling is waited for.
+    """
+    visit_id = await calls.find_visit_id(connection, call_id, kind="operator")
+    if visit_id is None:
+        raise NotFound("there is no such call")
+    row = await visits.lock_visit(connection, visit_id)
+    if row.visit.state in UNSETTLED or row.visit.tail in ALARMED:
+        raise Conflict("what this call is about is not over: see it locked, or rule")
+    await calls.close_call(connection, call_id, f"operator:{operator_id}", now)

@@ -29,3 +29,20 @@ async def close_calls(connection: AsyncConnection, visit_id: str, closed_by: str
         "UPDATE call SET closed_at = %s, closed_by = %s WHERE visit_id = %s AND closed_at IS NULL",
         (now, closed_by, visit_id),
     )
+
+
+async def find_visit_id(connection: AsyncConnection, call_id: str, *, kind: str) -> str | None:
+    """The visit that this call is about, open or not."""
+    cursor = await connection.execute(
+        "SELECT visit_id FROM call WHERE id = %s AND kind = %s", (call_id, kind)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
+
+
+async def close_call(connection: AsyncConnection, call_id: str, closed_by: str, now: datetime) -> None:
+    """This call is answered; one that was closed already stays as it is."""
+    await connection.execute(
+        "UPDATE call SET closed_at = %s, closed_by = %s WHERE id = %s AND closed_at IS NULL",
+        (now, closed_by, call_id),
+    )

@@ -49,6 +49,13 @@ class CallsQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     limit: Limit = 50
 
 
+class CallClosed(Struct, kw_only=True):
+    """The call is answered."""
+
+    id: Identifier
+    is_closed: bool
+
+
 class Ruling(Struct, kw_only=True, forbid_unknown_fields=True):
     """Where the parcel is, as a person found out."""
 
@@ -86,6 +93,26 @@ async def list_calls(asked: Asked[None]) -> Calls:
             for row in rows
         ]
     )
+
+
+@TABLE.add(
+    "POST",
+    "/v1/operator/calls/{call_id}/close",
+    readers=OPERATOR,
+    summary="Close a call",
+    gives=CallClosed,
+    repeat=Repeat.IN_TRANSACTION,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+)
+async def close_call(asked: Asked[None]) -> CallClosed:
+    """A person has looked, and what they were called for is over. Refused while the place was not seen locked, or
+    while a ruling is waited for.
+    """
+    call_id = asked.path["call_id"]
+    await ruling.close_call(
+        asked.connection, call_id, operator_id=asked.asker.id, now=asked.platform.clock.now()
+    )
+    return CallClosed(id=call_id, is_closed=True)
 
 
 @TABLE.add(
