@@ -17,9 +17,7 @@ from pgqueuer.core.executors import (
     DatabaseRetryEntrypointExecutor,
     EntrypointExecutorParameters,
 )
-from pgqueuer.core.qm import QueueManager
 from pgqueuer.models import Job as QueuedJob
-from pgqueuer.queries import Queries
 
 from unlatch.errors import UnlatchError
 from unlatch.flow import anchoring, deadlines, forgetting, scan, watch
@@ -27,7 +25,7 @@ from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
 from unlatch.store.database import connect
-from unlatch.store.jobs import Job, JobDriver
+from unlatch.store.jobs import Job, JobEngine, make_engine
 from unlatch.store.visits import VisitRow
 
 log = structlog.get_logger(__name__)
@@ -35,6 +33,7 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.1  # real seconds between looks at the rows that are due, while none is
 READS_AT_ONCE = 64
 DUE_AT_ONCE = 100
+ASK_FOR_JOBS_S = 0.04  # real seconds between questions for jobs; what came in between is taken at once
 BATCH = 20
 RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
@@ -67,7 +66,7 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         connect(dsn, name=f"{name} asking", statement_timeout_s=0) as asking,
         connect(dsn, name=f"{name} listening", statement_timeout_s=0) as listening,
     ):
-        manager = QueueManager(Queries(JobDriver(asking, listening)))
+        manager = await make_engine(asking, listening)
         _register(manager, Job.COMMAND, lambda payload: carry_out_command(platform, payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
@@ -76,7 +75,7 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
             # No limit on jobs at once: unlocks that wait for their cloud would keep locks from starting (L5). Each
             # link sheds openings when it is full, before their gate, and keeps room for closings.
             await manager.run(
-                dequeue_timeout=timedelta(seconds=1),
+                dequeue_timeout=timedelta(seconds=ASK_FOR_JOBS_S),
                 batch_size=BATCH,
                 heartbeat_timeout=timedelta(seconds=platform.settings.take_over_s),
                 shutdown_on_listener_failure=True,
@@ -87,7 +86,7 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         raise ConnectionError("the job engine has lost its connection")
 
 
-def _register(manager: QueueManager, job: Job, run: Callable[[str], Awaitable[None]]) -> None:
+def _register(manager: JobEngine, job: Job, run: Callable[[str], Awaitable[None]]) -> None:
     """A job that fails is tried again by any worker, and kept for a person to see if it never succeeds."""
 
     def executor(parameters: EntrypointExecutorParameters) -> AbstractEntrypointExecutor:
@@ -103,7 +102,7 @@ def _register(manager: QueueManager, job: Job, run: Callable[[str], Awaitable[No
         await run((queued.payload or b"").decode())
 
 
-async def _end_with(stop: asyncio.Event, manager: QueueManager) -> None:
+async def _end_with(stop: asyncio.Event, manager: JobEngine) -> None:
     await stop.wait()
     manager.shutdown.set()
 

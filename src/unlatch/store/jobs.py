@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.queries import Queries
 from psycopg import AsyncConnection, AsyncRawCursor
 
 
@@ -32,6 +34,28 @@ class JobDriver(PsycopgDriver):
     async def execute(self, query: str, *args: object) -> str:
         """The status of a statement."""
         return await self._asking.execute(query, *args)
+
+
+class JobEngine(QueueManager):
+    """The engine, asking for jobs at a steady pace instead of being told of each (the trigger is off).
+
+    A NOTIFY in the transaction of a scan would hold a lock over the whole database until its commit is on the
+    disk. One question takes all jobs that came since the last one, so that a busy worker asks less per job.
+    """
+
+    async def _effective_dequeue_timeout(self, dequeue_timeout: timedelta) -> timedelta:
+        """Without the engine's three questions about how long it may sleep: it asks again that soon anyway."""
+        return dequeue_timeout
+
+
+async def make_engine(asking: AsyncConnection, listening: AsyncConnection) -> JobEngine:
+    """The engine on two connections of its own.
+
+    What it notes of jobs (taken, ended) does not wait for the disk: if a crash of PostgreSQL forgets it, a job is
+    done again, which every job stands. That a job exists commits with the fact that orders it, and is waited for.
+    """
+    await asking.execute("SET synchronous_commit = off")
+    return JobEngine(Queries(JobDriver(asking, listening)))
 
 
 class Job(StrEnum):
