@@ -20,6 +20,7 @@ import msgspec
 
 from unlatch.domain.access import Position
 from unlatch.errors import UnlatchError
+from unlatch.town.api import Problem
 from unlatch.town.car import Maker
 from unlatch.town.desk import CarrierDesk, Consignee, OperatorDesk
 from unlatch.town.installation import LOGS, Installation
@@ -283,6 +284,7 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
             public_key=(await carrier.read_proof_key()).public_key,
             lot=random.Random(),
         )
+        await _clear_desk(operator)
         (demo.folder / PROOFS / KEY_FILE).write_text(f"{demo.public_key}\n", encoding="ascii")
         narrator.step("registering consignees, cars, couriers and their phones; printing labels")
         plots = [plot for plot in PLOTS if plot.letter in wishes.letters]
@@ -298,6 +300,15 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
         if wishes.is_removed:
             narrator.line("  The folder is removed at the end; --keep or --data-dir DIR keeps it.")
     return broken
+
+
+async def _clear_desk(operator: OperatorDesk) -> None:
+    """Answer the calls of an earlier demo in the same folder: its cars are gone, and can't be read any more."""
+    for call in await operator.calls():
+        with contextlib.suppress(Problem):
+            await operator.rule(call.visit_id, "delivered", "the town of an earlier demo is gone")
+        with contextlib.suppress(Problem):
+            await operator.close_call(call.id)
 
 
 def _sum_up(demo: Demo, broken: list[str], count: int, played_s: float) -> None:

@@ -182,6 +182,10 @@ class OperatorDesk(Caller):
         """Open calls, the longest open first."""
         return (await self.get("/v1/operator/calls?limit=100", _Calls)).calls
 
+    async def close_call(self, call_id: str) -> None:
+        """What this call was about is over; Problem where it is not."""
+        await self.post(f"/v1/operator/calls/{call_id}/close", None, dict[str, Any])
+
     async def rule(self, visit_id: str, ruling: str, why: str) -> Visit:
         """Say where the parcel is: `delivered` or `undelivered`."""
         return await self.post(f"/v1/operator/visits/{visit_id}/rule", {"ruling": ruling, "why": why}, Visit)

@@ -156,6 +156,12 @@ class Cast:
             await asyncio.sleep(LOOK_EVERY_S)
         raise StoryBroken("no operator was called")
 
+    async def close_call(self, call: Call) -> bool:
+        """Close the call; whether it is off the list."""
+        await self.operator.close_call(call.id)
+        self.say("operator", "closes the call")
+        return all(one.id != call.id for one in await self.operator.calls())
+
     async def until_tail(self, visit: Visit, *tails: str) -> Visit:
         """Wait for a state of the watch after the visit."""
         deadline = asyncio.get_running_loop().time() + WAIT_S
@@ -216,13 +222,14 @@ async def play_will_not_lock(cast: Cast) -> Ending:
     cast.say("mechanic", "sent by the operator, frees the lock")
     await cast.close_trunk(visit, "closes it once more")
     await cast.until(visit, "delivered")
+    is_closed = await cast.close_call(call)
     return Ending(
         visit_id=visit.id,
         exporter=cast.operator,
         exporter_name="the operator",
         more=[
             ("the courier was held beside the car", held.next_step == "stay_until_operator_calls"),
-            ("an operator was called", call.incident in HELD_INCIDENTS),
+            ("an operator was called, and is no more", call.incident in HELD_INCIDENTS and is_closed),
         ],
     )
 
@@ -283,6 +290,7 @@ async def play_late_unlock(cast: Cast) -> Ending:
         cast.say("consignee", "is called as well, and reads it in the timeline")
     after = await cast.until_tail(visit, "watching", "over")
     cast.say("car", "is seen locked again")
+    await cast.close_call(call)
     if after.tail != "over":
         await cast.until_tail(visit, "over")
     cast.say("operator", "the watch is over: no late unlock can come any more")
