@@ -203,6 +203,20 @@ def test_late_unlock_that_nobody_can_see_is_called_for_in_time() -> None:
     assert story.now - gate_at <= timedelta(seconds=SECURE_WITHIN_S)
 
 
+def test_late_unlock_of_a_closure_that_nobody_can_read_is_locked_away() -> None:
+    """The consignee was asked to look when the visit ended; what may have opened since then is locked unseen."""
+    story = opened(WEAK).tell(
+        F.COURIER_DEPOSITED, F.COURIER_CLOSED, F.LOCK_SAID_DONE, F.COURIER_PULLED_HANDLE
+    )
+    assert (story.visit.state, story.visit.tail) == (S.DELIVERED_LOCK_NOT_SEEN, T.WATCHING)
+    late_until = story.visit.late_until
+    story.orders.clear()
+    story.wait()
+    assert (story.visit.tail, story.orders) == (T.OVER, [O.LOCK])
+    assert late_until is not None
+    assert story.now >= late_until
+
+
 def test_ruling_ends_a_tail_in_which_nothing_late_can_come_and_no_other() -> None:
     story = opened().tell(F.COURIER_DEPOSITED, F.SEEN_LOCKED, F.SEEN_OPEN, F.RULED_DELIVERED)
     tails = [story.visit.tail]

@@ -497,13 +497,13 @@ def _step_tail(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Or
     tail = TAIL_TRANSITIONS.get(visit.tail, {}).get(fact)
     if tail is None:
         return visit, ()
-    is_unseeable = (
-        tail is T.BLIND and not visit.closure.reads_lock
-    )  # the consignee was asked to look at its end
+    # Where nobody can see whether a late unlock came, the consignee was asked to look when the visit ended, and what
+    # may have opened since then is locked now, when nothing of ours can open it any more.
+    is_unseeable = tail is T.BLIND and not visit.closure.reads_lock
     is_ruled = fact in _RULINGS and visit.late_until is not None and now >= visit.late_until
     if is_unseeable or is_ruled:
         tail = T.OVER
-    orders = TAIL_ORDERS.get(tail, ())
+    orders = (O.LOCK,) if is_unseeable else TAIL_ORDERS.get(tail, ())
     if O.LOCK in orders:
         visit = replace(visit, locked_counts_after=now)
     return _enter_tail(visit, tail, now), orders
