@@ -207,6 +207,12 @@ class Demo:
         ]
 
 
+def make_folders(data_dir: Path) -> None:
+    """Where labels and proofs are put."""
+    for folder in (LABELS, PROOFS):
+        (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+
+
 def _say_asked(unlocks: int) -> str:
     return "the cloud was asked to unlock once" if unlocks else "the cloud was never asked to unlock"
 
@@ -269,8 +275,7 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
         installation.admit_carrier("Parcel Post"), installation.admit_operator("Olga")
     )
     narrator.clock = installation.clock
-    for folder in (LABELS, PROOFS):
-        (installation.data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+    make_folders(installation.data_dir)
     async with (
         CarrierDesk(installation.server_url, carrier_key) as carrier,
         OperatorDesk(installation.server_url, operator_key) as operator,
