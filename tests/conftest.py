@@ -91,6 +91,20 @@ def template_database(server: Embedded, worker_id: str) -> str:
     return name
 
 
+def drop_database(connection: psycopg.Connection[Any], name: str) -> None:
+    """Drop a test's database. PostgreSQL's own vacuum may be at work in it, and can't be thrown out: it ends soon."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 @pytest.fixture
 def database_url(server: Embedded, template_database: str, worker_id: str) -> Iterator[str]:
     """How to reach a fresh, migrated database; fit for UNLATCH_DATABASE_URL."""
@@ -102,7 +116,7 @@ def database_url(server: Embedded, template_database: str, worker_id: str) -> It
             )
         )
         yield make_conninfo(server.dsn(), dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(connection, name)
 
 
 @pytest.fixture
