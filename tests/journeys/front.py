@@ -21,8 +21,10 @@ from tests.journeys.playing import Door, Play, Seen
 from unlatch.clock import Clock
 from unlatch.domain.access import Position
 from unlatch.domain.incident import Incident, NextStep
+from unlatch.domain.reading import Reading
 from unlatch.domain.visit import Fact, State, Tail
 from unlatch.errors import UnlatchError
+from unlatch.store import readings
 from unlatch.store.database import Database
 from unlatch.store.embedded import Embedded
 from unlatch.town.api import Visit
@@ -113,7 +115,15 @@ class PhoneDoor(Door):
         await self.consignee.close()
 
     async def check(self) -> list[invariants.Told]:
-        """Every invariant of the visits at this place."""
+        """Every invariant of the visits at this place, once the last command has ended."""
+        query = """
+            SELECT count(*) FROM command JOIN visit ON visit.id = visit_id
+            WHERE access_point_id = %s AND visit.ended_at IS NOT NULL AND tail IN ('none', 'over')
+                AND command.ended_at IS NULL
+        """
+        async with asyncio.timeout(20), self.front.database.connection() as connection:
+            while await (await connection.execute(query, (self.place_id,))).fetchone() != (0,):
+                await asyncio.sleep(0.05)
         return await invariants.check_place(
             self.front.database,
             self.town,
@@ -121,6 +131,13 @@ class PhoneDoor(Door):
             vin=self.vin,
             factor=self.clock.factor,
         )
+
+    async def tell_reading(self) -> None:
+        """The car was read a moment ago: the next scan is decided at once."""
+        now = self.clock.now()
+        reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
+        async with self.front.database.connection() as connection:
+            await readings.save_reading(connection, self.place_id, reading, now)
 
     async def where_parcel_is(self) -> str:
         """As the carrier is told."""
@@ -224,6 +241,24 @@ class Front:
         assert row is not None
         return str(row[0])
 
+    @asynccontextmanager
+    async def hold_place(self, place_id: str) -> AsyncIterator[None]:
+        """Keep the place's row locked, as a scan or a block does for a moment."""
+        async with self.database.transaction() as connection:
+            query = "SELECT 1 FROM access_point WHERE id = %s FOR NO KEY UPDATE"
+            await connection.execute(query, (place_id,))
+            yield
+
+    async def wait_for_lock(self) -> None:
+        """Until someone waits for a row that is locked."""
+        query = """
+            SELECT count(*) FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """
+        async with asyncio.timeout(20), self.database.connection() as connection:
+            while await (await connection.execute(query)).fetchone() == (0,):
+                await asyncio.sleep(0.01)
+
     async def check_all(self) -> None:
         """What must hold of the whole, once nothing is under way; and that no process has complained."""
         await invariants.check_everywhere(self.database)
@@ -234,9 +269,12 @@ class Front:
 
 
 @asynccontextmanager
-async def open_front(data_dir: Path, database_url: str, **how: Any) -> AsyncIterator[Front]:
-    """Start an installation, and those who speak to it."""
-    async with Installation(data_dir=data_dir, database_url=database_url, **how) as installation:
+async def open_front(
+    data_dir: Path, database_url: str, *, is_database_own: bool = False, **how: Any
+) -> AsyncIterator[Front]:
+    """Start an installation, and those who speak to it. `is_database_own`: it keeps a PostgreSQL itself, there."""
+    given = None if is_database_own else database_url
+    async with Installation(data_dir=data_dir, database_url=given, **how) as installation:
         carrier_key = await installation.admit_carrier("Carrier")
         operator_key = await installation.admit_operator("Olga")
         database = Database(database_url, name="test")
