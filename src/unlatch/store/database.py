@@ -27,6 +27,8 @@ OLDEST_SERVER = 17
 CONNECT_TIMEOUT_S = 10
 WAIT_FOR_CONNECTION_S = 10.0
 WAITING_MAX = 1000
+# A process that is paused in a transaction may hold a place's row: a block, which waits for it, must still get through.
+IDLE_IN_TRANSACTION_MS = 5_000
 PREPARE_AFTER_USES = 2
 PREPARED_MAX = 500
 
@@ -69,7 +71,7 @@ def complete_dsn(dsn: str, *, name: str, statement_timeout_s: float) -> str:
     options = " ".join(
         (
             f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}",
-            "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c timezone=UTC",
             str(given.get("options") or ""),
         )
     )
