@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -150,3 +151,55 @@ async def test_one_who_asks_while_all_are_in_use_is_told(
                     pass
     finally:
         await database.close()
+
+
+async def count_notes(database: Database) -> int:
+    async with database.connection() as connection:
+        row = await (await connection.execute("SELECT count(*) FROM note")).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.fixture
+async def notes(database: Database) -> Database:
+    """A database with a table of numbers, each once."""
+    async with database.connection() as connection:
+        await connection.execute("CREATE TABLE note (number integer PRIMARY KEY)")
+    return database
+
+
+async def test_a_pipelined_transaction_commits_what_was_written_last(notes: Database) -> None:
+    async with notes.pipelined_transaction() as connection:
+        await connection.execute("INSERT INTO note VALUES (1)")
+        row = await (await connection.execute("SELECT number FROM note")).fetchone()
+        assert row == (1,)
+        await connection.execute("INSERT INTO note VALUES (2)")
+    assert await count_notes(notes) == 2
+
+
+async def test_an_error_of_the_last_statement_of_a_pipelined_transaction_undoes_all(notes: Database) -> None:
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute("INSERT INTO note VALUES (1)")
+            await connection.execute("INSERT INTO note VALUES (1)")
+    assert await count_notes(notes) == 0
+    async with notes.pipelined_transaction() as connection:  # the connection is good for another one
+        await connection.execute("INSERT INTO note VALUES (1)")
+    assert await count_notes(notes) == 1
+
+
+async def test_an_exception_in_a_pipelined_transaction_undoes_all(notes: Database) -> None:
+    with pytest.raises(ValueError, match="changed my mind"):
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute("INSERT INTO note VALUES (1)")
+            raise ValueError("changed my mind")
+    assert await count_notes(notes) == 0
+
+
+async def test_an_error_that_was_caught_inside_does_not_pass_for_a_commit(notes: Database) -> None:
+    with pytest.raises(psycopg.errors.PipelineAborted):
+        async with notes.pipelined_transaction() as connection:
+            await connection.execute("INSERT INTO note VALUES (1)")
+            with contextlib.suppress(psycopg.errors.DivisionByZero):
+                await (await connection.execute("SELECT 1 / 0")).fetchone()
+    assert await count_notes(notes) == 0

@@ -80,7 +80,7 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
 async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
     """Locking twice does no harm, so a lock whose worker was lost is simply sent again."""
     await _let_unlock_leave(platform, command.visit_id)
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, command.visit_id)
         now = platform.clock.now()
         if command.state not in (CommandState.INTENT, CommandState.SENT):
@@ -149,7 +149,7 @@ async def end_command(
     else:
         fact = Fact.LOCK_SAID_DONE if state is CommandState.DONE_SAYS_CLOUD else Fact.LOCK_FAILED
     now = platform.clock.now()
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
         await commands.end_command(connection, command_id, state, now)
         happening = Happening(

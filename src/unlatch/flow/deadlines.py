@@ -17,7 +17,7 @@ async def record_due(platform: Platform, limit: int) -> int:
     """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were."""
     for done in range(limit):
         now = platform.clock.now()
-        async with platform.database.connection() as connection, connection.transaction():
+        async with platform.database.pipelined_transaction() as connection:
             row = await visits.lock_next_due_visit(connection, now)
             if row is None:
                 return done

@@ -35,7 +35,7 @@ async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | No
 
     `obstacle`: why this process could not send it anyway (cloud in outage, quota used up).
     """
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         view = await commands.lock_gate(connection, command_id)
         if view is None or view.command_state is not CommandState.INTENT:
             return None  # carried out, withdrawn, or in another worker's hands

@@ -23,6 +23,7 @@ from unlatch.domain.proof import SALT_BYTES, Entry, Kind, Private, next_entry, s
 from unlatch.domain.visit import CAMERA_ORDERS, Fact, Order, State, Tail, Visit, step
 from unlatch.flow.platform import Platform
 from unlatch.store import calls, commands, jobs, journal, parcels, visits
+from unlatch.store.database import pipelined
 from unlatch.store.ids import make_id
 from unlatch.store.visits import VisitRow
 
@@ -80,7 +81,7 @@ class Change:
 
 async def record(platform: Platform, visit_id: str, happening: Happening) -> VisitRow:
     """Record one fact of a visit; the visit afterwards. Raises NotFound."""
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
         return await record_in(connection, row, happening, platform.clock.now())
 
@@ -95,7 +96,7 @@ async def record_in(
     change = change_of(row, happening, now)
     if change is None:
         return row
-    async with connection.pipeline():
+    async with pipelined(connection):
         await visits.update_visit(connection, change.after, now)
         await save_change(connection, change, now)
     return change.after

@@ -25,6 +25,7 @@ from unlatch.flow.carry_out import read_place
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Change, Happening, Line, chain, change_of, record_in, save_change
 from unlatch.store import journal, parcels, readings, visits
+from unlatch.store.database import pipelined
 from unlatch.store.ids import make_id
 from unlatch.store.situations import Doorstep, find_doorstep
 from unlatch.store.visits import VisitRow
@@ -102,7 +103,7 @@ async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
     for _ in range(3):
         try:
             asking = _Asking(request=request, label=label, now=platform.clock.now())
-            async with platform.database.connection() as connection, connection.transaction():
+            async with platform.database.pipelined_transaction() as connection:
                 return await _request(platform, connection, asking)
         except UniqueViolation:
             continue  # S6: another visit began at this very moment; now it is seen
@@ -128,7 +129,7 @@ async def _request(platform: Platform, connection: AsyncConnection, asking: _Ask
         change = change_of(row, _decided(decision), now)
     assert change is not None  # only a reading can change nothing
     change = replace(change, entries=(first_entry, *change.entries))
-    async with connection.pipeline():
+    async with pipelined(connection):
         await visits.insert_visit(connection, change.after, now)
         if situation.is_parcel_of_stop:
             await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
@@ -145,7 +146,7 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
         return
     await read_place(platform, place)
     now = platform.clock.now()
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         asked = await journal.get_first_entry(connection, visit_id)
         body = asked.private.body if asked.private else {}
         request = ScanRequest(

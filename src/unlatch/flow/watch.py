@@ -66,7 +66,7 @@ def _wants_position(row: VisitRow, now: datetime) -> bool:
 async def record_reading(platform: Platform, visit_id: str, reading: Reading, who: str) -> VisitRow:
     """Record what a device says of its closure: which fact it is, the domain tells (S5, S7)."""
     now = platform.clock.now()
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
         parked = await readings.find_reading(connection, row.access_point_id) if row.visit.is_live else None
         sight = sight_of(

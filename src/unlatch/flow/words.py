@@ -58,7 +58,7 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
         body["reason"] = word.reason
     if word.phone_at is not None:
         body["phone_at"] = text_of_time(word.phone_at)
-    async with platform.database.connection() as connection, connection.transaction():
+    async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, word.visit_id)
         if row.courier_id != word.courier_id:
             raise NotFound("there is no such visit")

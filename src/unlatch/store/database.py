@@ -15,10 +15,11 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import PipelineStatus
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
-from unlatch.errors import DatabaseDown, SettingsError
+from unlatch.errors import DatabaseDown, SettingsError, StoreError
 from unlatch.settings import Settings
 from unlatch.store.embedded import Embedded
 from unlatch.store.migrate import check_schema
@@ -103,6 +104,16 @@ def refuse_old_server(connection: AsyncConnection[Any]) -> None:
         )
 
 
+@asynccontextmanager
+async def pipelined(connection: AsyncConnection[Any]) -> AsyncIterator[None]:
+    """Send what follows without waiting for each answer; errors are raised at the end at the latest."""
+    if connection.info.pipeline_status == PipelineStatus.ON:
+        yield  # whoever opened it sends it, and a second one inside would wait for its own end
+        return
+    async with connection.pipeline():
+        yield
+
+
 class Database:
     """A pool of connections, for one event loop."""
 
@@ -163,6 +174,28 @@ class Database:
         """A connection inside one transaction: committed at the end, rolled back on any exception."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def pipelined_transaction(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """The same for a hot path, in half the round trips: statements are sent with the next one that is read.
+
+        BEGIN goes out with the first SELECT, and COMMIT with what was written last; if any of that fails,
+        PostgreSQL passes over the COMMIT, and the error is raised here at the end, or at the next read. So what
+        a statement has done (`rowcount`) is not known before something is fetched.
+        """
+        async with self.connection() as connection:
+            try:
+                async with connection.pipeline():
+                    await connection.execute("BEGIN")
+                    yield connection
+                    commit = await connection.execute("COMMIT")
+            except BaseException:
+                if not connection.closed:
+                    await connection.rollback()
+                raise
+            if commit.statusmessage != "COMMIT":
+                # Someone inside has caught the error of a statement and gone on.
+                raise StoreError("the transaction had failed before its end, and was rolled back")
 
     async def _drop_lost_connections(self) -> None:
         """Where one connection is lost the others mostly are too: let none of them fail another caller."""
