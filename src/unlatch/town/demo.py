@@ -38,6 +38,7 @@ BLOCK_M = 0.0009  # degrees of latitude: about 100 m
 BADNESS = 0.4  # of a photo: from 0, a good one, to 1, what a person would take again
 LABELS, PROOFS = "labels", "proofs"
 KEY_FILE = "public.key"  # beside the proofs: what `unlatch verify --key` takes
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STORY_WITHIN_S = 240.0  # real
 VERIFY_WITHIN_S = 60.0
 _VIN_VALUES = dict(
@@ -249,7 +250,7 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
     stop = asyncio.Event()
     loop, playing = asyncio.get_running_loop(), asyncio.current_task()
     assert playing is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         loop.add_signal_handler(number, playing.cancel)
     narrator = Narrator()
     installation = Installation(data_dir=data_dir, factor=wishes.factor, tell=narrator.step)
@@ -257,7 +258,7 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
         async with installation:
             broken = await _play(installation, narrator, wishes)
             if not wishes.is_once:
-                for number in (signal.SIGINT, signal.SIGTERM):
+                for number in ENDING:
                     loop.add_signal_handler(number, stop.set)
                 narrator.line("It stays up until ctrl-C.")
                 await stop.wait()

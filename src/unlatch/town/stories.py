@@ -176,7 +176,18 @@ async def play_all_well(cast: Cast) -> Ending:
     """A Chevrolet through OnStar."""
     await cast.find_car()
     visit = await cast.deliver(await cast.scan())
-    return Ending(visit_id=visit.id, exporter=cast.consignee, exporter_name="the consignee")
+    timeline = await cast.consignee.timeline()
+    looks = [look for look in timeline.looks if look.who == "courier" and look.what == "position_and_plate"]
+    told = sum(len(one.lines) for one in timeline.visits)
+    cast.say(
+        "consignee", f"reads {told} lines in the timeline, and {len(looks)} looks at where the car stands"
+    )
+    return Ending(
+        visit_id=visit.id,
+        exporter=cast.consignee,
+        exporter_name="the consignee",
+        more=[("who looked where the car stands is shown to the consignee", bool(looks))],
+    )
 
 
 async def play_handle_not_pulled(cast: Cast) -> Ending:
