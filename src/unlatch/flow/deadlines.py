@@ -7,6 +7,7 @@ while all of them were down: what is overdue is done first when one is back.
 from __future__ import annotations
 
 from unlatch.domain.visit import due_fact
+from unlatch.errors import DatabaseDown
 from unlatch.flow.carry_out import call_abandoned_unknown
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
@@ -14,17 +15,37 @@ from unlatch.store import visits
 
 
 async def record_due(platform: Platform, limit: int) -> int:
-    """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were."""
-    for done in range(limit):
-        now = platform.clock.now()
-        async with platform.database.pipelined_transaction() as connection:
-            row = await visits.lock_next_due_visit(connection, now)
-            if row is None:
-                return done
-            fact = due_fact(row.visit, now)
-            assert fact is not None  # its deadline has passed, and its row is locked
-            await record_in(connection, row, Happening(fact=fact, who="clock"), now)
-    return limit
+    """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were.
+
+    One visit that can't be read or recorded keeps no other waiting; its error is raised once all are done.
+    """
+    done = 0
+    broken: list[Exception] = []
+    while done < limit:
+        try:
+            if not await _record_next(platform, passing_over=len(broken)):
+                break
+        except DatabaseDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
+            broken.append(error)
+        done += 1
+    if broken:
+        raise broken[0]
+    return done
+
+
+async def _record_next(platform: Platform, *, passing_over: int) -> bool:
+    """Record the clock's fact for one visit; False: none is due."""
+    now = platform.clock.now()
+    async with platform.database.pipelined_transaction() as connection:
+        row = await visits.lock_next_due_visit(connection, now, passing_over=passing_over)
+        if row is None:
+            return False
+        fact = due_fact(row.visit, now)
+        assert fact is not None  # its deadline has passed, and its row is locked
+        await record_in(connection, row, Happening(fact=fact, who="clock"), now)
+    return True
 
 
 async def record_abandoned(platform: Platform, limit: int) -> int:

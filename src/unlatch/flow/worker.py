@@ -41,23 +41,31 @@ FORGET_EVERY_S = 60.0
 
 
 async def work(platform: Platform, stop: asyncio.Event) -> None:
-    """Work until `stop` is set. What breaks is logged and begun anew: a worker outlives its database."""
+    """Work until `stop` is set. A worker outlives its database, and each of its parts the failure of any other.
+
+    A full disk for the anchors, one row that can't be read: nothing of that may cut off a lock that is on its way.
+    """
+    parts: dict[str, Callable[[], Awaitable[None]]] = {
+        "jobs": lambda: _take_jobs(platform, stop),
+        "watch": lambda: _watch(platform, stop),
+        "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(platform, DUE_AT_ONCE)),
+        "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(platform, DUE_AT_ONCE)),
+        "anchors": lambda: _repeat(stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform)),
+        "forgetting": lambda: _repeat(stop, FORGET_EVERY_S, lambda: forgetting.forget(platform)),
+    }
+    async with asyncio.TaskGroup() as group:
+        for name, run in parts.items():
+            group.create_task(_keep_going(stop, name, run))
+
+
+async def _keep_going(stop: asyncio.Event, name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run one part until `stop` is set; what breaks is logged and begun anew."""
     while not stop.is_set():
         try:
-            await _work_until_broken(platform, stop)
-        except* Exception as group:  # noqa: BLE001 - whatever broke, the worker must go on
-            log.warning("the worker begins anew", why=[repr(error)[:200] for error in group.exceptions])
+            await run()
+        except Exception as error:  # noqa: BLE001 - whatever broke, the worker must go on
+            log.warning("a part of the worker begins anew", part=name, why=repr(error)[:200])
             await _pause(stop, RESTART_AFTER_S)
-
-
-async def _work_until_broken(platform: Platform, stop: asyncio.Event) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_take_jobs(platform, stop))
-        group.create_task(_watch(platform, stop))
-        group.create_task(_repeat(stop, POLL_S, lambda: deadlines.record_due(platform, DUE_AT_ONCE)))
-        group.create_task(_repeat(stop, 1.0, lambda: deadlines.record_abandoned(platform, DUE_AT_ONCE)))
-        group.create_task(_repeat(stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform)))
-        group.create_task(_repeat(stop, FORGET_EVERY_S, lambda: forgetting.forget(platform)))
 
 
 async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:

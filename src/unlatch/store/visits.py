@@ -179,10 +179,15 @@ async def find_live_visit_of_stop(
     return await _find(connection, where, (stop_id, courier_id))
 
 
-async def lock_next_due_visit(connection: AsyncConnection, now: datetime) -> VisitRow | None:
-    """The visit whose deadline passed longest ago and that nobody else has in hand, locked."""
-    where = "deadline_at <= %s ORDER BY deadline_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
-    return await _find(connection, where, (now,))
+async def lock_next_due_visit(
+    connection: AsyncConnection, now: datetime, *, passing_over: int = 0
+) -> VisitRow | None:
+    """The visit whose deadline passed longest ago and that nobody else has in hand, locked.
+
+    The first `passing_over` of them are left alone: the caller has failed with them.
+    """
+    where = "deadline_at <= %s ORDER BY deadline_at LIMIT 1 OFFSET %s FOR NO KEY UPDATE SKIP LOCKED"
+    return await _find(connection, where, (now, passing_over))
 
 
 _CLAIM_READS = f"""
