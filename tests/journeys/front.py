@@ -23,7 +23,7 @@ from unlatch.domain.access import Position
 from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.reading import Reading
 from unlatch.domain.visit import Fact, State, Tail
-from unlatch.errors import UnlatchError
+from unlatch.errors import DatabaseDown, UnlatchError
 from unlatch.store import readings
 from unlatch.store.database import Database
 from unlatch.store.embedded import Embedded
@@ -258,6 +258,17 @@ class Front:
         async with asyncio.timeout(20), self.database.connection() as connection:
             while await (await connection.execute(query)).fetchone() == (0,):
                 await asyncio.sleep(0.01)
+
+    async def wait_for_database(self) -> None:
+        """Until it is back: connections of before are found broken at their first use."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    async with self.database.connection() as connection:
+                        await connection.execute("SELECT 1")
+                        return
+                except DatabaseDown:
+                    await asyncio.sleep(0.1)
 
     async def check_all(self) -> None:
         """What must hold of the whole, once nothing is under way; and that no process has complained."""

@@ -6,10 +6,12 @@ Afterwards: no unlock was sent twice or without its gate, nothing hangs, and eve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -161,6 +163,13 @@ async def test_a_worker_asleep_at_the_gate_holds_nobody_up_and_sends_nothing(
         await finish(play, door, {State.REFUSED}, {0})
 
 
+def find_postmaster(folder: Path) -> int | None:
+    """Its process; None while it is being started."""
+    with contextlib.suppress(OSError, IndexError):
+        return int((folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
+    return None
+
+
 async def test_a_database_killed_in_the_middle() -> None:
     """Our own PostgreSQL: its keeper starts it again, and everyone goes on."""
     folder = make_server_dir()
@@ -172,8 +181,12 @@ async def test_a_database_killed_in_the_middle() -> None:
     ):
 
         async def kill_database(_: Play) -> None:
-            pid = int((folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
-            os.kill(pid, signal.SIGKILL)
+            killed = find_postmaster(folder)
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            while find_postmaster(folder) in (killed, None):
+                await asyncio.sleep(0.02)
+            await front.wait_for_database()
 
         play = Play(door=door, at={State.OPEN: kill_database})
         await door.scan()

@@ -29,8 +29,10 @@ CONNECT_TIMEOUT_S = 10
 WAIT_FOR_CONNECTION_S = 10.0
 WAITING_MAX = 1000
 # A process that is paused in a transaction may hold a place's row: a block, which waits for it, must still get through.
+# In the middle of a pipeline it does not count as idle, so the transaction as a whole has its limit too.
 IDLE_IN_TRANSACTION_MS = 5_000
-PREPARE_AFTER_USES = 2
+LONGEST_TRANSACTION_MS = 6_000
+PREPARE_AFTER_USES = 0  # at once: our statements are few, and each is used again
 PREPARED_MAX = 500
 
 
@@ -48,7 +50,7 @@ async def use_server(settings: Settings) -> AsyncIterator[str]:
         await asyncio.to_thread(embedded.stop)
 
 
-def complete_dsn(dsn: str, *, name: str, statement_timeout_s: float) -> str:
+def complete_dsn(dsn: str, *, name: str, statement_timeout_s: float, transaction_timeout_ms: int = 0) -> str:
     """The address with what each connection of ours needs. Raises `SettingsError` without repeating it.
 
     A statement that takes too long, a lock that is not had and a transaction that is left open all end by
@@ -73,6 +75,7 @@ def complete_dsn(dsn: str, *, name: str, statement_timeout_s: float) -> str:
         (
             f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms}",
             f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS} -c timezone=UTC",
+            f"-c transaction_timeout={transaction_timeout_ms}",
             str(given.get("options") or ""),
         )
     )
@@ -120,7 +123,12 @@ class Database:
     def __init__(
         self, dsn: str, *, name: str, connections_max: int = 20, statement_timeout_s: float = 10
     ) -> None:
-        self.dsn = complete_dsn(dsn, name=name, statement_timeout_s=statement_timeout_s)
+        self.dsn = complete_dsn(
+            dsn,
+            name=name,
+            statement_timeout_s=statement_timeout_s,
+            transaction_timeout_ms=LONGEST_TRANSACTION_MS,
+        )
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             self.dsn,
             name=name,
