@@ -221,7 +221,8 @@ def problem_of(status: int, content: bytes) -> Problem:
 
 async def read_events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
     """Server-sent events (WHATWG HTML, 9.2): each with its kind and data; comments are passed over."""
-    event, data, size = "message", [], 0
+    data: list[str] = []
+    event, size = "message", 0
     async for line in lines:
         size += len(line)
         if size > MAX_EVENT_BYTES:
