@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,26 @@ async def test_a_line_that_a_crash_cut_off_does_not_break_the_chain(
         anchors = read_anchors(read(anchors_file), {second})
         assert not anchors.faults
         assert anchors.lines == 2
+
+
+async def test_a_file_that_can_not_be_written_yet_holds_no_visit(
+    database: Database, tmp_path: Path, anchors_file: Path
+) -> None:
+    """A disk that hangs must not keep a block, a gate or a lock waiting for the visit's row."""
+    async with open_stage(database, tmp_path, has_worker=False) as stage:
+        visit_id = await grow(stage)
+        with anchors_file.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            anchoring = asyncio.create_task(anchor_heads(stage.platform))
+            have_been_read = (
+                "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                "AND query LIKE '%journal_number > anchored_number%' AND state LIKE 'idle%'"
+            )
+            async with database.connection() as connection:
+                while await (await connection.execute(have_been_read)).fetchone() == (0,):
+                    await asyncio.sleep(0.01)
+                await connection.execute("SET lock_timeout = '1s'")
+                locking = "SELECT 1 FROM visit WHERE id = %s FOR NO KEY UPDATE"
+                await connection.execute(locking, (visit_id,))
+        assert await anchoring == 1
+        assert await anchor_heads(stage.platform) == 0

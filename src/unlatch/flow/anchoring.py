@@ -22,15 +22,18 @@ TAIL_BYTES = 2_000_000  # the last line is shorter than this: HEADS_AT_ONCE head
 
 
 async def anchor_heads(platform: Platform) -> int:
-    """Anchor what has grown since the last time; how many journals. Safe to run in many processes at once."""
-    now = platform.clock.now()
+    """Anchor what has grown since the last time; how many journals. Safe to run in many processes at once.
+
+    No row is locked while the file is written: a slow disk must not keep a block from its visit.
+    """
     path = platform.settings.data_dir / "anchors.jsonl"
-    async with platform.database.connection() as connection, connection.transaction():
-        heads = await journal.list_unanchored_heads(connection, now, HEADS_AT_ONCE)
-        if not heads:
-            return 0
-        # The file first: a head that is anchored twice does no harm, one that never is would.
-        await asyncio.to_thread(_append, path, platform, heads)
+    async with platform.database.connection() as connection:
+        heads = await journal.list_unanchored_heads(connection, platform.clock.now(), HEADS_AT_ONCE)
+    if not heads:
+        return 0
+    # The file first: a head that is anchored twice does no harm, one that never is would.
+    await asyncio.to_thread(_append, path, platform, heads)
+    async with platform.database.connection() as connection:
         await journal.set_anchored(connection, heads)
     return len(heads)
 

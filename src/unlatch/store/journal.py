@@ -28,7 +28,17 @@ _HEADS = """
     -- Journals that have grown since they were last anchored.
     SELECT id, journal_number, journal_hash FROM visit
     WHERE journal_number > anchored_number AND journal_at <= %s
-    ORDER BY journal_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY journal_at LIMIT %s
+"""
+_SET_ANCHORED = """
+    -- A visit that someone has in hand is left for the next time, when its new head is anchored too.
+    WITH free AS (
+        SELECT visit.id, head.number
+        FROM visit JOIN unnest(%s::text[], %s::int[]) AS head (id, number) USING (id)
+        WHERE anchored_number < head.number
+        FOR NO KEY UPDATE OF visit SKIP LOCKED
+    )
+    UPDATE visit SET anchored_number = free.number FROM free WHERE visit.id = free.id
 """
 
 
@@ -98,15 +108,11 @@ async def get_first_entry(connection: AsyncConnection, visit_id: str) -> KeptEnt
 async def list_unanchored_heads(
     connection: AsyncConnection, now: datetime, limit: int
 ) -> list[tuple[str, int, str]]:
-    """Visit, number and hash of the heads that no anchor holds yet; their rows are locked."""
+    """Visit, number and hash of the heads that no anchor holds yet."""
     cursor = await connection.execute(_HEADS, (now, limit))
     return [(visit_id, number, head.hex()) for visit_id, number, head in await cursor.fetchall()]
 
 
 async def set_anchored(connection: AsyncConnection, heads: list[tuple[str, int, str]]) -> None:
-    """Note which heads an anchor holds now."""
-    await connection.execute(
-        "UPDATE visit SET anchored_number = number FROM unnest(%s::text[], %s::int[]) AS head (id, number) "
-        "WHERE visit.id = head.id",
-        ([head[0] for head in heads], [head[1] for head in heads]),
-    )
+    """Note which heads an anchor holds now. Waits for nobody."""
+    await connection.execute(_SET_ANCHORED, ([head[0] for head in heads], [head[1] for head in heads]))
