@@ -50,8 +50,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "watch": lambda: _watch(platform, stop),
         "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(platform, DUE_AT_ONCE)),
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(platform, DUE_AT_ONCE)),
-        "anchors": lambda: _repeat(stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform)),
-        "forgetting": lambda: _repeat(stop, FORGET_EVERY_S, lambda: forgetting.forget(platform)),
+        "anchors": lambda: _repeat(
+            stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE
+        ),
+        "forgetting": lambda: _repeat(
+            stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
+        ),
     }
     async with asyncio.TaskGroup() as group:
         for name, run in parts.items():
@@ -148,11 +152,13 @@ async def _watch_once(platform: Platform, row: VisitRow) -> None:
         log.warning("a watched closure was not read", visit=row.id, why=type(error).__name__)
 
 
-async def _repeat(stop: asyncio.Event, every_s: float, run: Callable[[], Awaitable[int]]) -> None:
+async def _repeat(
+    stop: asyncio.Event, every_s: float, run: Callable[[], Awaitable[int]], full_load: int = DUE_AT_ONCE
+) -> None:
     """Run again at once while there is a full load of work, else after `every_s` real seconds."""
     while not stop.is_set():
         done = await run()
-        if done < DUE_AT_ONCE:
+        if done < full_load:
             await _pause(stop, every_s)
 
 

@@ -6,7 +6,7 @@ The engine carries work to *some* worker, at least once. That an order is done o
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
@@ -82,3 +82,26 @@ async def enqueue(
         _ENQUEUE,
         ([priority], [job.value], [payload.encode()], [timedelta(0)], [dedupe_key], [None]),
     )
+
+
+LOG_KEPT_FOR = timedelta(days=7)
+_FORGET = """
+    -- What the engine notes of every job it has seen, three rows each and a row of statistics a second. Old enough,
+    -- and by number, since the oldest have the lowest.
+    WITH old_log AS (
+        DELETE FROM pgqueuer_log WHERE created < %(before)s
+            AND id IN (SELECT id FROM pgqueuer_log ORDER BY id LIMIT %(limit)s) RETURNING 1
+    ), old_statistics AS (
+        DELETE FROM pgqueuer_statistics WHERE created < %(before)s
+            AND id IN (SELECT id FROM pgqueuer_statistics ORDER BY id LIMIT %(limit)s) RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM old_log) + (SELECT count(*) FROM old_statistics)
+"""
+
+
+async def forget_log(connection: AsyncConnection, real_now: datetime, *, limit: int = 10_000) -> int:
+    """Delete what the engine noted more than a week ago; how much that was. Jobs themselves are left alone."""
+    cursor = await connection.execute(_FORGET, {"before": real_now - LOG_KEPT_FOR, "limit": limit})
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
