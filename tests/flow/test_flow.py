@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.flow.stage import Stage, open_stage
 
-from unlatch.domain.visit import State, Tail
+from unlatch.domain.visit import Fact, State, Tail
+from unlatch.flow.record import Happening, record_in
+from unlatch.store import journal, visits
 from unlatch.store.database import Database
 
 
@@ -28,3 +31,20 @@ async def test_a_delivery_ends_as_delivered_and_its_tail_ends(stage: Stage, make
     assert truth.is_trunk_locked, await stage.story(visit_id)
     assert row.next_read_at is None
     print(await stage.story(visit_id))
+
+
+async def test_the_journals_time_never_runs_back(stage: Stage) -> None:
+    """A clock that is set back in mid-visit leaves the order of time as it was."""
+    stop = await stage.add_stop()
+    visit_id = await stage.begin(stop)
+    row = await stage.get(visit_id)
+    async with stage.platform.database.transaction() as connection:
+        locked = await visits.lock_visit(connection, row.id)
+        earlier = stage.platform.clock.now() - timedelta(hours=1)
+        happening = Happening(fact=Fact.COURIER_GAVE_UP, who="courier:x")
+        await record_in(connection, locked, happening, earlier)
+    async with stage.platform.database.connection() as connection:
+        entries = await journal.list_entries(connection, visit_id)
+    times = [kept.entry.at for kept in entries]
+    assert len(times) >= 2
+    assert times == sorted(times)

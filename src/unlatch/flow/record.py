@@ -97,7 +97,7 @@ async def record_in(
     if change is None:
         return row
     async with pipelined(connection):
-        await visits.update_visit(connection, change.after, now)
+        await visits.update_visit(connection, change.after)
         await save_change(connection, change, now)
     return change.after
 
@@ -139,17 +139,20 @@ def chain(row: VisitRow, line: Line, now: datetime) -> tuple[VisitRow, tuple[Ent
     private = None
     if line.private is not None:
         private = Private(salt=secrets.token_bytes(SALT_BYTES), body=line.private)
+    # A clock that was set back, or a fact that waited for the row, must not turn the order of time around.
+    at = now if row.journal_at is None else max(now, row.journal_at)
     entry = next_entry(
         row.id,
         (row.journal_number, row.journal_hash) if row.journal_hash is not None else None,
-        now,
+        at,
         kind=line.kind,
         name=line.name,
         who=line.who,
         body=line.body,
         private_digest=seal_private(private.body, private.salt) if private else None,
     )
-    return row.after(journal_number=entry.number, journal_hash=entry.hash), (entry, private)
+    after = row.after(journal_number=entry.number, journal_hash=entry.hash, journal_at=at)
+    return after, (entry, private)
 
 
 async def save_change(connection: AsyncConnection, change: Change, now: datetime) -> None:

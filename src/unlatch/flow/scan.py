@@ -130,7 +130,7 @@ async def _request(platform: Platform, connection: AsyncConnection, asking: _Ask
     assert change is not None  # only a reading can change nothing
     change = replace(change, entries=(first_entry, *change.entries))
     async with pipelined(connection):
-        await visits.insert_visit(connection, change.after, now)
+        await visits.insert_visit(connection, change.after)
         if situation.is_parcel_of_stop:
             await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
         await save_change(connection, change, now)
@@ -207,6 +207,7 @@ def _row(door: Doorstep, request: ScanRequest, visit: Visit, now: datetime) -> V
         next_read_at=None,
         journal_number=0,
         journal_hash=None,
+        journal_at=None,
     )
 
 

@@ -90,7 +90,7 @@ async def record_reading(platform: Platform, visit_id: str, reading: Reading, wh
             last_observed_at=observed_at,  # used, even where it changed nothing: an older one says nothing now (S7)
             next_read_at=_next_look_at(row, now),
         )
-        await visits.update_visit(connection, row, now)
+        await visits.update_visit(connection, row)
         return row
 
 

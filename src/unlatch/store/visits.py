@@ -38,6 +38,7 @@ class VisitRow:
     next_read_at: datetime | None
     journal_number: int
     journal_hash: str | None  # hexadecimal
+    journal_at: datetime | None  # of the last entry: the next is never older, whatever our clock does
 
     def after(self, **changes: Any) -> VisitRow:
         """This row with some of its values changed."""
@@ -51,7 +52,7 @@ _FIXED = (
 _CHANGING = (
     "state", "deadline_at", "whereabouts", "has_opened", "is_clean", "is_called", "secure_by", "late_until",
     "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at", "last_command_at", "next_read_at",
-    "journal_number", "journal_hash",
+    "journal_number", "journal_hash", "journal_at",
 )  # fmt: skip
 _COLUMNS = ", ".join(_FIXED + _CHANGING)
 
@@ -87,22 +88,22 @@ def visit_row(row: Row) -> VisitRow:
         next_read_at=row["next_read_at"],
         journal_number=row["journal_number"],
         journal_hash=row["journal_hash"].hex() if row["journal_hash"] else None,
+        journal_at=row["journal_at"],
     )
 
 
-_WRITTEN = (*_CHANGING, "journal_at")
 # A new attempt. The two unique indexes on live visits may refuse it (S6).
 _INSERT = (
-    f"INSERT INTO visit ({', '.join(_FIXED + _WRITTEN)}) "
-    f"VALUES ({', '.join(f'%({name})s' for name in _FIXED + _WRITTEN)})"
+    f"INSERT INTO visit ({', '.join(_FIXED + _CHANGING)}) "
+    f"VALUES ({', '.join(f'%({name})s' for name in _FIXED + _CHANGING)})"
 ).encode()
 # What one fact has changed.
 _UPDATE = (
-    f"UPDATE visit SET {', '.join(f'{name} = %({name})s' for name in _WRITTEN)} WHERE id = %(id)s"
+    f"UPDATE visit SET {', '.join(f'{name} = %({name})s' for name in _CHANGING)} WHERE id = %(id)s"
 ).encode()
 
 
-def _values(row: VisitRow, journal_at: datetime) -> Row:
+def _values(row: VisitRow) -> Row:
     visit = row.visit
     return {
         "id": row.id,
@@ -130,18 +131,18 @@ def _values(row: VisitRow, journal_at: datetime) -> Row:
         "next_read_at": row.next_read_at,
         "journal_number": row.journal_number,
         "journal_hash": bytes.fromhex(row.journal_hash) if row.journal_hash else None,
-        "journal_at": journal_at,
+        "journal_at": row.journal_at,
     }
 
 
-async def insert_visit(connection: AsyncConnection, row: VisitRow, at: datetime) -> None:
+async def insert_visit(connection: AsyncConnection, row: VisitRow) -> None:
     """Add an attempt. Raises psycopg.errors.UniqueViolation where another one lives (S6)."""
-    await connection.execute(_INSERT, _values(row, at))
+    await connection.execute(_INSERT, _values(row))
 
 
-async def update_visit(connection: AsyncConnection, row: VisitRow, at: datetime) -> None:
-    """Save what a fact has changed; `at` is when its journal entry was written."""
-    await connection.execute(_UPDATE, _values(row, at))
+async def update_visit(connection: AsyncConnection, row: VisitRow) -> None:
+    """Save what a fact has changed."""
+    await connection.execute(_UPDATE, _values(row))
 
 
 async def _find(connection: AsyncConnection, where: str, values: Sequence[Any]) -> VisitRow | None:
