@@ -222,10 +222,14 @@ def _timeline(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+_FIRST = ("state", "incident")  # what a reader looks for, before a line is cut to the width of a terminal
+
+
 def _what(row: Row) -> str:
     entry = row.entry
     parts = [f"{entry.kind}: {_plain(entry.name)}"]
-    parts += [f"{_plain(name)}={_value_text(value)}" for name, value in sorted(entry.body.items())]
+    body = sorted(entry.body.items(), key=lambda item: (item[0] not in _FIRST, item[0]))
+    parts += [f"{_plain(name)}={_value_text(value)}" for name, value in body]
     if isinstance(row.private, Hidden):
         parts.append(f"({row.private})")
     elif row.private is not None:
