@@ -330,12 +330,14 @@ async def end_with_fallback(
     seen = await stops.find_stop(connection, stop_id, courier_id=courier_id)
     if seen is None:
         raise NotFound("there is no such stop")
-    # The place first, as a scan does: no visit can begin at this stop while it ends.
+    # The place first, as a scan does: no visit can begin at this stop while it ends. Then the visit, and only then the
+    # stop: a visit that is just ending holds its own row, and wants its parcels and stop.
     await consignees.find_access_point(connection, seen.access_point_id, is_locked=True)
+    live = await visits.find_live_visit_of_stop(connection, stop_id, courier_id)
     row = await stops.find_stop(connection, stop_id, courier_id=courier_id, is_locked=True)
     if row is None or row.state not in (StopState.OPEN, StopState.FALLBACK_DUE):
         raise Conflict("this stop has ended already")
-    if await visits.find_live_visit_of_stop(connection, stop_id, courier_id) is not None:
+    if live is not None:
         raise Conflict("a visit is under way at this stop: finish it first, or say that you could not")
     await stops.end_stop_with_fallback(connection, stop_id, _PLACES[done])
     return replace(row, state=StopState.FALLBACK_DONE), await stops.list_parcels(connection, stop_id=stop_id)

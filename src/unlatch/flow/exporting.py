@@ -5,6 +5,7 @@ The signing key is derived from the installation's secret key, so that there is 
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,8 +14,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from unlatch.domain.proof import Attachment, Entry, Hidden, Private, Signer, export_proof
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, journal, lines
+from unlatch.store import consignees, journal, lines, looks
+from unlatch.store.ids import make_id
 from unlatch.store.journal import KeptEntry
+from unlatch.store.looks import LookRow
 from unlatch.store.visits import VisitRow
 
 ENTRIES_AT_ONCE = 1000
@@ -36,10 +39,15 @@ def find_signer(platform: Platform) -> Signer:
 
 
 async def export_visit(platform: Platform, row: VisitRow, *, made_for: str, may_see_private: bool) -> bytes:
-    """The proof of a visit. What this reader may not see is withheld; what was forgotten is erased."""
+    """The proof of a visit. What this reader may not see is withheld; what was forgotten is erased.
+
+    To see what is private (positions) is a look, and the consignee is shown it (A3).
+    """
     entries: list[tuple[Entry, Private | Hidden | None]] = []
     async with platform.database.transaction() as connection:
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if may_see_private:
+            await looks.insert_look(connection, _look(row, made_for, platform.clock.now()))
         while len(entries) < MAX_ENTRIES:
             kept = await journal.list_entries(connection, row.id, after=len(entries), limit=ENTRIES_AT_ONCE)
             entries += [(one.entry, _private(one, may_see_private=may_see_private)) for one in kept]
@@ -55,6 +63,17 @@ async def export_visit(platform: Platform, row: VisitRow, *, made_for: str, may_
         signer=find_signer(platform),
         about={"maker": vehicle.maker, "kind": "car"} if vehicle else {},
         attachments=[Attachment(media_type=photo.media_type, content=photo.content) for photo in photos],
+    )
+
+
+def _look(row: VisitRow, who: str, at: datetime) -> LookRow:
+    return LookRow(
+        id=make_id("loo"),
+        access_point_id=row.access_point_id,
+        stop_id=row.stop_id,
+        who=who,
+        what="proof_with_positions",
+        at=at,
     )
 
 

@@ -212,17 +212,13 @@ async def _carry_into_rows(
                 incident=row.incident or Incident.DEVICE_NOT_SEEN_LOCKED,
                 now=now,
             )
-        elif order is Order.ISSUE_PROOF:
-            await parcels.settle_stop(
-                connection, row.id, stop_id=row.stop_id, place=ParcelPlace.IN_PLACE, held_by=None
-            )
-        elif order is Order.TAKE_FALLBACK:
+        elif order in (Order.ISSUE_PROOF, Order.TAKE_FALLBACK):
             await parcels.settle_stop(
                 connection,
                 row.id,
                 stop_id=row.stop_id,
-                place=ParcelPlace.WITH_COURIER,
-                held_by=row.courier_id,
+                courier_id=row.courier_id,
+                place=ParcelPlace.IN_PLACE if order is Order.ISSUE_PROOF else ParcelPlace.WITH_COURIER,
             )
         elif order in CAMERA_ORDERS:
             # No home can be registered yet (its maker and camera come with the homes), and a home's visit is

@@ -36,6 +36,22 @@ _WORTH_KNOWING_WHAT_IS_EXPECTED = frozenset(
 )
 
 
+# What is scanned later was not put in before it was closed.
+TAKES_PARCELS = frozenset(
+    {
+        State.REQUESTED,
+        State.PROVING,
+        State.GRANTED,
+        State.UNLOCKING,
+        State.IN_DOUBT,
+        State.READY,
+        State.UNLOCKED,
+        State.OPEN,
+        State.OPEN_LONG,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
     """What the courier's phone sends from beside the car."""
@@ -117,9 +133,10 @@ async def _request(platform: Platform, connection: AsyncConnection, asking: _Ask
         raise NotFound("there is no such stop")
     situation = _situation(platform, door, request.position, now)
     if door.live_visit_id is not None and situation.is_parcel_of_stop:
-        row = await visits.get_visit(connection, door.live_visit_id)
+        row = await visits.lock_visit(connection, door.live_visit_id)
         if row.stop_id == request.stop_id:  # the same scan again, or another parcel of the same stop
-            await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
+            if situation.is_parcel_with_carrier and row.visit.state in TAKES_PARCELS:
+                row = await _add_parcel(connection, row, door.row["parcel_id"], asking)
             return ScanResult(row=row)
     decision = decide(situation)
     visit, orders = begin(situation.closure, is_recorded=situation.kind is PlaceKind.HOME, now=now)
@@ -135,6 +152,20 @@ async def _request(platform: Platform, connection: AsyncConnection, asking: _Ask
             await parcels.insert_visit_parcel(connection, row.id, door.row["parcel_id"])
         await save_change(connection, change, now)
     return ScanResult(row=change.after, reasons=() if change.orders is orders else decision.reasons)
+
+
+async def _add_parcel(
+    connection: AsyncConnection, row: VisitRow, parcel_id: str, asking: _Asking
+) -> VisitRow:
+    """One more parcel for a visit that was begun with another: its label stands in the journal too (A1)."""
+    if await parcels.has_visit_parcel(connection, row.id, parcel_id):
+        return row
+    row, (entry, private) = chain(row, _scanned(asking), asking.now)
+    async with pipelined(connection):
+        await parcels.insert_visit_parcel(connection, row.id, parcel_id)
+        await visits.update_visit(connection, row)
+        await journal.append_entry(connection, entry, private)
+    return row
 
 
 async def decide_after_look(platform: Platform, visit_id: str) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import Fact
-from unlatch.errors import NotFound
+from unlatch.errors import Conflict, NotFound
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import visits
 from unlatch.store.visits import VisitRow
 
+MAX_PHOTOS = 10  # of a visit: its proof holds them all
 WORDS = frozenset(
     {
         Fact.COURIER_OPENED,
@@ -47,7 +48,10 @@ class Word:
 
 
 async def record_word(platform: Platform, word: Word) -> VisitRow:
-    """Record the courier's word; the visit afterwards. Raises NotFound where it is not this courier's visit."""
+    """Record the courier's word; the visit afterwards.
+
+    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have.
+    """
     if word.fact not in WORDS:
         raise ValueError(f"{word.fact} is not a courier's word")
     now = platform.clock.now()
@@ -64,6 +68,8 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
             raise NotFound("there is no such visit")
         if word.photo is not None:
             photo = word.photo
+            if await visits.count_other_photos(connection, row.id, photo.sha256) >= MAX_PHOTOS:
+                raise Conflict(f"this visit has {MAX_PHOTOS} photos already: say it without one")
             await visits.insert_photo(
                 connection,
                 row.id,

@@ -7,14 +7,15 @@ from psycopg import AsyncConnection
 from unlatch.domain.parcel import ParcelPlace
 
 _SETTLE = """
-    -- A visit has ended. A stop that is done, or where another visit lives, is left alone: a second courier's refused
-    -- scan moves nothing. A stop is delivered when the last of its parcels is.
+    -- A visit has ended. A stop that is done, or where another visit lives, is left alone, and so is another courier's:
+    -- their refused scan moves nothing. A stop is delivered when the last of its parcels is.
     WITH settled AS (
         UPDATE parcel SET place = %(place)s, held_by = %(held_by)s
         WHERE id IN (SELECT parcel_id FROM visit_parcel WHERE visit_id = %(visit_id)s)
           AND place IN ('with_carrier', 'with_courier')
           AND NOT EXISTS (SELECT 1 FROM visit other WHERE other.stop_id = %(stop_id)s
                           AND other.id <> %(visit_id)s AND other.ended_at IS NULL)
+          AND EXISTS (SELECT 1 FROM stop WHERE stop.id = %(stop_id)s AND stop.courier_id = %(courier_id)s)
         RETURNING id
     )
     UPDATE stop SET state = CASE
@@ -35,20 +36,29 @@ async def insert_visit_parcel(connection: AsyncConnection, visit_id: str, parcel
     )
 
 
+async def has_visit_parcel(connection: AsyncConnection, visit_id: str, parcel_id: str) -> bool:
+    """Whether this parcel was scanned for this visit."""
+    cursor = await connection.execute(
+        "SELECT 1 FROM visit_parcel WHERE visit_id = %s AND parcel_id = %s", (visit_id, parcel_id)
+    )
+    return await cursor.fetchone() is not None
+
+
 async def settle_stop(
     connection: AsyncConnection,
     visit_id: str,
     *,
     stop_id: str,
+    courier_id: str,
     place: ParcelPlace,
-    held_by: str | None,
 ) -> None:
-    """A visit has ended: its parcels are in `place`, and the stop is done or has its fallback before it."""
+    """A visit of this courier has ended: its parcels are in `place`, the stop is done or has its fallback before it."""
     values = {
         "visit_id": visit_id,
         "stop_id": stop_id,
+        "courier_id": courier_id,
         "place": place,
-        "held_by": held_by,
+        "held_by": courier_id if place is ParcelPlace.WITH_COURIER else None,
         "is_delivered": place is ParcelPlace.IN_PLACE,
     }
     await connection.execute(_SETTLE, values)

@@ -250,6 +250,16 @@ async def list_visits_of_place(
         return [visit_row(row) for row in await cursor.fetchall()]
 
 
+async def count_other_photos(connection: AsyncConnection, visit_id: str, sha256: bytes) -> int:
+    """How many photos of this visit are kept besides this one."""
+    cursor = await connection.execute(
+        "SELECT count(*) FROM photo WHERE visit_id = %s AND sha256 <> %s", (visit_id, sha256)
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def insert_photo(
     connection: AsyncConnection,
     visit_id: str,

@@ -12,7 +12,7 @@ from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Scope
-from psycopg_pool import PoolTimeout, TooManyRequests
+from psycopg import OperationalError
 
 from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
@@ -118,7 +118,8 @@ def _find_problem(error: Exception) -> ProblemError:
         return error
     if isinstance(error, HTTPException):
         return problem_of_status(error.status_code, error.headers)
-    if isinstance(error, PoolTimeout | TooManyRequests):
+    # No connection in time, a row that is held for too long, a deadlock: the same again may well succeed.
+    if isinstance(error, OperationalError):
         return problem_of(DatabaseDown())
     if isinstance(error, UnlatchError):
         return problem_of(error)
@@ -158,7 +159,7 @@ def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandle
         try:
             async with platform.database.connection() as connection:
                 await check_schema(connection)
-        except (DatabaseDown, UnknownSchema, PoolTimeout, TooManyRequests) as error:
+        except (DatabaseDown, UnknownSchema, OperationalError) as error:
             log.warning("not ready: %s", type(error).__name__)
             raise ProblemError(Trouble.UNAVAILABLE, "the database can't be used") from error
         return Response(b'{"is_ready":true}', media_type="application/json")

@@ -248,11 +248,11 @@ async def say_opened(asked: Asked[WordBody]) -> VisitShown:
     gives=VisitShown,
     repeat=Repeat.BY_NATURE,
     max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
-    troubles=(Trouble.NOT_FOUND, Trouble.TOO_MANY),
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
 async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
     """The courier's word that the parcel is inside, with a photo if there is one. The photo is made anew from its
-    pixels, so that neither position nor device stay in it; the journal keeps its SHA-256.
+    pixels, so that neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10.
     """
     photo = None
     if asked.body.photo is not None:
