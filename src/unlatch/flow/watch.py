@@ -20,6 +20,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, change_of, save_change, tail_look_s
 from unlatch.flow.scan import position_body
 from unlatch.store import readings, visits
+from unlatch.store.readings import Place
 from unlatch.store.visits import VisitRow
 
 log = structlog.get_logger(__name__)
@@ -31,20 +32,18 @@ POSITION_EVERY_S = 30.0  # while a visit lives: has the car driven off?
 CLAIM_FOR_S = 60.0  # a claimed reading that is never made is made again after this
 
 
-async def claim_due(platform: Platform, limit: int) -> list[VisitRow]:
-    """Up to `limit` visits whose closure this worker is to read now."""
+async def claim_due(platform: Platform, limit: int) -> list[tuple[VisitRow, Place]]:
+    """Up to `limit` visits whose closure this worker is to read now, and how to ask it."""
     now = platform.clock.now()
     again_at = now + timedelta(seconds=CLAIM_FOR_S)
     async with platform.database.connection() as connection:
-        return await visits.claim_reads(connection, now, again_at, limit)
+        rows = await visits.claim_reads(connection, now, again_at, limit)
+        places = await readings.find_places(connection, [row.access_point_id for row in rows]) if rows else {}
+    return [(row, places[row.access_point_id]) for row in rows if row.access_point_id in places]
 
 
-async def watch_once(platform: Platform, row: VisitRow) -> None:
+async def watch_once(platform: Platform, row: VisitRow, place: Place) -> None:
     """Read one closure, record what it says, and set when to look again."""
-    async with platform.database.connection() as connection:
-        place = await readings.find_place(connection, row.access_point_id)
-    if place is None:
-        return
     maker, car = platform.car_at(place)
     try:
         reading = await maker.read(car, wants_position=_wants_position(row, platform.clock.now()))
@@ -68,7 +67,9 @@ async def record_reading(platform: Platform, visit_id: str, reading: Reading, wh
     now = platform.clock.now()
     async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
-        parked = await readings.find_reading(connection, row.access_point_id) if row.visit.is_live else None
+        parked = None
+        if row.visit.is_live and reading.position is not None:  # without one there is nothing to compare
+            parked = await readings.find_reading(connection, row.access_point_id)
         sight = sight_of(
             reading,
             row.visit.closure,

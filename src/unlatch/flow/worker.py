@@ -26,6 +26,7 @@ from unlatch.flow.platform import Platform
 from unlatch.store import readings
 from unlatch.store.database import connect
 from unlatch.store.jobs import Job, JobEngine, make_engine
+from unlatch.store.readings import Place
 from unlatch.store.visits import VisitRow
 
 log = structlog.get_logger(__name__)
@@ -133,8 +134,8 @@ async def _watch(platform: Platform, stop: asyncio.Event) -> None:
         while not stop.is_set():
             free = READS_AT_ONCE - len(under_way)
             due = await watch.claim_due(platform, free) if free else []
-            for row in due:
-                task = asyncio.create_task(_watch_once(platform, row))
+            for row, place in due:
+                task = asyncio.create_task(_watch_once(platform, row, place))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             if len(due) < free or not free:
@@ -145,9 +146,9 @@ async def _watch(platform: Platform, stop: asyncio.Event) -> None:
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def _watch_once(platform: Platform, row: VisitRow) -> None:
+async def _watch_once(platform: Platform, row: VisitRow, place: Place) -> None:
     try:
-        await watch.watch_once(platform, row)
+        await watch.watch_once(platform, row, place)
     except UnlatchError as error:
         log.warning("a watched closure was not read", visit=row.id, why=type(error).__name__)
 

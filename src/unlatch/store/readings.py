@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,10 +96,15 @@ async def find_reading(connection: AsyncConnection, access_point_id: str) -> Rea
 
 async def find_place(connection: AsyncConnection, access_point_id: str) -> Place | None:
     """How to ask this access point's device; None: it has none."""
+    return (await find_places(connection, [access_point_id])).get(access_point_id)
+
+
+async def find_places(connection: AsyncConnection, access_point_ids: Sequence[str]) -> dict[str, Place]:
+    """How to ask these access points' devices, by their ids; those that have none are left out."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            "SELECT access_point_id, maker, account_kind, sealed FROM vehicle WHERE access_point_id = %s",
-            (access_point_id,),
+            "SELECT access_point_id, maker, account_kind, sealed FROM vehicle WHERE access_point_id = ANY(%s)",
+            (list(access_point_ids),),
         )
-        row = await cursor.fetchone()
-    return Place(**{**row, "sealed": bytes(row["sealed"])}) if row else None
+        rows = await cursor.fetchall()
+    return {row["access_point_id"]: Place(**{**row, "sealed": bytes(row["sealed"])}) for row in rows}
