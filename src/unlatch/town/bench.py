@@ -12,6 +12,7 @@ shared one, do not: read the ratio.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import platform
 import random
@@ -42,7 +43,7 @@ from unlatch.town.bench_profile import profile
 from unlatch.town.bench_rows import LATENCY_S, LATITUDE, LONGITUDE, Registry, Seal
 from unlatch.town.car import Maker
 from unlatch.town.installation import Installation
-from unlatch.town.limit import LOCAL_CONF, Script, read_log, run_pgbench, set_logging
+from unlatch.town.limit import LOCAL_CONF, Said, Script, read_log, run_pgbench, set_logging
 from unlatch.town.load import Client, Outcome, Round
 
 FACTOR = 30.0  # a tail watch of 300 s is over after 10 s
@@ -282,7 +283,7 @@ async def find_limit(bench: Bench, folder: Path, dsn: str) -> Callable[[], Await
             raise BenchBroken(f"the first visit was not delivered: {outcome.why}")
     await bench.be_quiet()
     await set_logging(bench.connection, is_on=False)
-    scripts = [_script(outcome, bench.installation.data_dir / LOG) for outcome in outcomes]
+    scripts = make_scripts(outcomes, read_log(bench.installation.data_dir / LOG))
     paths = [folder / f"visit_{number}.sql" for number in range(len(scripts))]
     for script, path in zip(scripts, paths, strict=True):
         path.write_text(script.text(), encoding="utf-8")
@@ -307,14 +308,24 @@ async def find_limit(bench: Bench, folder: Path, dsn: str) -> Callable[[], Await
     return run
 
 
-def _script(outcome: Outcome, log: Path) -> Script:
-    errand = outcome.errand
-    marks = {f"{100_000_000 + errand.number}", outcome.visit_id.partition("_")[2]}
-    said = read_log(log)
-    for one in said:
-        if one.names(marks):
-            marks |= {value for value in one.values.values() if value and value.startswith("com_")}
-    return Script(said, errand, sorted(marks), f"sscc:{errand.label}")
+def make_scripts(outcomes: Sequence[Outcome], said: Sequence[Said]) -> list[Script]:
+    """Of each of these visits the script, from the log of all of them."""
+    marks = []
+    for outcome in outcomes:
+        errand = outcome.errand
+        own = {
+            f"{100_000_000 + errand.number}",
+            outcome.visit_id.partition("_")[2],
+            hashlib.sha256(errand.phone.token.encode()).hexdigest(),
+        }
+        for one in said:
+            if one.names(own):
+                own |= {value for value in one.values.values() if value and value.startswith("com_")}
+        marks.append(own)
+    return [
+        Script(said, outcome.errand, own, set().union(*marks) - own)
+        for outcome, own in zip(outcomes, marks, strict=True)
+    ]
 
 
 def make_folder() -> Path:

@@ -107,11 +107,14 @@ def split_transactions(said: Sequence[Said]) -> Iterator[list[Said]]:
 class Script:
     """The pgbench script of one visit."""
 
-    def __init__(self, said: Sequence[Said], errand: Errand, marks: Sequence[str], label_key: str) -> None:
+    def __init__(
+        self, said: Sequence[Said], errand: Errand, marks: Iterable[str], marks_of_others: Iterable[str]
+    ) -> None:
         self.number = f"{100_000_000 + errand.number}"
-        self.label_key = label_key
+        self.label_key = f"sscc:{errand.label}"
         self.said = said
         self.marks = list(marks)
+        self.marks_of_others = list(marks_of_others)
         self.statements = 0
         self.transactions = 0
 
@@ -128,6 +131,8 @@ class Script:
         for transaction in split_transactions(self.said):
             if not any(one.names(self.marks) for one in transaction):
                 continue
+            if len(transaction) == 1 and transaction[0].names(self.marks_of_others):
+                continue  # asked for several visits at once, again and again
             written = [self._write(one) for one in transaction]
             if len(written) == 1:
                 if written[0] in seen:
