@@ -116,6 +116,12 @@ async def lie_closed(play: Play) -> None:
     await play.door.say(Fact.COURIER_CLOSED)
 
 
+async def lie_opened(play: Play) -> None:
+    """Says that it is open and the parcel inside, without having touched the car."""
+    play.is_inside = True
+    await says(Fact.COURIER_OPENED, Fact.COURIER_DEPOSITED, Fact.COURIER_CLOSED)(play)
+
+
 async def leave(play: Play) -> None:
     play.is_gone = True
 
@@ -225,8 +231,9 @@ def _unlock(maker: str) -> list[Story]:
         well(
             maker,
             "says failed, it moved",
-            I.DEVICE_UNLOCK_FAILED,
+            I.DEVICE_UNLOCK_FAILED if maker == "classic" else None,
             N.TRY_HANDLE,
+            perhaps=frozenset({I.DEVICE_UNLOCK_FAILED}),  # not where it was seen unlocked before that answer
             before=fault(F.SAYS_FAILED_BUT_IT_MOVED, verb=Verb.UNLOCK),
         ),
         in_vain(
@@ -436,6 +443,7 @@ def _people(maker: str) -> list[Story]:
         F.SLOW, verb=Verb.UNLOCK, after_s=60.0
     )  # so that there is time to do something meanwhile
     long_lock = fault(F.SLOW, verb=Verb.LOCK, after_s=60.0)
+    never_unlocked = fault(F.SAYS_DONE_BUT_NOTHING_MOVED, verb=Verb.UNLOCK)
     drives_open = fault(F.DRIVES_OFF, trigger=Trigger.OPENED, after_s=60.0)
     take_out = all_of(shut_lid, says(Fact.COURIER_GAVE_UP, Fact.COURIER_CLOSED))
     silent = I.COURIER_SILENT_WHILE_OPEN
@@ -482,6 +490,30 @@ def _people(maker: str) -> list[Story]:
                 S.OPEN: leave,
                 S.UNSECURED: all_of(close_quietly, rules) if maker == "classic" else close_quietly,
             },
+        ),
+        in_vain(
+            maker,
+            "blocked when ready",
+            blocked,
+            N.TAKE_FALLBACK,
+            before=never_unlocked,
+            at={S.READY: block},
+        ),
+        in_vain(
+            maker,
+            "gives up when ready",
+            gave_up,
+            N.TAKE_FALLBACK,
+            before=never_unlocked,
+            at={S.READY: says(Fact.COURIER_GAVE_UP)},
+        ),
+        well(
+            maker,
+            "lies: opened though locked",
+            None,
+            N.GO_ON,
+            before=never_unlocked,
+            at={S.READY: lie_opened},
         ),
         well(
             maker,
@@ -534,6 +566,7 @@ _CLASSIC = frozenset(
         "blocked while unlocking",
         "gives up while open",
         "gone for good, and a passer-by closes",
+        "lies: opened though locked",
         "lies: closed though open",
     }
 )
@@ -555,6 +588,7 @@ _NOT_VOLVO = frozenset(
         "outage while open",
         "asleep while open",
         "gives up while open",
+        "gives up when ready",
         "gone for good, and a passer-by closes",
         "lies: closed though open",
     }

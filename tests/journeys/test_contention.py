@@ -18,7 +18,7 @@ from unlatch.town.api import Problem, Visit
 from unlatch.town.phone import CourierPhone
 from unlatch.town.truth import count_unlocks_asked
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("contention")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCANS = 1000
 CONNECTIONS = 200

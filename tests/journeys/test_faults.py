@@ -1,15 +1,14 @@
 """Every fault, driven into real processes: the named incident, the next step, the parcel, the closure.
 
-The stories (`stories.py`) of one group are played at once, each at a car of its own, since each lives for minutes of
-town time; every test waits for its own.
+The stories (`stories.py`) of one batch are played at once, each at a car of its own, since each lives for minutes of
+town time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
@@ -23,30 +22,7 @@ from unlatch.domain.visit import State
 from unlatch.store.embedded import Embedded
 
 AT_ONCE = 14  # stories under way in one installation
-GROUPS = 2  # each is played by one process of pytest
-GROUP = "faults-{}"
-
-
-@dataclass(kw_only=True)
-class Stages:
-    """The stories that are being played, started together when the first of their group is asked for."""
-
-    front: Front
-    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    playing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-
-    def begin(self, stories: Sequence[Story]) -> None:
-        for story in stories:
-            if name_of(story) not in self.playing:
-                self.playing[name_of(story)] = asyncio.create_task(self._play(story))
-
-    async def _play(self, story: Story) -> None:
-        async with self.at_once, self.front.open_door(story.maker) as door:
-            play = Play(door=door, at=dict(story.at), pulls_handle=story.pulls_handle)
-            if story.before is not None:
-                await story.before(play)
-            await play.run()
-            await check(story, play, door)
+BATCHES = 4  # each is played by one process of pytest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,52 +75,38 @@ def name_of(story: Story) -> str:
     return f"{story.maker}: {story.name}"
 
 
-def group_of(number: int) -> pytest.MarkDecorator:
-    return pytest.mark.xdist_group(GROUP.format(number % GROUPS))
+async def play(front: Front, story: Story, at_once: asyncio.Semaphore) -> None:
+    async with at_once, front.open_door(story.maker) as door:
+        play = Play(door=door, at=dict(story.at), pulls_handle=story.pulls_handle)
+        if story.before is not None:
+            await story.before(play)
+        await play.run()
+        await check(story, play, door)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stages(
+async def front(
     server: Embedded,
     template_database: str,
     worker_id: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[Stages]:
+) -> AsyncIterator[Front]:
     """One installation for all stories of this process."""
     with fresh_database(server, template_database, f"faults_{worker_id}") as url:
         async with open_front(tmp_path_factory.mktemp("faults"), url) as front:
-            stages = Stages(front=front)
-            yield stages
-            for task in stages.playing.values():
-                task.cancel()
-            await asyncio.gather(*stages.playing.values(), return_exceptions=True)
-
-
-def stories_of(request: pytest.FixtureRequest) -> list[Story]:
-    """Those of this test's group that were asked for, in order."""
-    (group,) = (mark.args[0] for mark in request.node.iter_markers("xdist_group"))
-    wanted: list[Any] = [
-        item
-        for item in request.session.items
-        if item.fspath == request.node.fspath
-        and any(mark.args[0] == group for mark in item.iter_markers("xdist_group"))
-    ]
-    return [item.callspec.params["story"] for item in wanted if "story" in item.callspec.params]
+            yield front
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(
-    "story",
-    [pytest.param(story, id=name_of(story), marks=group_of(number)) for number, story in enumerate(STORIES)],
-)
-async def test_fault(stages: Stages, story: Story, request: pytest.FixtureRequest) -> None:
-    stages.begin(stories_of(request))
-    await stages.playing[name_of(story)]
-
-
-@pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("number", [pytest.param(number, marks=group_of(number)) for number in range(GROUPS)])
-async def test_nothing_else_is_broken_afterwards(stages: Stages, number: int) -> None:
-    await asyncio.gather(*stages.playing.values(), return_exceptions=True)
-    await stages.front.check_all()
-    assert not stages.front.installation.list_dead()
+@pytest.mark.parametrize("batch", range(BATCHES))
+async def test_faults(front: Front, batch: int, subtests: pytest.Subtests) -> None:
+    """Each story is a test of its own within its batch."""
+    at_once = asyncio.Semaphore(AT_ONCE)
+    stories = STORIES[batch::BATCHES]
+    ends = await asyncio.gather(*(play(front, story, at_once) for story in stories), return_exceptions=True)
+    for story, end in zip(stories, ends, strict=True):
+        with subtests.test(msg=name_of(story)):
+            if end is not None:
+                raise end
+    await front.check_all()
+    assert not front.installation.list_dead()

@@ -30,7 +30,7 @@ from unlatch.town.faults import FaultKind, Verb
 from unlatch.town.installation import Member
 from unlatch.town.truth import count_unlocks_asked
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("kills")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BLOCK_WITHIN_S = 8.0  # real: longer than a transaction may idle, shorter than a request's patience
 
