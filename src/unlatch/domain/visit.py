@@ -308,6 +308,8 @@ TAIL_ORDERS: Mapping[Tail, tuple[Order, ...]] = {
 }
 CAMERA_ORDERS = frozenset({O.PROVE_RECORDING, O.STOP_RECORDING})
 
+WANT_LOCK = frozenset({S.LOCKING, S.STUCK, S.LOCKING_AGAIN, S.HANDLE_CHECK, S.UNSECURED})
+
 # How long a state may last, in seconds. No state waits for ever.
 DEADLINES_S: Mapping[State, int] = {
     S.REQUESTED: 120,  # a slow cloud takes up to 94 s for a reading
@@ -364,6 +366,15 @@ class Visit:
         if self.is_live:
             return self.late_until is not None or self.secure_by is not None
         return self.tail in TAIL_TRANSITIONS
+
+    @property
+    def wants_lock(self) -> bool:
+        """Whether a lock that was ordered is still worth sending, though another was on its way first."""
+        if self.is_live:
+            return self.state in WANT_LOCK
+        return O.LOCK in TAIL_ORDERS.get(self.tail, ()) or (
+            self.tail is T.OVER and not self.closure.reads_lock
+        )
 
 
 def begin(closure: Closure, *, is_recorded: bool, now: datetime) -> tuple[Visit, tuple[Order, ...]]:

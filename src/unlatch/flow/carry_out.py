@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
+from psycopg import AsyncConnection
 
 from unlatch.devices.base import Answer, Car, Maker, Sending
 from unlatch.domain.incident import Incident
@@ -20,6 +21,7 @@ from unlatch.errors import (
     CommandNotSent,
     CommandRejected,
     ConsentLost,
+    DatabaseDown,
     DeviceAsleep,
     DeviceError,
 )
@@ -33,6 +35,7 @@ from unlatch.store.readings import Place
 
 log = structlog.get_logger(__name__)
 
+IN_FLIGHT_S = 0.5  # real seconds until a lock that waits for another looks again
 UNLOCK_FACTS = {
     CommandState.DONE_SAYS_CLOUD: Fact.UNLOCK_SAID_DONE,
     CommandState.REJECTED: Fact.UNLOCK_REJECTED,
@@ -79,22 +82,33 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
 
 async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
     """Locking twice does no harm, so a lock whose worker was lost is simply sent again."""
+    if command.state not in (CommandState.INTENT, CommandState.SENT):
+        return
     await _let_unlock_leave(platform, command.visit_id)
     async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, command.visit_id)
-        now = platform.clock.now()
-        if command.state not in (CommandState.INTENT, CommandState.SENT):
-            return
-        lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
-        await commands.set_sent(connection, command.id, platform.name, now, lease_until)
-        await visits.set_last_command(connection, row.id, now)
+        await _set_lock_sent(platform, connection, command)
+        await visits.set_last_command(connection, row.id, platform.clock.now())
     state, body = await _send(maker.lock, car, Sending(trace_id=command.id))
-    if body.get("code") == "in_flight":
-        # Another lock of ours is on its way to this car: its end is the one that counts.
+    while body.get("code") == "in_flight":
+        # Another lock of ours is on its way to this car. It may have acted before the opening that this one answers,
+        # so this one follows it, unless nobody wants it any more.
+        await asyncio.sleep(IN_FLIGHT_S)
         async with platform.database.connection() as connection:
-            await commands.end_command(connection, command.id, state, platform.clock.now())
-        return
+            row = await visits.get_visit(connection, command.visit_id)
+            if not row.visit.wants_lock:
+                await commands.end_command(connection, command.id, state, platform.clock.now())
+                return
+            await _set_lock_sent(platform, connection, command)
+        state, body = await _send(maker.lock, car, Sending(trace_id=command.id))
     await end_command(platform, command.id, command.visit_id, "lock", state, f"cloud:{maker.name}", body)
+
+
+async def _set_lock_sent(platform: Platform, connection: AsyncConnection, command: CommandRow) -> None:
+    """From now on the lock may leave, and is this worker's."""
+    now = platform.clock.now()
+    lease_until = now + timedelta(seconds=COMMAND_LEASE_S)
+    await commands.set_sent(connection, command.id, platform.name, now, lease_until)
 
 
 async def _let_unlock_leave(platform: Platform, visit_id: str) -> None:
@@ -107,7 +121,8 @@ async def _let_unlock_leave(platform: Platform, visit_id: str) -> None:
     if sent_at is None:
         return
     passed_s = platform.clock.real_s((platform.clock.now() - sent_at).total_seconds())
-    await asyncio.sleep(max(0.0, FIRST_BYTE_WITHIN_S - passed_s))
+    # Never longer than from now on, though a clock may have gone back since then.
+    await asyncio.sleep(min(max(0.0, FIRST_BYTE_WITHIN_S - passed_s), FIRST_BYTE_WITHIN_S))
 
 
 async def _send(
@@ -187,11 +202,22 @@ def incident_of_error(error: DeviceError) -> Incident:
 
 
 async def call_abandoned_unknown(platform: Platform, now: datetime, limit: int) -> int:
-    """Unlocks whose worker never told their end: nobody can swear, so the end is unknown. How many there were."""
+    """Commands whose worker never told their end: nobody can swear, so the end is unknown. How many there were.
+
+    One whose visit can't be read or recorded keeps no other waiting; its error is raised once all are done.
+    """
+    broken: list[Exception] = []
     async with platform.database.connection() as connection:
         abandoned = await commands.list_abandoned(connection, now, limit)
     for command_id, visit_id, verb in abandoned:
         body = {"code": "worker_lost"}
         state = CommandState.UNKNOWN
-        await end_command(platform, command_id, visit_id, verb, state, f"worker:{platform.name}", body)
+        try:
+            await end_command(platform, command_id, visit_id, verb, state, f"worker:{platform.name}", body)
+        except DatabaseDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
+            broken.append(error)
+    if broken:
+        raise broken[0]
     return len(abandoned)
