@@ -192,9 +192,13 @@ class Bench:
                 self.commanded_s.setdefault(row.vin, row.monotonic_s)
 
     async def be_quiet(self) -> None:
-        """Wait until no visit lives and none is watched any more."""
+        """Wait until no visit lives and none is watched any more, but for those that wait for a person."""
         deadline_s = monotonic_s() + QUIET_WITHIN_S
-        query = "SELECT count(*) FROM visit WHERE ended_at IS NULL OR next_read_at IS NOT NULL"
+        query = """
+            SELECT count(*) FROM visit
+            WHERE (ended_at IS NULL AND state NOT IN ('unsecured', 'accounting', 'review'))
+               OR (ended_at IS NOT NULL AND next_read_at IS NOT NULL AND tail = 'watching')
+        """
         while True:
             row = await (await self.connection.execute(query)).fetchone()
             if row is not None and row[0] == 0:

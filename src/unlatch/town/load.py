@@ -31,6 +31,7 @@ from unlatch.town.control import Hand
 
 LONGEST_ANSWER_S = 15.0
 LONGEST_VISIT_S = 30.0
+LONGEST_IDLE_S = 2.0
 MAX_ANSWER_BYTES = 1 << 20
 TAKEN = frozenset({200, 201})
 HANDLE_TRIES = 20
@@ -133,6 +134,7 @@ class _Exchange(asyncio.Protocol):
         self.state = ""  # of the visit that is streamed
         self.status = 0
         self.is_closed = False
+        self.idle_since_s = 0.0
         self._is_stream = False
         self._body = b""
         self._answer: asyncio.Future[bytes] | None = None
@@ -224,6 +226,15 @@ class Client:
         self._host, self._port, self._netloc = parts.hostname, parts.port, parts.netloc
         self._idle: list[_Exchange] = []
 
+    async def _take(self) -> _Exchange:
+        """A connection that was just in use, or a new one: the server may be closing one that was idle for long."""
+        while self._idle:
+            exchange = self._idle.pop()
+            if not exchange.is_closed and monotonic_s() - exchange.idle_since_s < LONGEST_IDLE_S:
+                return exchange
+            exchange.close()
+        return await self._connect()
+
     def _write(self, method: str, path: str, phone: Phone | None, body: bytes | None) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", f"host: {self._netloc}"]
         if phone is not None:
@@ -244,12 +255,11 @@ class Client:
     ) -> bytes:
         """Post; the answer's body. Raises Refused for any status but those `taken`."""
         request = self._write("POST", path, phone, msgspec.json.encode(body))
-        exchange = self._idle.pop() if self._idle else await self._connect()
-        while exchange.is_closed:
-            exchange = self._idle.pop() if self._idle else await self._connect()
+        exchange = await self._take()
         async with asyncio.timeout(LONGEST_ANSWER_S):
             answer = await exchange.ask(request)
         if not exchange.is_closed:
+            exchange.idle_since_s = monotonic_s()
             self._idle.append(exchange)
         if exchange.status not in taken:
             raise Refused(
