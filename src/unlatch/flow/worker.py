@@ -91,7 +91,9 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 dequeue_timeout=timedelta(seconds=ASK_FOR_JOBS_S),
                 batch_size=BATCH,
                 heartbeat_timeout=timedelta(seconds=platform.settings.take_over_s),
-                shutdown_on_listener_failure=True,
+                # Jobs are asked for, never heard of. The engine's first probe of its listener may even be sent before it
+                # listens; it would then end after 10 s, and take no lock until the slowest command under way has.
+                shutdown_on_listener_failure=False,
             )
         finally:
             ending.cancel()
