@@ -46,11 +46,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
 
     A full disk for the anchors, one row that can't be read: nothing of that may cut off a lock that is on its way.
     """
+    closings = platform.for_closings()
     parts: dict[str, Callable[[], Awaitable[None]]] = {
         "jobs": lambda: _take_jobs(platform, stop),
         "watch": lambda: _watch(platform, stop),
-        "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(platform, DUE_AT_ONCE)),
-        "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(platform, DUE_AT_ONCE)),
+        "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(closings, DUE_AT_ONCE)),
+        "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
             stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE
         ),
@@ -80,7 +81,8 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         connect(dsn, name=f"{name} listening", statement_timeout_s=0) as listening,
     ):
         manager = await make_engine(asking, listening)
-        _register(manager, Job.COMMAND, lambda payload: carry_out_command(platform, payload))
+        _register(manager, Job.UNLOCK, lambda payload: carry_out_command(platform, payload))
+        _register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
         ending = asyncio.create_task(_end_with(stop, manager))
@@ -91,8 +93,8 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
                 dequeue_timeout=timedelta(seconds=ASK_FOR_JOBS_S),
                 batch_size=BATCH,
                 heartbeat_timeout=timedelta(seconds=platform.settings.take_over_s),
-                # Jobs are asked for, never heard of. The engine's first probe of its listener may even be sent before it
-                # listens; it would then end after 10 s, and take no lock until the slowest command under way has.
+                # Jobs are asked for, never heard of. The engine's first probe of its listener may be sent before it
+                # listens: it would then end after 10 s, and take no lock until the slowest command has ended.
                 shutdown_on_listener_failure=False,
             )
         finally:
