@@ -155,3 +155,21 @@ async def ask_to_add_parcel(platform: Platform) -> None:
             "FROM parcel",
             (f"sscc:{OTHER_PARCEL}",),
         )
+
+
+async def test_a_block_gets_through_though_scans_hold_every_connection(
+    database_url: str, platform: Platform, tenant: Tenant
+) -> None:
+    full = Database(database_url, name="full", connections_max=1)
+    await full.open()
+    app = create_app(make_platform(full))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://unlatch.test") as http,
+        full.connection(),
+        asyncio.timeout(5),
+    ):
+        consignee = Caller(http=http, key=tenant.consignee.key)
+        answer = await consignee.post(f"/v1/me/access_points/{tenant.access_point_id}/block")
+    await full.close()
+    assert answer.status_code == 200, answer.text

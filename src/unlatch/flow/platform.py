@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unlatch.clock import Clock
 from unlatch.devices.base import Car, Maker
@@ -30,6 +30,10 @@ class Platform:
     vault: Vault
     makers: Catalogue
     name: str = field(default="platform")  # of this process, in rows and logs: "worker-1234@host"
+
+    def for_closings(self) -> Platform:
+        """The same, with the database connections that openings can't use up (L5)."""
+        return replace(self, database=self.database.closings)
 
     def car_at(self, place: Place) -> tuple[Maker, Car]:
         """The car behind an access point, with what opens its cloud to us. Raises NotFound, SealBroken."""

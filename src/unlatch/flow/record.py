@@ -236,4 +236,5 @@ async def _order_command(connection: AsyncConnection, row: VisitRow, order: Orde
     await commands.insert_command(
         connection, command_id, visit_id=row.id, verb=order.value, grant_id=grant_id, now=now
     )
-    await jobs.enqueue(connection, jobs.Job.COMMAND, command_id, priority=jobs.PRIORITY[order.value])
+    job = jobs.Job.UNLOCK if order is Order.UNLOCK else jobs.Job.LOCK
+    await jobs.enqueue(connection, job, command_id, priority=jobs.PRIORITY[order.value])

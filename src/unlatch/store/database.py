@@ -28,6 +28,7 @@ OLDEST_SERVER = 17
 CONNECT_TIMEOUT_S = 10
 WAIT_FOR_CONNECTION_S = 10.0
 WAITING_MAX = 1000
+CLOSINGS_MAX = 4
 # A process that is paused in a transaction may hold a place's row: a block, which waits for it, must still get through.
 # In the middle of a pipeline it does not count as idle, so the transaction as a whole has its limit too.
 IDLE_IN_TRANSACTION_MS = 5_000
@@ -118,11 +119,26 @@ async def pipelined(connection: AsyncConnection[Any]) -> AsyncIterator[None]:
 
 
 class Database:
-    """A pool of connections, for one event loop."""
+    """A pool of connections, for one event loop, and a small one beside it that closings alone may use (L5)."""
 
     def __init__(
-        self, dsn: str, *, name: str, connections_max: int = 20, statement_timeout_s: float = 10
+        self,
+        dsn: str,
+        *,
+        name: str,
+        connections_max: int = 20,
+        statement_timeout_s: float = 10,
+        is_for_closings: bool = False,
     ) -> None:
+        self.closings = self
+        if not is_for_closings:
+            self.closings = Database(
+                dsn,
+                name=f"{name} closings",
+                connections_max=CLOSINGS_MAX,
+                statement_timeout_s=statement_timeout_s,
+                is_for_closings=True,
+            )
         self.dsn = complete_dsn(
             dsn,
             name=name,
@@ -132,7 +148,7 @@ class Database:
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             self.dsn,
             name=name,
-            min_size=min(2, connections_max),
+            min_size=1 if is_for_closings else min(2, connections_max),
             max_size=connections_max,
             max_waiting=WAITING_MAX,
             timeout=WAIT_FOR_CONNECTION_S,
@@ -152,10 +168,14 @@ class Database:
         async with connect(self.dsn, name="opening"):
             pass
         await self._pool.open(wait=False)
+        if self.closings is not self:
+            await self.closings.open()
 
     async def close(self) -> None:
         """Close all connections; those in use get a moment to come back."""
         await self._pool.close(timeout=5)
+        if self.closings is not self:
+            await self.closings.close()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[TupleRow]]:

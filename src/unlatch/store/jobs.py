@@ -61,7 +61,8 @@ async def make_engine(asking: AsyncConnection, listening: AsyncConnection) -> Jo
 class Job(StrEnum):
     """What a worker can be asked to do; the payload is an id."""
 
-    COMMAND = "command"  # carry out the command of that id
+    UNLOCK = "unlock"  # carry out the command of that id
+    LOCK = "lock"  # the same, with connections of its own
     DECIDE = "decide"  # look at the closure of that visit, then decide
     READ_PLACE = "read_place"  # read the closure of that access point
 

@@ -42,6 +42,8 @@ Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 def make_handler(endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Darkroom) -> Handler:
     """The function that answers this endpoint's requests."""
     decoder = msgspec.json.Decoder(endpoint.takes) if endpoint.takes else None
+    if endpoint.is_closing:
+        platform = platform.for_closings()
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         asker = await sign_in(request, platform, endpoint.readers) if endpoint.readers else ANYONE

@@ -76,6 +76,7 @@ class Endpoint:
     max_body_bytes: int
     tag: str
     examples: tuple[Any, ...] = field(default=())
+    is_closing: bool = False  # leads to a lock: has database connections of its own (L5)
 
     @property
     def name(self) -> str:
@@ -112,6 +113,7 @@ class EndpointTable:
         troubles: Sequence[Trouble] = (),
         max_body_bytes: int = MAX_JSON_BYTES,
         examples: Sequence[Any] = (),
+        is_closing: bool = False,
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
         if method == "POST" and repeat is Repeat.FREE:
@@ -137,6 +139,7 @@ class EndpointTable:
                     max_body_bytes=max_body_bytes,
                     tag=self.tag,
                     examples=tuple(examples),
+                    is_closing=is_closing,
                 )
             )
             return run

@@ -156,6 +156,7 @@ async def _list_looks(
     readers=CONSIGNEE,
     summary="Block a place",
     gives=Blocked,
+    is_closing=True,
     repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.NOT_FOUND,),
 )

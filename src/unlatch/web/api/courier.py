@@ -272,6 +272,7 @@ async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
     summary="I have closed it",
     takes=WordBody,
     gives=VisitShown,
+    is_closing=True,
     repeat=Repeat.BY_NATURE,
     troubles=(Trouble.NOT_FOUND,),
 )
@@ -287,6 +288,7 @@ async def say_closed(asked: Asked[WordBody]) -> VisitShown:
     summary="I have pulled the handle, and it is locked",
     takes=WordBody,
     gives=VisitShown,
+    is_closing=True,
     repeat=Repeat.BY_NATURE,
     troubles=(Trouble.NOT_FOUND,),
 )
@@ -302,6 +304,7 @@ async def say_pulled_handle(asked: Asked[WordBody]) -> VisitShown:
     summary="I could not",
     takes=CouldNotBody,
     gives=VisitShown,
+    is_closing=True,
     repeat=Repeat.BY_NATURE,
     troubles=(Trouble.NOT_FOUND,),
 )

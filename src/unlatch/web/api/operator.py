@@ -145,6 +145,7 @@ async def rule_visit(asked: Asked[Ruling]) -> VisitShown:
     readers=OPERATOR,
     summary="Freeze a place",
     gives=Frozen,
+    is_closing=True,
     repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.NOT_FOUND,),
 )
