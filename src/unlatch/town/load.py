@@ -305,10 +305,10 @@ class Round:
                 await self._visit(outcome)
         except Refused as refused:
             outcome.why = str(refused)
-        except (ConnectionError, OSError) as error:
-            outcome.why = f"connection: {error}"
         except TimeoutError:
             outcome.why = f"not over in time, {outcome.state or 'no visit'}"
+        except OSError as error:
+            outcome.why = f"connection: {error}"
         self.outcomes.append(outcome)
         return outcome
 
