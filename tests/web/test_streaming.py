@@ -188,6 +188,23 @@ async def test_streams_and_queues_have_a_limit(
     await hub.close()
 
 
+async def test_a_stream_ends_in_time_for_its_reader_to_sign_in_again(
+    platform: Platform, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key or phone that is revoked while it listens hears no more than this."""
+    await save_reading(platform, tenant.access_point_id)
+    visit_id = (await scan(tenant))["id"]
+    monkeypatch.setattr(streaming, "STREAM_LASTS_S", 0.5)
+    monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.1)
+    hub = Hub(platform.database)
+    async with asyncio.timeout(PATIENCE_S):
+        told = [part async for part in hub.follow(visit_id, after=0, reader=Reader.CARRIER, language="en")]
+    assert b"event: line" in b"".join(told)
+    assert not any(part.startswith(b"event: over") for part in told)
+    assert hub.streams == 0
+    await hub.close()
+
+
 async def test_two_readers_of_one_visit_each_get_what_they_have_not_seen(
     visit: tuple[Platform, Tenant, str],
 ) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from psycopg import Error as PsycopgError
 from psycopg_pool import PoolTimeout, TooManyRequests
 
+from unlatch.clock import monotonic_s
 from unlatch.errors import DatabaseDown
 from unlatch.store import lines
 from unlatch.store.database import Database
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.05
 HEARTBEAT_S = 1.0
 RETRY_MS = 1000
+STREAM_LASTS_S = 300.0  # then its reader signs in again, unless revoked meanwhile, and resumes
 MAX_STREAMS = 500
 MAX_WAITING = 1000  # lines that a reader may be behind
 LINES_AT_ONCE = 2000
@@ -73,7 +75,8 @@ class Hub:
             self._task = asyncio.create_task(self._poll())
         try:
             yield f"retry: {RETRY_MS}\n\n".encode()
-            while True:
+            ends_s = monotonic_s() + STREAM_LASTS_S
+            while monotonic_s() < ends_s:
                 try:
                     async with asyncio.timeout(HEARTBEAT_S):
                         line = await watcher.queue.get()

@@ -139,7 +139,8 @@ async def read_photo(asked: Asked[None]) -> Response[Any]:
 )
 async def follow_visit(asked: Asked[None]) -> Stream:
     """The journal as server-sent events, each a `LineShown` with the line's number as its id. After a cut, send
-    `Last-Event-ID` to go on where it ended. A comment each second says that the line is alive; the event `over`
+    `Last-Event-ID` to go on where it ended. A comment each second says that the line is alive; it is cut
+    after five minutes, so that whoever listens signs in again. The event `over`
     ends it, once the visit and the watch after it are over.
     """
     given = asked.request.headers.get("last-event-id", "0")
