@@ -47,7 +47,10 @@ def list_files(*suffixes: str) -> list[Path]:
     return [path for path in found if path.is_file() and (not suffixes or path.suffix in suffixes)]
 
 
-MANUAL = list_files(".md")
+PAGES_OF_ALL = list_files(".md")
+MANUAL = [
+    path for path in PAGES_OF_ALL if DOCS / "plans" not in path.parents
+]  # plans name what is not there yet
 
 
 def read(path: Path) -> str:
@@ -98,7 +101,7 @@ def test_the_page_of_the_proof_names_what_a_proof_holds() -> None:
     assert [word for word in words if f"`{word}`" not in page and f'"{word}"' not in page] == []
 
 
-@pytest.mark.parametrize("path", MANUAL, ids=shown)
+@pytest.mark.parametrize("path", PAGES_OF_ALL, ids=shown)
 def test_no_link_is_dead(path: Path) -> None:
     for link in links(path):
         name, _, anchor = link.partition("#")
