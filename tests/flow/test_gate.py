@@ -12,10 +12,12 @@ import pytest
 from tests.flow.stage import HERE, Stage, Stop, open_stage
 
 from unlatch.clock import monotonic_s
+from unlatch.domain.access import Fallback
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, State
+from unlatch.flow.booking import end_with_fallback
 from unlatch.flow.gate import pass_gate
 from unlatch.store import readings
 from unlatch.store.database import Database
@@ -99,3 +101,36 @@ async def test_the_gates_own_time_is_that_of_its_opening(stage: Stage) -> None:
     row = await stage.get(visit_id)
     assert row.last_command_at is not None
     assert row.last_command_at >= opened_at
+
+
+async def test_a_scan_that_waited_for_the_place_sees_what_it_waited_for(stage: Stage) -> None:
+    """The stop ends with its fallback while the scan waits: nothing may open for a parcel that has gone back."""
+    stop = await stage.add_stop("onstar")
+    now = stage.platform.clock.now()
+    reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
+    async with stage.platform.database.connection() as connection:
+        await readings.save_reading(connection, stop.place_id, reading, now)
+    async with stage.platform.database.transaction() as connection:
+        await end_with_fallback(connection, stop.stop_id, courier_id=stop.courier_id, done=Fallback.DEPOT)
+        scanning = asyncio.create_task(stage.scan(stop))
+        await wait_until_gate_waits(stage)
+    result = await scanning
+    assert Incident.CARRIER_STOP_ENDED in result.reasons
+
+
+async def test_a_scan_that_waited_for_the_place_is_decided_on_by_the_time_it_is_then(stage: Stage) -> None:
+    stop = await stage.add_stop("onstar")
+    now = stage.platform.clock.now()
+    ends_at = now + timedelta(seconds=20)
+    reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
+    async with stage.platform.database.connection() as connection:
+        await readings.save_reading(connection, stop.place_id, reading, now)
+        query = "UPDATE stop SET window_until = %s WHERE id = %s"
+        await connection.execute(query, (ends_at, stop.stop_id))
+    async with hold_place(stage, stop):
+        scanning = asyncio.create_task(stage.scan(stop))
+        await wait_until_gate_waits(stage)
+        await stage.platform.clock.sleep_until(ends_at)
+    result = await scanning
+    assert result.row is not None
+    assert (result.row.visit.state, result.row.incident) == (State.REFUSED, Incident.COURIER_TOO_LATE)

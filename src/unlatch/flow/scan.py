@@ -118,19 +118,21 @@ async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
         return ScanResult(row=None, fault=label)
     for _ in range(3):
         try:
-            asking = _Asking(request=request, label=label, now=platform.clock.now())
             async with platform.database.pipelined_transaction() as connection:
-                return await _request(platform, connection, asking)
+                return await _request(platform, connection, request, label)
         except UniqueViolation:
             continue  # S6: another visit began at this very moment; now it is seen
     return ScanResult(row=None, reasons=(Incident.PLATFORM_PLACE_BUSY,))
 
 
-async def _request(platform: Platform, connection: AsyncConnection, asking: _Asking) -> ScanResult:
-    request, now = asking.request, asking.now
-    door = await _find_door(connection, request, asking.label.key)
+async def _request(
+    platform: Platform, connection: AsyncConnection, request: ScanRequest, label: Label
+) -> ScanResult:
+    door = await _find_door(connection, request, label.key)
     if door is None:
         raise NotFound("there is no such stop")
+    now = platform.clock.now()  # only now: it may have waited for the place
+    asking = _Asking(request=request, label=label, now=now)
     situation = _situation(platform, door, request.position, now)
     if door.live_visit_id is not None and situation.is_parcel_of_stop:
         row = await visits.lock_visit(connection, door.live_visit_id)
@@ -176,7 +178,6 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
     if row.visit.state is not State.REQUESTED or place is None:
         return
     await read_place(platform, place)
-    now = platform.clock.now()
     async with platform.database.pipelined_transaction() as connection:
         asked = await journal.get_first_entry(connection, visit_id)
         body = asked.private.body if asked.private else {}
@@ -191,6 +192,7 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
         row = await visits.lock_visit(connection, visit_id)
         if row.visit.state is not State.REQUESTED or door is None:
             return
+        now = platform.clock.now()
         situation = _situation(platform, door, request.position, now, own_visit_id=visit_id)
         await record_in(connection, row, _decided(decide(situation)), now)
 

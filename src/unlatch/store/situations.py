@@ -16,9 +16,14 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.store.readings import Place, reading_of
 
+_LOCK_PLACE = """
+    -- Scans, blocks and the gate queue up behind each other at this row, and the commit order decides. A statement of
+    -- its own: one that waits for a lock goes on with what it saw of all other rows before it waited.
+    SELECT 1 FROM access_point WHERE id = (SELECT access_point_id FROM stop WHERE id = %(stop_id)s)
+    FOR NO KEY UPDATE
+"""
 _AT_DOOR = """
-    -- All that the decision looks at. The access point's row is locked, so that scans, blocks and the gate queue
-    -- up behind each other and the commit order decides.
+    -- All that the decision looks at.
     SELECT stop.id AS stop_id, stop.access_point_id, stop.carrier_id, stop.courier_id, stop.state AS stop_state,
         window_from, window_until,
         courier.is_active, (device.revoked_at IS NOT NULL) AS is_device_revoked,
@@ -43,7 +48,6 @@ _AT_DOOR = """
     LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
     LEFT JOIN parcel ON parcel.carrier_id = stop.carrier_id AND parcel.label_key = %(label_key)s
     WHERE stop.id = %(stop_id)s
-    FOR NO KEY UPDATE OF access_point
 """
 _ON_THE_ROUND = frozenset({ParcelPlace.WITH_CARRIER, ParcelPlace.WITH_COURIER})
 
@@ -128,6 +132,7 @@ async def find_doorstep(
         "label_key": label_key,
     }
     async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_LOCK_PLACE, values)
         await cursor.execute(_AT_DOOR, values)
         row = await cursor.fetchone()
     if row is None:
