@@ -19,10 +19,11 @@ import structlog
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, DatabaseDown, SettingsError
-from unlatch.flow import fence, resealing
+from unlatch.flow import eligibility, fence, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
+from unlatch.flow.rules import Rulebook
 from unlatch.flow.worker import work
 from unlatch.settings import Settings
 from unlatch.store.database import connect, open_database, use_server
@@ -51,6 +52,7 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
                 vault=vault,
                 makers=makers,
                 name=name,
+                rules=Rulebook(settings.rules_dir),
             )
         finally:
             await makers.close()
@@ -177,6 +179,7 @@ async def run_server(settings: Settings) -> None:
         if settings.database_url is None:
             await bring_schema_up(settings)
         async with open_platform(settings, "server") as platform:
+            await eligibility.make_ready(platform)
             config = uvicorn.Config(
                 create_app(platform),
                 log_level="warning",

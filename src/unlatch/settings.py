@@ -196,6 +196,13 @@ class Settings:
         "for tests alone: the labelled point at which this process kills itself (see flow/failpoint.py)",
         default=None,
     )
+    rules_dir: Path | None = _setting(
+        "RULES_DIR",
+        _read_path,
+        "folder with the rules of eligibility: programme.toml, vehicles.toml, coverage/*.geojson. A change is taken "
+        "up without a restart. Default: the rules that the release ships",
+        default=None,
+    )
     cloud_addresses: Mapping[str, str] = _setting(
         "CLOUD_<MAKER>",
         _read_url,

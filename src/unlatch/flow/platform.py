@@ -8,6 +8,8 @@ from unlatch.clock import Clock
 from unlatch.devices.base import Car, Maker
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
+from unlatch.flow.rules import Rulebook
+from unlatch.flow.turnstile import Turnstile
 from unlatch.settings import Settings
 from unlatch.store.database import Database
 from unlatch.store.readings import Place
@@ -30,6 +32,8 @@ class Platform:
     vault: Vault
     makers: Catalogue
     name: str = field(default="platform")  # of this process, in rows and logs: "worker-1234@host"
+    rules: Rulebook = field(default_factory=Rulebook)
+    turnstile: Turnstile = field(default_factory=Turnstile)  # before what is asked without an account
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""
