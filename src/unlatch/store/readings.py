@@ -15,8 +15,8 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 
 _SAVE = """
-    -- A newer look at the closure; an older one changes nothing (S7). What the device did not tell this time
-    -- about where it stands is kept from the time before.
+    -- A newer look at the closure; an older one changes nothing (S7). What the device did not tell this time is not
+    -- known now: least of all where it stands (S9).
     INSERT INTO reading AS kept (access_point_id, observed_at, is_locked, is_open, is_moving, latitude, longitude,
         accuracy_m, refused, tried_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
