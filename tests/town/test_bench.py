@@ -213,7 +213,7 @@ def test_the_page_and_the_table_tell_the_figures() -> None:
     result = {
         "about": about,
         "steps": [step],
-        "measured": {"step": step, "per_visit": spent, "top_statements": []},
+        "measured": {"is_good": True, "step": step, "per_visit": spent, "top_statements": []},
         "limit": {"visits_per_s": 50.0, "statements_per_visit": 90.0},
         "visits_per_s": 9.5,
         "ratio": 0.19,
@@ -223,6 +223,7 @@ def test_the_page_and_the_table_tell_the_figures() -> None:
         "profile": {"server": {"missing": "py-spy is not installed"}},
     }
     assert "0.19 (aim 0.3)" in make_table(result)
+    assert "nothing lost" in make_table(result)
     page = make_page(result)
     assert "2 cores" in page
     assert "ratio" in page

@@ -56,6 +56,15 @@ def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
 
+def _judge(measured: Result) -> str:
+    """Whether the long step held what the short ones promised."""
+    step = measured["step"]
+    lost = step["offered"] - step["delivered"]
+    if measured["is_good"]:
+        return "nothing lost, commands within 2 s"
+    return f"{lost} of {step['offered']} lost, commands p99 {step['scan_to_command_s'].get('p99', 0.0):.1f} s: not held"
+
+
 def summarise(result: Result) -> list[tuple[str, str]]:
     """The figures that matter, in words."""
     measured = result["measured"]
@@ -67,7 +76,10 @@ def summarise(result: Result) -> list[tuple[str, str]]:
     idle = result["idle_per_s"]
     idle_ms = 1000 * sum(idle["processor_s"].values())
     return [
-        ("finished visits per second, nothing lost", f"{result['visits_per_s']:.1f} (aim {AIM_PER_S})"),
+        (
+            "finished visits per second",
+            f"{result['visits_per_s']:.1f} (aim {AIM_PER_S}); {_judge(measured)}",
+        ),
         ("the limit: the same statements by pgbench", f"{result['limit']['visits_per_s']:.1f} visits/s"),
         ("ratio", f"{result['ratio']:.2f} (aim {AIM_RATIO})"),
         ("scan to command", ", ".join(f"{name} {_ms(value)}" for name, value in latency.items())),
