@@ -223,7 +223,7 @@ class Client:
     def __init__(self, address: str) -> None:
         self.address = address
         parts = urlsplit(address)
-        self._host, self._port, self._netloc = parts.hostname, parts.port, parts.netloc
+        self._host, self._port, self._netloc = parts.hostname or "127.0.0.1", parts.port or 80, parts.netloc
         self._idle: list[_Exchange] = []
 
     async def _take(self) -> _Exchange:
