@@ -239,7 +239,7 @@ def bench(arguments: Arguments) -> int:
 
 def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch bench` takes."""
-    parser.add_argument("--quick", action="store_true", help="about a minute instead of three or four")
+    parser.add_argument("--quick", action="store_true", help="one to two minutes instead of four to six")
     parser.add_argument(
         "--json",
         default="var/bench.json",

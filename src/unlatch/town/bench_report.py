@@ -14,7 +14,7 @@ _PAGE_HEAD = """\
 <!-- Written by `scripts/bench --page docs/reference/performance.md` from its own result. -->
 
 How many visits one machine carries, from the courier's scan to the lock that was *seen*, and where the time
-goes. `scripts/bench` measures it again (3 minutes; `--quick`: under one).
+goes. `scripts/bench` measures it again (four to six minutes; `--quick`: one to two).
 
 **Read the ratios, not the figures.** All figures are of one run on one machine, which other work may have shared
 at that time (see the load average), and hold against each other alone. What hardly depends on who else was
