@@ -306,6 +306,18 @@ async def test_an_edit_is_taken_up_and_a_broken_one_keeps_what_was(folder: Path)
     assert book.trouble is None
 
 
+async def test_an_edit_is_not_lost_with_the_request_that_was_taking_it_up(folder: Path) -> None:
+    book = Rulebook(folder, look_every_s=0)
+    first = await book.get()
+    edit(folder / PROGRAMME, "50 lb", "40 lb")
+    asking = asyncio.ensure_future(book.get())
+    await asyncio.sleep(0)  # it is reading now
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert (await book.get()).version != first.version
+
+
 async def test_a_folder_that_goes_away_and_comes_back_unchanged(folder: Path) -> None:
     book = Rulebook(folder, look_every_s=0)
     first = await book.get()

@@ -51,24 +51,20 @@ class Rulebook:
         return self._rules
 
     async def _look(self) -> None:
-        """Take up what has changed since the last look."""
+        """Take up what has changed since the last look. One that is cancelled is made up for by the next."""
         before, self._signature = self._signature, None
+        signature = None
         try:
-            self._signature = _sign(
-                self.folder
-            )  # taken before reading: a change meanwhile is seen the next time
-            if self._signature == before:
-                return
-            rules = await asyncio.to_thread(self._load)
+            signature = _sign(self.folder)  # taken before reading: a change meanwhile is seen the next time
+            if signature != before:
+                self._rules, self.trouble = await asyncio.to_thread(self._load), None
+                log.warning("rules in force: %s", self._rules.version)
         except SettingsError as error:
             if self.trouble != str(error):
                 log.warning("the rules of before stay in force: %s", error)
             self.trouble = str(error)
-            return
-        finally:
-            self._looked_at_s = time.monotonic()
-        self._rules, self.trouble = rules, None
-        log.warning("rules in force: %s", rules.version)
+        self._signature = signature
+        self._looked_at_s = time.monotonic()
 
     def _load(self) -> Rules:
         return read_rules(load_files(self.folder), frozenset(find_makers()))
