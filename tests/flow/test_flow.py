@@ -11,6 +11,7 @@ from tests.flow.stage import Stage, open_stage
 
 from unlatch.domain.visit import Fact, State, Tail
 from unlatch.flow.record import Happening, record_in
+from unlatch.flow.scan import decide_after_look
 from unlatch.store import journal, visits
 from unlatch.store.database import Database
 
@@ -48,3 +49,17 @@ async def test_the_journals_time_never_runs_back(stage: Stage) -> None:
     times = [kept.entry.at for kept in entries]
     assert len(times) >= 2
     assert times == sorted(times)
+
+
+async def test_a_scan_that_waited_too_long_for_its_look_is_not_granted(
+    database: Database, tmp_path: Path
+) -> None:
+    """All workers were down: the look comes after the visit's own deadline, and the clock's fact is still to come."""
+    async with open_stage(database, tmp_path, has_worker=False) as stage:
+        visit_id = await stage.begin(await stage.add_stop())
+        async with database.connection() as connection:
+            await connection.execute(
+                "UPDATE visit SET deadline_at = %s WHERE id = %s", (stage.platform.clock.now(), visit_id)
+            )
+        await decide_after_look(stage.platform, visit_id)
+        assert (await stage.get(visit_id)).visit.state is State.REQUESTED

@@ -190,9 +190,10 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
         )
         door = await _find_door(connection, request, asked.entry.body["label"])
         row = await visits.lock_visit(connection, visit_id)
-        if row.visit.state is not State.REQUESTED or door is None:
-            return
         now = platform.clock.now()
+        is_over = row.visit.deadline_at is not None and now >= row.visit.deadline_at
+        if row.visit.state is not State.REQUESTED or is_over or door is None:
+            return  # decided already, or asked too long ago: then the clock's fact is on its way
         situation = _situation(platform, door, request.position, now, own_visit_id=visit_id)
         await record_in(connection, row, _decided(decide(situation)), now)
 
