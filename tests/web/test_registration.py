@@ -163,3 +163,18 @@ async def test_stops_come_in_pages(tenant: Tenant) -> None:
     assert len(listed["stops"]) == 1
     for query in ("limit=0", "limit=101", "limit=x", "cursor=%00", "cursor=x", "page=2", "limit=1&limit=2"):
         assert (await tenant.courier.get(f"/v1/courier/stops?{query}")).status_code == 400
+
+
+async def test_one_car_has_one_closure_key_whichever_place_it_stands_behind(
+    tenant: Tenant, platform: Platform
+) -> None:
+    """Home and work, or two carriers: what must be one at a time is the car (S2, S6)."""
+    await tenant.carrier.make("/v1/access_points", new_access_point(tenant.consignee.id))
+    another = new_access_point(tenant.consignee.id)
+    another["vehicle"]["vin"] = "1G1ZD5ST0JF000001"
+    await tenant.carrier.make("/v1/access_points", another)
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute("SELECT closure_key, count(*) FROM vehicle GROUP BY 1 ORDER BY 2")
+        rows = await cursor.fetchall()
+    assert [number for _, number in rows] == [1, 2]
+    assert all(key is not None for key, _ in rows)

@@ -47,7 +47,9 @@ async def test_each_endpoint_answers_those_it_is_for_and_nobody_else(
     nobody = Caller(http=http)
     for endpoint in ENDPOINTS:
         if not endpoint.readers:
-            assert (await ask(nobody, endpoint)).status_code == 200
+            # open to anyone; an empty body is a POST's own trouble
+            answer = await ask(nobody, endpoint)
+            assert answer.status_code == (200 if endpoint.method == "GET" else 400), endpoint.name
             continue
         answer = await ask(nobody, endpoint)
         assert answer.status_code == 401, endpoint.name

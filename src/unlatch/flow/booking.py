@@ -191,6 +191,7 @@ async def register_access_point(
         maker=car.maker,
         account_kind=car.account_kind,
         sealed=platform.vault.seal({"vin": car.vin, **car.secrets}, point.id),
+        closure_key=consignees.closure_key_of(platform.vault, car.maker, car.vin),
         make=car.make,
         model=car.model,
         model_year=car.model_year,

@@ -17,10 +17,16 @@ async def reseal_vehicles(platform: Platform) -> int:
     while True:
         async with platform.database.transaction() as connection:
             rows = await consignees.list_sealed(connection, after=after, limit=AT_ONCE)
-            for access_point_id, sealed in rows:
-                if vault.needs_resealing(sealed):
-                    anew = vault.seal(vault.open(sealed, access_point_id), access_point_id)
-                    await consignees.replace_sealed(connection, access_point_id, was=sealed, sealed=anew)
+            for access_point_id, maker, sealed, closure_key in rows:
+                if closure_key is None or vault.needs_resealing(sealed):
+                    vin = vault.open_mapping(sealed, access_point_id)["vin"]
+                    await consignees.replace_sealed(
+                        connection,
+                        access_point_id,
+                        was=sealed,
+                        sealed=vault.seal(vault.open(sealed, access_point_id), access_point_id),
+                        closure_key=consignees.closure_key_of(vault, maker, vin),
+                    )
                     resealed += 1
         if len(rows) < AT_ONCE:
             return resealed

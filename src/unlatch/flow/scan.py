@@ -232,6 +232,7 @@ def _row(door: Doorstep, request: ScanRequest, visit: Visit, now: datetime) -> V
         access_point_id=door.place.access_point_id,
         courier_id=request.courier_id,
         carrier_id=door.row["carrier_id"],
+        closure_key=door.row["closure_key"],
         visit=visit,
         incident=None,
         begun_at=now,

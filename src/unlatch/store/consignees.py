@@ -8,6 +8,8 @@ from datetime import datetime, time
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from unlatch.store.vault import Vault
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsigneeRow:
@@ -50,6 +52,7 @@ class VehicleRow:
     maker: str
     account_kind: str | None
     sealed: bytes
+    closure_key: bytes | None  # `closure_key_of`: the same for every access point of one car
     make: str
     model: str
     model_year: int | None
@@ -122,22 +125,30 @@ async def find_vehicle(connection: AsyncConnection, access_point_id: str) -> Veh
         return await cursor.fetchone()
 
 
-async def list_sealed(connection: AsyncConnection, *, after: str, limit: int) -> list[tuple[str, bytes]]:
-    """What is sealed of each car, by place, from the first place behind `after`."""
+def closure_key_of(vault: Vault, maker: str, vin: str) -> bytes:
+    """By which two access points are known to have one car behind them."""
+    return vault.digest(maker, vin)
+
+
+async def list_sealed(
+    connection: AsyncConnection, *, after: str, limit: int
+) -> list[tuple[str, str, bytes, bytes | None]]:
+    """Place, maker, what is sealed, and the closure's key of each car, from the first place behind `after`."""
     cursor = await connection.execute(
-        "SELECT access_point_id, sealed FROM vehicle WHERE access_point_id > %s ORDER BY 1 LIMIT %s",
+        "SELECT access_point_id, maker, sealed, closure_key FROM vehicle WHERE access_point_id > %s "
+        "ORDER BY 1 LIMIT %s",
         (after, limit),
     )
-    return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
+    return [(row[0], row[1], bytes(row[2]), row[3]) for row in await cursor.fetchall()]
 
 
 async def replace_sealed(
-    connection: AsyncConnection, access_point_id: str, *, was: bytes, sealed: bytes
+    connection: AsyncConnection, access_point_id: str, *, was: bytes, sealed: bytes, closure_key: bytes
 ) -> None:
     """Seal a car anew, unless somebody has linked it anew meanwhile."""
     await connection.execute(
-        "UPDATE vehicle SET sealed = %s WHERE access_point_id = %s AND sealed = %s",
-        (sealed, access_point_id, was),
+        "UPDATE vehicle SET sealed = %s, closure_key = %s WHERE access_point_id = %s AND sealed = %s",
+        (sealed, closure_key, access_point_id, was),
     )
 
 

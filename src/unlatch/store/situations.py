@@ -30,7 +30,7 @@ _AT_DOOR = """
         access_point.kind, access_point.latitude AS address_latitude,
         access_point.longitude AS address_longitude, range_m, time_zone, allows_unseen_lock, is_consent_given,
         blocked_at, consent_ends_at, from_local, until_local, is_frozen,
-        maker, account_kind, sealed,
+        maker, account_kind, sealed, vehicle.closure_key,
         parcel.id AS parcel_id, parcel.stop_id AS parcel_stop_id, parcel.place AS parcel_place,
         observed_at, is_locked, is_open, is_moving, reading.latitude, reading.longitude, accuracy_m, refused,
         tried_at,
@@ -38,8 +38,12 @@ _AT_DOOR = """
           WHERE live.access_point_id = stop.access_point_id AND live.ended_at IS NULL) AS live_at_place,
         (SELECT live.id FROM visit live
           WHERE live.courier_id = %(courier_id)s AND live.ended_at IS NULL) AS live_of_courier,
-        EXISTS (SELECT 1 FROM visit earlier WHERE earlier.access_point_id = stop.access_point_id
-            AND earlier.tail IN ('watching', 'alarm', 'blind')) AS is_place_watched
+        (SELECT live.id FROM visit live
+          WHERE live.closure_key = vehicle.closure_key AND live.ended_at IS NULL) AS live_at_closure,
+        (EXISTS (SELECT 1 FROM visit earlier WHERE earlier.access_point_id = stop.access_point_id
+            AND earlier.tail IN ('watching', 'alarm', 'blind'))
+         OR EXISTS (SELECT 1 FROM visit earlier WHERE earlier.closure_key = vehicle.closure_key
+            AND earlier.tail IN ('watching', 'alarm', 'blind'))) AS is_place_watched
     FROM stop
     JOIN access_point ON access_point.id = stop.access_point_id
     JOIN courier ON courier.id = %(courier_id)s AND courier.carrier_id = stop.carrier_id
@@ -106,7 +110,8 @@ class Doorstep:
                 until_local=row["until_local"],
             ),
             allows_unseen_lock=row["allows_unseen_lock"],
-            is_place_busy=row["live_at_place"] not in (None, own_visit_id),
+            # the same car may stand behind another access point too
+            is_place_busy=not {row["live_at_place"], row["live_at_closure"]} <= {None, own_visit_id},
             is_place_watched=row["is_place_watched"],
             is_place_frozen=row["is_frozen"],
             reading=reading_of(row),

@@ -12,6 +12,7 @@ behind it: the first seals, all of them open, and `needs_resealing` finds what a
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 
@@ -41,6 +42,7 @@ class Vault:
             raise ValueError(f"a vault needs at least one master key, each of {KEY_BYTES} bytes")
         self._by_id = {_key_id(key): AESGCM(key) for key in master_keys}
         self._newest_id = _key_id(master_keys[0])
+        self._digest_key = hmac.digest(master_keys[0], b"unlatch digests of what is sealed", "sha256")
 
     def __repr__(self) -> str:
         return f"Vault({len(self._by_id)} keys)"
@@ -82,6 +84,10 @@ class Vault:
             return msgspec.json.decode(self.open(sealed, bound_to), type=dict[str, str])
         except msgspec.DecodeError:
             raise SealBroken("this sealed value holds no mapping") from None
+
+    def digest(self, *words: str) -> bytes:
+        """A keyed digest by which equal values are known as equal, and nothing else. Changes with the newest key."""
+        return hmac.digest(self._digest_key, "\0".join(words).encode(), "sha256")
 
     def needs_resealing(self, sealed: bytes) -> bool:
         """Whether another than the newest master key had sealed this."""

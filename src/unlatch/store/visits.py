@@ -29,6 +29,7 @@ class VisitRow:
     access_point_id: str
     courier_id: str
     carrier_id: str
+    closure_key: bytes | None  # the same for every access point of one car
     visit: Visit
     incident: Incident | None
     begun_at: datetime
@@ -48,6 +49,7 @@ class VisitRow:
 # What identifies an attempt, and what a fact may change.
 _FIXED = (
     "id", "stop_id", "access_point_id", "courier_id", "carrier_id", "closure", "is_recorded", "begun_at",
+    "closure_key",
 )  # fmt: skip
 _CHANGING = (
     "state", "deadline_at", "whereabouts", "has_opened", "is_clean", "is_called", "secure_by", "late_until",
@@ -79,6 +81,7 @@ def visit_row(row: Row) -> VisitRow:
         access_point_id=row["access_point_id"],
         courier_id=row["courier_id"],
         carrier_id=row["carrier_id"],
+        closure_key=row["closure_key"],
         visit=visit,
         incident=Incident(row["incident"]) if row["incident"] else None,
         begun_at=row["begun_at"],
@@ -111,6 +114,7 @@ def _values(row: VisitRow) -> Row:
         "access_point_id": row.access_point_id,
         "courier_id": row.courier_id,
         "carrier_id": row.carrier_id,
+        "closure_key": row.closure_key,
         "closure": Jsonb(visit.closure, dumps=msgspec.json.encode),
         "is_recorded": visit.is_recorded,
         "begun_at": row.begun_at,
