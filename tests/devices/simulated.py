@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ def running_town() -> Iterator[TownAt]:
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined,method-assign,unused-ignore]
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()
+    while not server.started and thread.is_alive():  # bound is not yet listening
+        time.sleep(0.01)
     try:
         yield TownAt(address=f"http://127.0.0.1:{listening.getsockname()[1]}", clock=clock)
     finally:

@@ -73,6 +73,7 @@ class PhoneDoor(Door):
     async def scan(self) -> str:
         visit = await self.phone.scan_text(self.stop_id, f"(00){self.label}", HERE)
         self.visit_id, self._seen, self._is_news = visit.id, visit, True
+        await self._leave_stream()
         self._following = asyncio.create_task(self._follow())
         return visit.id
 
@@ -107,10 +108,13 @@ class PhoneDoor(Door):
         ruling = {Fact.RULED_DELIVERED: "delivered", Fact.RULED_UNDELIVERED: "undelivered"}[fact]
         await self.front.operator.rule(self.visit_id, ruling, "spoke with the courier")
 
-    async def close(self) -> None:
+    async def _leave_stream(self) -> None:
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self._leave_stream()
         await self.phone.close()
         await self.consignee.close()
 

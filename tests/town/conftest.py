@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,6 +93,11 @@ def running() -> Iterator[Running]:
     server = create_server(create_town(clock, seed=7))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
     thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started:  # bound is not yet listening
+        assert thread.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     yield Running(address=f"http://127.0.0.1:{listening.getsockname()[1]}", clock=clock)
     server.should_exit = True
     thread.join(5)

@@ -6,7 +6,8 @@ Nothing of the server's own code is used here: what these clients know of it is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -164,7 +165,7 @@ class Caller:
         """Its whole journal as a file for `unlatch verify`."""
         return await self.ask("GET", f"/v1/visits/{visit_id}/proof")
 
-    async def follow(self, visit_id: str, *, after: int = 0) -> AsyncIterator[Line]:
+    async def follow(self, visit_id: str, *, after: int = 0) -> AsyncGenerator[Line, None]:
         """Its journal behind line `after`, as it grows, until it is over. A cut stream is resumed."""
         path = f"/v1/visits/{visit_id}/events"
         deadline = asyncio.get_running_loop().time() + KEEP_TRYING_S
@@ -199,8 +200,10 @@ class Caller:
         """
         came: list[str] = []
         try:
-            async with asyncio.timeout(timeout_s):
-                async for line in self.follow(visit_id, after=self._seen.get(visit_id, 0)):
+            # Closed here and now: a stream that is left in the middle would keep its connection until it is collected.
+            following = aclosing(self.follow(visit_id, after=self._seen.get(visit_id, 0)))
+            async with asyncio.timeout(timeout_s), following as lines:
+                async for line in lines:
                     self._seen[visit_id] = line.number
                     came.append(f"{line.name} -> {line.state}")
                     if line.state in states:
