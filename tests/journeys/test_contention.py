@@ -15,6 +15,7 @@ from tests.journeys.playing import Play
 from unlatch.domain.visit import State
 from unlatch.store.embedded import Embedded
 from unlatch.town.api import Problem, Visit
+from unlatch.town.desk import CarrierDesk
 from unlatch.town.phone import CourierPhone
 from unlatch.town.truth import count_unlocks_asked
 
@@ -126,13 +127,16 @@ async def test_a_stop_is_nobody_elses(front: Front) -> None:
     """Another courier of the carrier is refused, and one of another carrier finds nothing."""
     stranger = await front.equip_phone("Cy")
     other = await front.installation.admit_carrier("Other")
-    async with front.open_door("onstar") as door:
+    async with (
+        stranger,
+        CarrierDesk(front.carrier.base_url, other) as desk,
+        await desk.equip_courier("Di") as nobody,
+        front.open_door("onstar") as door,
+    ):
         await door.tell_reading()
         refused = await scan(stranger, door)
         assert isinstance(refused, Visit)
         assert "courier_not_on_route" in [reason.code for reason in refused.reasons]
-        desk = type(front.carrier)(front.carrier.base_url, other)
-        nobody = await desk.equip_courier("Di")
         nothing = await scan(nobody, door)
         assert isinstance(nothing, Problem)
         assert nothing.status == 404
