@@ -50,6 +50,7 @@ def situation(**changes: Any) -> Situation:
         is_parcel_of_stop=True,
         is_parcel_with_carrier=True,
         is_stop_open=True,
+        ruled_out=None,
         window_from=NOW - timedelta(hours=2),
         window_until=NOW + timedelta(hours=2),
         kind=PlaceKind.CAR,
@@ -82,6 +83,9 @@ ALONE: dict[Incident, dict[str, Any]] = {
     I.CARRIER_PARCEL_OF_OTHER_STOP: {"is_parcel_of_stop": False},
     I.CARRIER_PARCEL_DONE_ALREADY: {"is_parcel_with_carrier": False},
     I.CARRIER_STOP_ENDED: {"is_stop_open": False},
+    I.CARRIER_CANCELLED: {"ruled_out": I.CARRIER_CANCELLED},
+    I.CARRIER_NOBODY_CAME: {"ruled_out": I.CARRIER_NOBODY_CAME},
+    I.CONSIGNEE_REDIRECTED: {"ruled_out": I.CONSIGNEE_REDIRECTED},
     I.CONSIGNEE_BLOCKED: {"consent": Consent(is_given=True, blocked_at=NOW)},
     I.CONSIGNEE_CONSENT_ENDED: {"consent": Consent(is_given=True, ends_at=NOW)},
     I.CONSIGNEE_HOUR_NOT_ALLOWED: {
@@ -100,6 +104,9 @@ ALONE: dict[Incident, dict[str, Any]] = {
     },
     I.DEVICE_CONSENT_LOST: {
         "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_CONSENT_LOST,
+    },
+    I.DEVICE_SUBSCRIPTION_LAPSED: {
+        "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_SUBSCRIPTION_LAPSED,
     },
     I.DEVICE_CLOUD_OUTAGE: {"is_cloud_down": True},
     I.DEVICE_QUOTA_USED_UP: {"is_quota_used_up": True},
@@ -155,7 +162,7 @@ def test_everything_at_once_is_listed_at_once() -> None:
     found = reasons(
         is_courier_active=False, is_courier_of_stop=False, is_device_revoked=True, is_courier_busy=True,
         courier_position=north(1000, 101), is_parcel_of_stop=False, is_parcel_with_carrier=False,
-        is_stop_open=False, window_from=NOW + SECOND, window_until=NOW,
+        is_stop_open=False, ruled_out=I.CONSIGNEE_REDIRECTED, window_from=NOW + SECOND, window_until=NOW,
         consent=Consent(is_given=True, blocked_at=NOW, from_local=time(10), until_local=time(11)),
         closure=Closure(reads_lock=False, reads_lid=True), is_place_busy=True, is_place_watched=True,
         is_place_frozen=True, is_cloud_down=True, is_quota_used_up=True,
@@ -164,6 +171,7 @@ def test_everything_at_once_is_listed_at_once() -> None:
     never_together = {
         I.CARRIER_PARCEL_UNKNOWN, I.CONSIGNEE_CONSENT_ENDED, I.DEVICE_UNLOCKED_ON_ARRIVAL,
         I.DEVICE_POSITION_UNKNOWN, I.DEVICE_ASLEEP, I.DEVICE_CONSENT_LOST, I.DEVICE_CAMERA_NOT_PROVEN,
+        I.DEVICE_SUBSCRIPTION_LAPSED, I.CARRIER_CANCELLED, I.CARRIER_NOBODY_CAME,
     }  # fmt: skip
     assert set(found) == set(ALONE) - never_together
     assert len(found) == len(set(found))

@@ -105,7 +105,11 @@ def test_each_incident_can_happen() -> None:
     }
     by_turn = {incident_of(state, fact) for state, fact, _ in TURNS}
     by_tail = {incident_of_tail(tail) for tail in Tail}
-    by_device = {Incident.DEVICE_ASLEEP, Incident.DEVICE_CONSENT_LOST}
+    by_device = {
+        Incident.DEVICE_ASLEEP,
+        Incident.DEVICE_CONSENT_LOST,
+        Incident.DEVICE_SUBSCRIPTION_LAPSED,
+    }
     by_fence = {Incident.PLATFORM_RESTORED}
     assert set(Incident) <= by_check | by_turn | by_tail | by_device | by_fence
 

@@ -17,7 +17,7 @@ from unlatch.domain.access import Closure, Consent, PlaceKind, Position, distanc
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 
-POLICY_VERSION = "2026-11-22"
+POLICY_VERSION = "2026-11-26"
 REACH_M = 50.0  # how near the courier's phone must be to the car, besides both accuracies
 WORST_ACCURACY_M = 100.0  # a phone that knows less than this about where it is, knows nothing
 READING_MAX_AGE_S = 120.0
@@ -52,6 +52,7 @@ class Situation:
     is_parcel_of_stop: bool
     is_parcel_with_carrier: bool  # neither delivered nor at its fallback
     is_stop_open: bool
+    ruled_out: Incident | None  # why the place is not to be opened for this stop, as was found out before
     window_from: datetime
     window_until: datetime
     # place
@@ -176,6 +177,9 @@ def _consent(situation: Situation) -> Incident | None:
     return None if situation.consent.is_alive(situation.now) else I.CONSIGNEE_CONSENT_ENDED
 
 
+# What people have decided about a stop before its scan; what pre-flight has found of the place, the checks below find.
+BY_PEOPLE = frozenset({I.CARRIER_CANCELLED, I.CARRIER_NOBODY_CAME, I.CONSIGNEE_REDIRECTED})
+
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "courier is active": _fails(I.COURIER_NOT_ACTIVE, lambda s: not s.is_courier_active),
@@ -190,6 +194,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             I.CARRIER_PARCEL_DONE_ALREADY, lambda s: s.is_parcel_known and not s.is_parcel_with_carrier
         ),
         "stop is open": _fails(I.CARRIER_STOP_ENDED, lambda s: not s.is_stop_open),
+        "stop was not ruled out": lambda s: s.ruled_out,
         "window has begun": _fails(I.COURIER_TOO_EARLY, lambda s: s.now < s.window_from),
         "window has not passed": _fails(I.COURIER_TOO_LATE, lambda s: s.now >= s.window_until),
         "consent is alive": _consent,

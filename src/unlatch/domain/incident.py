@@ -26,6 +26,9 @@ class Incident(StrEnum):
     CARRIER_PARCEL_OF_OTHER_STOP = auto()
     CARRIER_PARCEL_DONE_ALREADY = auto()
     CARRIER_STOP_ENDED = auto()
+    CARRIER_CANCELLED = auto()
+    CARRIER_NOBODY_CAME = auto()  # the window is over, and no courier asked to open
+    CONSIGNEE_REDIRECTED = auto()  # the household has sent it another way
     CONSIGNEE_BLOCKED = auto()
     CONSIGNEE_CONSENT_ENDED = auto()
     CONSIGNEE_HOUR_NOT_ALLOWED = auto()
@@ -37,6 +40,7 @@ class Incident(StrEnum):
     DEVICE_NO_READING = auto()  # nothing fresh could be read in time
     DEVICE_ASLEEP = auto()
     DEVICE_CONSENT_LOST = auto()  # the maker no longer lets us in
+    DEVICE_SUBSCRIPTION_LAPSED = auto()  # of the car's connected service
     DEVICE_CLOUD_OUTAGE = auto()
     DEVICE_QUOTA_USED_UP = auto()
     DEVICE_LOCK_NOT_READABLE = auto()  # weaker assurance, and the programme does not allow it
@@ -130,6 +134,7 @@ NEXT_STEPS_AFTER_REFUSAL: Mapping[Incident, NextStep] = {
     I.CARRIER_PARCEL_OF_OTHER_STOP: N.SCAN_RIGHT_PARCEL,
     I.CARRIER_PARCEL_DONE_ALREADY: N.ASK_CARRIER,
     I.CARRIER_STOP_ENDED: N.ASK_CARRIER,
+    I.CARRIER_CANCELLED: N.ASK_CARRIER,
     I.PLATFORM_PLACE_BUSY: N.TRY_AGAIN_SOON,
     I.PLATFORM_TOO_SLOW: N.TRY_AGAIN_SOON,
     I.DEVICE_COMMAND_NOT_SENT: N.TRY_AGAIN_SOON,

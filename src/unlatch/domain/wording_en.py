@@ -73,6 +73,21 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "The courier came to a stop that had already ended. Nothing was opened.",
         "The stop is closed.",
     ),
+    I.CARRIER_CANCELLED: (
+        "This delivery was cancelled by your carrier.",
+        "The carrier has cancelled this delivery. Nothing was opened.",
+        "The carrier cancelled the stop.",
+    ),
+    I.CARRIER_NOBODY_CAME: (
+        "The window of this stop is over, and you did not ask to open.",
+        f"No courier came in your delivery window. {_OTHER_WAY}",
+        "The window ended without a scan.",
+    ),
+    I.CONSIGNEE_REDIRECTED: (
+        "The consignee wants this parcel delivered another way.",
+        "This parcel goes the other way that your household has chosen.",
+        "The household has redirected the stop to its fallback.",
+    ),
     I.CONSIGNEE_BLOCKED: (
         "The recipient has blocked this delivery.",
         "You blocked the delivery.",
@@ -127,6 +142,11 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "The maker no longer lets us open this car or door.",
         "The maker no longer lets us in. Please link your car or door again.",
         "The maker refuses us: permission withdrawn, subscription ended or password changed.",
+    ),
+    I.DEVICE_SUBSCRIPTION_LAPSED: (
+        "The car's connected service has ended, so it can't be opened.",
+        f"Your car's connected service has ended. {_OTHER_WAY}",
+        "The subscription of the car's connected service has lapsed.",
     ),
     I.DEVICE_CLOUD_OUTAGE: (
         "The maker's service is down.",

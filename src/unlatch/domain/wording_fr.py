@@ -73,6 +73,21 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "Le livreur est venu pour un arrêt déjà terminé. Rien n'a été ouvert.",
         "L'arrêt est clos.",
     ),
+    I.CARRIER_CANCELLED: (
+        "Cette livraison a été annulée par votre transporteur.",
+        "Le transporteur a annulé cette livraison. Rien n'a été ouvert.",
+        "Le transporteur a annulé l'arrêt.",
+    ),
+    I.CARRIER_NOBODY_CAME: (
+        "Le créneau de cet arrêt est passé, et vous n'avez pas demandé d'ouverture.",
+        f"Aucun livreur n'est venu pendant votre créneau de livraison. {_OTHER_WAY}",
+        "Le créneau s'est terminé sans scan.",
+    ),
+    I.CONSIGNEE_REDIRECTED: (
+        "Le destinataire souhaite recevoir ce colis autrement.",
+        "Ce colis prend l'autre voie que votre foyer a choisie.",
+        "Le foyer a redirigé l'arrêt vers sa solution de repli.",
+    ),
     I.CONSIGNEE_BLOCKED: (
         "Le destinataire a bloqué cette livraison.",
         "Vous avez bloqué la livraison.",
@@ -127,6 +142,11 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "Le constructeur ne nous laisse plus ouvrir cette voiture ou cette porte.",
         "Le constructeur ne nous donne plus accès. Veuillez relier de nouveau votre voiture ou votre porte.",
         "Le constructeur nous refuse : accès retiré, abonnement terminé ou mot de passe changé.",
+    ),
+    I.DEVICE_SUBSCRIPTION_LAPSED: (
+        "Le service connecté de la voiture a pris fin : elle ne peut pas être ouverte.",
+        f"Le service connecté de votre voiture a pris fin. {_OTHER_WAY}",
+        "L'abonnement au service connecté de la voiture a expiré.",
     ),
     I.DEVICE_CLOUD_OUTAGE: (
         "Le service du constructeur est en panne.",

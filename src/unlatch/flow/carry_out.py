@@ -193,7 +193,8 @@ def incident_of_error(error: DeviceError) -> Incident:
     if isinstance(error, DeviceAsleep):
         return Incident.DEVICE_ASLEEP
     if isinstance(error, ConsentLost):
-        return Incident.DEVICE_CONSENT_LOST
+        is_lapsed = error.code == "subscription"
+        return Incident.DEVICE_SUBSCRIPTION_LAPSED if is_lapsed else Incident.DEVICE_CONSENT_LOST
     if error.code in ("rate_limited", "quota"):
         return Incident.DEVICE_QUOTA_USED_UP
     if error.code in ("outage", "busy", "vendor_down"):

@@ -25,7 +25,7 @@ _LOCK_PLACE = """
 _AT_DOOR = """
     -- All that the decision looks at.
     SELECT stop.id AS stop_id, stop.access_point_id, stop.carrier_id, stop.courier_id, stop.state AS stop_state,
-        window_from, window_until,
+        window_from, window_until, ruled_out,
         courier.is_active, (device.revoked_at IS NOT NULL) AS is_device_revoked,
         access_point.kind, access_point.latitude AS address_latitude,
         access_point.longitude AS address_longitude, range_m, time_zone, allows_unseen_lock, is_consent_given,
@@ -96,6 +96,7 @@ class Doorstep:
             is_parcel_of_stop=row["parcel_stop_id"] == row["stop_id"],
             is_parcel_with_carrier=row["parcel_place"] in _ON_THE_ROUND,
             is_stop_open=row["stop_state"] in ("open", "fallback_due"),
+            ruled_out=Incident(row["ruled_out"]) if row["ruled_out"] else None,
             window_from=row["window_from"],
             window_until=row["window_until"],
             kind=PlaceKind(row["kind"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any
@@ -19,6 +19,7 @@ class StopState(StrEnum):
     DELIVERED = auto()
     FALLBACK_DUE = auto()  # the place did not open: scan again, or take the fallback
     FALLBACK_DONE = auto()
+    CANCELLED = auto()  # by the carrier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,25 +49,34 @@ class ParcelRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRow:
-    """One stop of a courier's round."""
+    """A booking, and once it has a courier, one stop of their round."""
 
     id: str
     carrier_id: str
-    courier_id: str
+    courier_id: str | None  # None: booked, not on a round yet
     access_point_id: str
     shipment_id: str
     window_from: datetime
     window_until: datetime
-    fallback: str
+    fallback: str  # the first of its plan
     state: StopState
     created_at: datetime
+    programme: str | None = None
+    rules_version: str | None = None  # by which the place was offered
+    expected_at: datetime | None = None  # when the courier is expected; None: as the window begins
+    later_fallbacks: list[str] = field(
+        default_factory=list
+    )  # if `fallback` can't be carried out, in this order
+    plan_number: int = 1  # counts its plans: what follows from an older one is void
+    ruled_out: str | None = None  # incident: why the place is not to be opened for this stop
+    ruled_out_at: datetime | None = None
+    heading_at: datetime | None = None  # the courier has set out for it
+    arriving_at: datetime | None = None  # the courier is near
 
 
 _PARCEL = "id, carrier_id, shipment_id, stop_id, label_key, place, held_by, created_at"
-_STOP = (
-    "id, carrier_id, courier_id, access_point_id, shipment_id, window_from, window_until, fallback, state, "
-    "created_at"
-)
+_STOP_NAMES = StopRow.__slots__
+_STOP = ", ".join(_STOP_NAMES)
 _LOAD_PARCELS = """
     -- The parcels of the shipment go on this stop, unless they are done or on another one that is still open.
     UPDATE parcel SET stop_id = %(stop_id)s
@@ -76,7 +86,7 @@ _LOAD_PARCELS = """
 """
 _ROUND = f"""
     -- A courier's stops whose window ends after `since`, the next first.
-    SELECT {", ".join("stop." + name.strip() for name in _STOP.split(","))},
+    SELECT {", ".join("stop." + name for name in _STOP_NAMES)},
         access_point.kind, consignee.name AS consignee_name,
         (SELECT array_agg(label_key ORDER BY parcel.id) FROM parcel WHERE parcel.stop_id = stop.id) AS labels
     FROM stop
@@ -158,19 +168,8 @@ async def list_parcels(
 async def insert_stop(connection: AsyncConnection, row: StopRow) -> int:
     """A stop, with the parcels of its shipment on it; how many those are."""
     await connection.execute(
-        f"INSERT INTO stop ({_STOP}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)".encode(),
-        (
-            row.id,
-            row.carrier_id,
-            row.courier_id,
-            row.access_point_id,
-            row.shipment_id,
-            row.window_from,
-            row.window_until,
-            row.fallback,
-            row.state,
-            row.created_at,
-        ),
+        f"INSERT INTO stop ({_STOP}) VALUES ({', '.join(f'%({name})s' for name in _STOP_NAMES)})".encode(),
+        {name: getattr(row, name) for name in _STOP_NAMES},
     )
     cursor = await connection.execute(_LOAD_PARCELS, {"stop_id": row.id, "shipment_id": row.shipment_id})
     return len(await cursor.fetchall())
@@ -214,10 +213,9 @@ async def list_round(
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_ROUND.encode(), values)
         rows = await cursor.fetchall()
-    names = StopRow.__slots__
     return [
         RoundStop(
-            stop=StopRow(**{name: row[name] for name in names}),
+            stop=StopRow(**{name: row[name] for name in _STOP_NAMES}),
             kind=row["kind"],
             consignee_name=row["consignee_name"],
             labels=tuple(row["labels"] or ()),

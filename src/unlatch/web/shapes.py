@@ -97,7 +97,7 @@ class StopShown(Struct, kw_only=True):
     """A stop of a courier's round."""
 
     id: Identifier
-    courier_id: Identifier
+    courier_id: Annotated[Identifier | None, Meta(description="Null: booked, not on a round yet")]
     access_point_id: Identifier
     shipment_id: Identifier
     window_from: Moment

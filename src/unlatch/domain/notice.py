@@ -1,0 +1,127 @@
+"""What people are told, whom, and how urgently. The texts stand in `notice_texts.py`.
+
+A notice is one event for one reader, told once. It never holds a plate or a position: it goes through mail servers,
+push services and telephone networks that are not ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum, auto
+
+
+class NoticeReader(StrEnum):
+    """Who is told."""
+
+    CONSIGNEE = auto()  # everyone of the place's household
+    CARRIER = auto()  # its back end, by webhook
+    OPERATOR = auto()  # whoever is on duty
+
+
+class NoticeGroup(StrEnum):
+    """What a consignee can turn on and off for each of their channels. ALARM can't be turned off everywhere."""
+
+    BOOKING = auto()  # booked, changed, cancelled
+    DAY = auto()  # the morning's notice, what pre-flight found
+    COURIER = auto()  # on the way, arriving
+    RESULT = auto()  # unlocked, delivered, or not and where it is
+    HOUSEHOLD = auto()  # who joined, who blocked, a link that was lost, a claim
+    ALARM = auto()  # a person must look now
+
+
+class NoticeEvent(StrEnum):
+    """What happened, in the past tense or as a thing to know."""
+
+    BOOKED = auto()
+    BOOKING_CHANGED = auto()  # another window, or another place
+    BOOKING_CANCELLED = auto()
+    REDIRECTED = auto()  # goes to a fallback, as someone of the household wished
+    MORNING_OF_DELIVERY = auto()  # the window, and where to park
+    PREFLIGHT_FAILED = auto()  # something stands in the way, and can be mended in time
+    PREFLIGHT_MENDED = auto()  # all is well now
+    RULED_OUT = auto()  # too late to mend: the fallback is taken
+    COURIER_ON_THE_WAY = auto()  # please don't move the car
+    COURIER_ARRIVING = auto()
+    UNLOCKED = auto()
+    DELIVERED = auto()  # and seen locked
+    DELIVERED_LOCK_NOT_SEEN = auto()
+    NOT_DELIVERED = auto()  # why, and what happens to the parcel
+    FALLBACK_DONE = auto()  # where the parcel is now
+    NOBODY_CAME = auto()  # the window is over
+    NOT_SECURED = auto()  # not seen locked: look at your car
+    OPENED_AFTERWARDS = auto()  # seen unlocked or open after the visit
+    BLOCKED = auto()  # by someone of the household, or frozen by an operator
+    UNBLOCKED = auto()
+    MEMBER_JOINED = auto()
+    MEMBER_LEFT = auto()
+    ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
+    CLAIM_OPENED = auto()
+    CLAIM_CHANGED = auto()
+
+
+E, G, R = NoticeEvent, NoticeGroup, NoticeReader
+
+GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
+    E.BOOKED: G.BOOKING,
+    E.BOOKING_CHANGED: G.BOOKING,
+    E.BOOKING_CANCELLED: G.BOOKING,
+    E.REDIRECTED: G.BOOKING,
+    E.MORNING_OF_DELIVERY: G.DAY,
+    E.PREFLIGHT_FAILED: G.DAY,
+    E.PREFLIGHT_MENDED: G.DAY,
+    E.RULED_OUT: G.DAY,
+    E.COURIER_ON_THE_WAY: G.COURIER,
+    E.COURIER_ARRIVING: G.COURIER,
+    E.UNLOCKED: G.RESULT,
+    E.DELIVERED: G.RESULT,
+    E.DELIVERED_LOCK_NOT_SEEN: G.ALARM,
+    E.NOT_DELIVERED: G.RESULT,
+    E.FALLBACK_DONE: G.RESULT,
+    E.NOBODY_CAME: G.RESULT,
+    E.NOT_SECURED: G.ALARM,
+    E.OPENED_AFTERWARDS: G.ALARM,
+    E.BLOCKED: G.HOUSEHOLD,
+    E.UNBLOCKED: G.HOUSEHOLD,
+    E.MEMBER_JOINED: G.HOUSEHOLD,
+    E.MEMBER_LEFT: G.HOUSEHOLD,
+    E.ACCOUNT_LOST: G.HOUSEHOLD,
+    E.CLAIM_OPENED: G.HOUSEHOLD,
+    E.CLAIM_CHANGED: G.HOUSEHOLD,
+}
+
+_CONSIGNEE = frozenset({R.CONSIGNEE})
+_CONSIGNEE_AND_CARRIER = frozenset({R.CONSIGNEE, R.CARRIER})
+_ALL = frozenset(NoticeReader)
+
+READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
+    E.BOOKED: _CONSIGNEE_AND_CARRIER,
+    E.BOOKING_CHANGED: _CONSIGNEE_AND_CARRIER,
+    E.BOOKING_CANCELLED: _CONSIGNEE_AND_CARRIER,
+    E.REDIRECTED: _CONSIGNEE_AND_CARRIER,
+    E.MORNING_OF_DELIVERY: _CONSIGNEE,
+    E.PREFLIGHT_FAILED: _CONSIGNEE,
+    E.PREFLIGHT_MENDED: _CONSIGNEE_AND_CARRIER,  # the carrier's van may drive there after all
+    E.RULED_OUT: _CONSIGNEE_AND_CARRIER,
+    E.COURIER_ON_THE_WAY: _CONSIGNEE,
+    E.COURIER_ARRIVING: _CONSIGNEE,
+    E.UNLOCKED: _CONSIGNEE,
+    E.DELIVERED: _CONSIGNEE_AND_CARRIER,
+    E.DELIVERED_LOCK_NOT_SEEN: _CONSIGNEE_AND_CARRIER,
+    E.NOT_DELIVERED: _CONSIGNEE_AND_CARRIER,
+    E.FALLBACK_DONE: _CONSIGNEE_AND_CARRIER,
+    E.NOBODY_CAME: _CONSIGNEE_AND_CARRIER,
+    E.NOT_SECURED: _ALL,
+    E.OPENED_AFTERWARDS: _ALL,
+    E.BLOCKED: _CONSIGNEE,
+    E.UNBLOCKED: _CONSIGNEE,
+    E.MEMBER_JOINED: _CONSIGNEE,
+    E.MEMBER_LEFT: _CONSIGNEE,
+    E.ACCOUNT_LOST: _CONSIGNEE,
+    E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
+    E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
+}
+
+
+def is_urgent(event: NoticeEvent) -> bool:
+    """Whether it is told at night too, and on every channel."""
+    return GROUPS[event] is NoticeGroup.ALARM
