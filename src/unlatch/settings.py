@@ -199,7 +199,7 @@ class Settings:
     rules_dir: Path | None = _setting(
         "RULES_DIR",
         _read_path,
-        "folder with the rules of eligibility: programme.toml, vehicles.toml, coverage/*.geojson. A change is taken "
+        "folder with the rules of eligibility: programmes/*.toml, vehicles.toml, coverage/*.geojson. A change is taken "
         "up without a restart. Default: the rules that the release ships",
         default=None,
     )

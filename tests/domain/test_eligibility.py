@@ -26,8 +26,8 @@ from unlatch.domain.eligibility import (
     Offer,
     ParcelDescription,
     PlaceDescription,
+    Programme,
     Reason,
-    Rules,
     Vehicle,
     Verdict,
     find_offers,
@@ -38,6 +38,8 @@ from unlatch.flow.rule_files import COVERAGE, SHIPPED, load_files, read_rules
 
 R = Reason
 SHIPPED_RULES = read_rules(load_files(SHIPPED), frozenset({"onstar", "volvo"}))
+LAUNCH = SHIPPED_RULES.programmes["launch-2018"]
+OPEN = SHIPPED_RULES.programmes["open"]
 SEATTLE = Position(latitude=47.6205, longitude=-122.3493)
 NOWHERE = Position(latitude=44.0, longitude=-100.0)
 CAR = Vehicle(make="Chevrolet", model_year=2018, has_service=True, reads_lock=True)
@@ -54,15 +56,23 @@ PARCEL = ParcelDescription(
 
 def ask(
     *,
-    rules: Rules = SHIPPED_RULES,
+    programme: Programme = LAUNCH,
     address: Address = Address(country="US", position=SEATTLE),  # noqa: B008 - frozen
     plans: frozenset[str] | None = frozenset({"prime"}),
     vehicle: Vehicle | None = CAR,
     parcel: ParcelDescription | None = PARCEL,
     kind: PlaceKind = PlaceKind.CAR,
+    **of_place: Any,
 ) -> Offer:
-    place = PlaceDescription(id="acc_1", kind=kind, vehicle=vehicle)
-    (offer,) = find_offers(rules, address=address, plans=plans, places=[place], parcel=parcel)
+    place = PlaceDescription(id="acc_1", kind=kind, vehicle=vehicle, **of_place)
+    (offer,) = find_offers(
+        SHIPPED_RULES,
+        programme,
+        address=address,
+        plans=plans,
+        places=[place],
+        parcels=[] if parcel is None else [parcel],
+    )
     return offer
 
 
@@ -131,12 +141,11 @@ def test_what_the_carrier_declares() -> None:
 
 def test_a_limit_that_is_left_out_asks_nothing() -> None:
     limits = replace(
-        SHIPPED_RULES.programme.parcel,
+        LAUNCH.parcel,
         max_weight_g=None, max_sides_mm=None, max_value_cents=None, currency=None,
         takes_signature=True, takes_other_sellers=True, takes_dangerous_goods=True,
     )  # fmt: skip
-    rules = replace(SHIPPED_RULES, programme=replace(SHIPPED_RULES.programme, parcel=limits))
-    assert reasons(rules=rules, parcel=ParcelDescription()) == set()
+    assert reasons(programme=replace(LAUNCH, parcel=limits), parcel=ParcelDescription()) == set()
 
 
 @pytest.mark.parametrize(
@@ -158,9 +167,9 @@ def test_the_car_and_its_service() -> None:
     assert of_car(reads_lock=None) == {R.VEHICLE_LOCK_NOT_TOLD}
     assert of_car(model_year=None) == {R.VEHICLE_YEAR_NOT_TOLD}
     assert reasons(vehicle=None) == {R.VEHICLE_NOT_TOLD}
-    programme = replace(SHIPPED_RULES.programme, takes_unseen_lock=True)
-    rules = replace(SHIPPED_RULES, programme=programme)
-    assert reasons(rules=rules, vehicle=replace(CAR, reads_lock=False)) == set()
+    unseen = {"programme": replace(LAUNCH, takes_unseen_lock=True), "vehicle": replace(CAR, reads_lock=False)}
+    assert reasons(**unseen) == set()
+    assert reasons(**unseen, allows_unseen_lock=False) == {R.PLACE_LOCK_NOT_ALLOWED}
 
 
 def test_the_vin_against_what_is_claimed() -> None:
@@ -280,6 +289,9 @@ def cast_ray(features: list[Any], position: Position) -> str | None:
 
 
 def expect_parcel(case: dict[str, Any]) -> set[Reason]:
+    if case["is_open"]:  # no limits, and silence is a no
+        told = (("signature", R.PARCEL_NEEDS_SIGNATURE), ("dangerous", R.PARCEL_DANGEROUS))
+        return {reason for name, reason in told if case[name]}
     found = set()
     pounds, inches, cents = case["pounds"], case["inches"], case["cents"]
     if pounds is None or inches is None:
@@ -303,6 +315,19 @@ def expect_parcel(case: dict[str, Any]) -> set[Reason]:
     return found
 
 
+def expect_any_vehicle(case: dict[str, Any]) -> set[Reason]:
+    """Under the open programme a car must only be reachable."""
+    make, vin = case["make"], case["vin"]
+    maker = vin["code"][1] if vin else None
+    known = make if make is not None else maker
+    found = {R.VEHICLE_SERVICE_MISSING} if case["service"] is False else set()
+    if not case["is_linked"] and (known not in FIRST_YEARS or known in UNCONNECTED):
+        found.add(R.VEHICLE_NOT_TOLD if known is None else R.VEHICLE_NOT_CONNECTED)
+    elif not case["allows_unseen"] and case["lock"] is not True:
+        found.add(R.VEHICLE_LOCK_NOT_TOLD if case["lock"] is None else R.PLACE_LOCK_NOT_ALLOWED)
+    return found
+
+
 def expect_vehicle(case: dict[str, Any]) -> set[Reason]:
     found = set()
     make, year, vin = case["make"], case["year"], case["vin"]
@@ -319,7 +344,10 @@ def expect_vehicle(case: dict[str, Any]) -> set[Reason]:
         found.add(R.VIN_OF_OTHER_YEAR)
     if make is None and maker in FIRST_YEARS:
         make = maker
+    lock = {True: set(), False: {R.VEHICLE_LOCK_NOT_READABLE}, None: {R.VEHICLE_LOCK_NOT_TOLD}}[case["lock"]]
     if make not in FIRST_YEARS:
+        if case["is_linked"]:
+            found |= lock
         return found | {R.VEHICLE_NOT_TOLD if make is None and maker is None else R.VEHICLE_MAKE_NOT_SERVED}
     does = {candidate >= FIRST_YEARS[make] for candidate in ((year,) if year is not None else vin_years)}
     if does == {False}:
@@ -329,16 +357,18 @@ def expect_vehicle(case: dict[str, Any]) -> set[Reason]:
     found |= {True: set(), False: {R.VEHICLE_SERVICE_MISSING}, None: {R.VEHICLE_SERVICE_NOT_TOLD}}[
         case["service"]
     ]
-    if make in UNCONNECTED:
+    if make in UNCONNECTED and not case["is_linked"]:
         return found | {R.VEHICLE_NOT_CONNECTED}
-    return (
-        found
-        | {True: set(), False: {R.VEHICLE_LOCK_NOT_READABLE}, None: {R.VEHICLE_LOCK_NOT_TOLD}}[case["lock"]]
-    )
+    return found | lock
 
 
 def expect(case: dict[str, Any]) -> set[Reason]:
-    found = expect_parcel(case) | expect_vehicle(case)
+    found = expect_parcel(case)
+    if case["range_m"] > (5000 if case["is_open"] else 200):
+        found.add(R.PLACE_RANGE_TOO_WIDE)
+    if case["is_open"]:
+        return found | expect_any_vehicle(case)
+    found |= expect_vehicle(case)
     if case["plans"] is None:
         found.add(R.MEMBER_PLAN_NOT_TOLD)
     elif "prime" not in case["plans"]:
@@ -379,6 +409,10 @@ def draw_case(lots: random.Random, places: list[tuple[Position, str | None]]) ->
         "vin": lots.choice((vin, None)),
         "service": mostly(True, False, None),
         "lock": mostly(True, False, None),
+        "is_open": lots.random() < 0.3,
+        "is_linked": lots.random() < 0.3,
+        "allows_unseen": lots.random() < 0.5,
+        "range_m": mostly(200, 201, 5000, 5001),
     }
 
 
@@ -402,6 +436,9 @@ def describe(case: dict[str, Any]) -> dict[str, Any]:
     """The case as the domain is told it, in whichever units."""
     pounds, inches, vin = case["pounds"], case["inches"], case["vin"]
     return {
+        "programme": OPEN if case["is_open"] else LAUNCH,
+        "range_m": case["range_m"],
+        "allows_unseen_lock": case["allows_unseen"],
         "address": Address(country=case["country"], position=case["place"] and case["place"][0]),
         "plans": None if case["plans"] is None else frozenset(case["plans"]),
         "parcel": ParcelDescription(
@@ -419,6 +456,7 @@ def describe(case: dict[str, Any]) -> dict[str, Any]:
             vin=number_of(vin["code"][0], vin["letter"], vin["broken"]) if vin else None,
             has_service=case["service"],
             reads_lock=case["lock"],
+            connector="onstar" if case["is_linked"] else None,
         ),
     }  # fmt: skip
 

@@ -19,11 +19,12 @@ from unlatch.domain.eligibility import Area
 from unlatch.errors import SettingsError
 from unlatch.flow import postcodes
 from unlatch.flow.coverage import Coverage, read_areas
-from unlatch.flow.rule_files import COVERAGE, PROGRAMME, SHIPPED, VEHICLES, find_line, load_files, read_rules
+from unlatch.flow.rule_files import COVERAGE, PROGRAMMES, SHIPPED, VEHICLES, find_line, load_files, read_rules
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.turnstile import Turnstile
 
 CONNECTORS = frozenset({"onstar", "volvo"})
+PROGRAMME = f"{PROGRAMMES}/launch-2018.toml"
 AREAS = f"{COVERAGE}/launch-2018.geojson"
 ROOT = Path(__file__).parents[2]
 CONFIRMED = {
@@ -80,7 +81,7 @@ def name_at(coverage: Coverage, latitude: float, longitude: float) -> str | None
 
 def test_the_shipped_programme_is_that_of_2018() -> None:
     rules = read_rules(load_files(SHIPPED), CONNECTORS)
-    programme = rules.programme
+    programme = rules.programmes["launch-2018"]
     assert (programme.window_s, programme.range_m) == (4 * 3600, 200)
     assert programme.places == {PlaceKind.CAR}
     assert (float(programme.parcel.max_weight_g or 0), programme.parcel.max_value_cents) == (
@@ -90,7 +91,6 @@ def test_the_shipped_programme_is_that_of_2018() -> None:
     assert {rule.make for rule in rules.vehicles.values()} == {
         "Chevrolet", "Buick", "GMC", "Cadillac", "Volvo", "Ford", "Lincoln", "Honda", "Acura"
     }  # fmt: skip
-    assert rules.version.startswith("launch-2018-")
     assert rules.version == read_rules(load_files(SHIPPED), CONNECTORS).version
 
 
@@ -209,8 +209,8 @@ def test_the_antimeridian() -> None:
             "take_signature = false",
             ["parcel.take_signature", "unknown field"],
         ),
-        (PROGRAMME, 'plans = ["prime"]', "# no plans", ["programme.toml", "plans", "missing"]),
-        (PROGRAMME, 'plans = ["prime"]', "plans = [", ["programme.toml", "line"]),
+        (PROGRAMME, 'plans = ["prime"]', "# no plans", ["launch-2018.toml", "plans", "missing"]),
+        (PROGRAMME, 'plans = ["prime"]', "plans = [", ["launch-2018.toml", "line"]),
         (
             VEHICLES,
             'aliases = ["Chevy"]\nfrom_year = 2015',
@@ -276,10 +276,11 @@ def test_an_area_that_cannot_be_used_is_named(polygon: Any, told: str) -> None:
 
 def test_files_that_are_missing_or_too_large(folder: Path) -> None:
     (folder / PROGRAMME).write_bytes(b"#" * 300_000)
-    with pytest.raises(SettingsError, match=r"programme\.toml: is larger than"):
+    with pytest.raises(SettingsError, match=r"launch-2018\.toml: is larger than"):
         load_files(folder)
     (folder / PROGRAMME).unlink()
-    with pytest.raises(SettingsError, match=r"programme\.toml: No such file"):
+    (folder / VEHICLES).unlink()
+    with pytest.raises(SettingsError, match=r"vehicles\.toml: No such file"):
         load_files(folder)
     shutil.rmtree(folder / COVERAGE)
     with pytest.raises(SettingsError, match="coverage: must hold"):
@@ -296,7 +297,9 @@ async def test_an_edit_is_taken_up_and_a_broken_one_keeps_what_was(folder: Path)
     edit(folder / PROGRAMME, "50 lb", "40 lb")
     second = await book.get()
     assert second.version != first.version
-    assert second.programme.parcel.max_weight_g == first.programme.parcel.max_weight_g * 4 / 5  # type: ignore[operator]
+    weights = [rules.programmes["launch-2018"].parcel.max_weight_g for rules in (first, second)]
+    assert weights[0] is not None
+    assert weights[1] == weights[0] * 4 / 5
     edit(folder / PROGRAMME, "40 lb", "40 stones")
     assert await book.get() is second
     assert book.trouble is not None
@@ -344,7 +347,7 @@ async def test_a_new_file_of_areas_counts_and_many_may_ask_at_once(folder: Path)
     draft.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     os.replace(draft, folder / COVERAGE / "more.geojson")  # noqa: PTH105
     area = (await book.get()).find_area(nowhere)
-    assert area == Area(name="Pierre", country="US", is_confirmed=False, source="a test")
+    assert area == Area(name="Pierre", country="US", is_confirmed=False, source="a test", coverage="more")
 
 
 async def test_a_process_does_not_start_with_broken_rules(folder: Path) -> None:

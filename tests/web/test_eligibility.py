@@ -13,7 +13,7 @@ from tests.web.conftest import PUBLIC_URL, Caller
 
 from unlatch.flow.eligibility import make_ready
 from unlatch.flow.platform import Platform
-from unlatch.flow.rule_files import PROGRAMME, SHIPPED
+from unlatch.flow.rule_files import PROGRAMMES, SHIPPED
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.turnstile import Turnstile
 from unlatch.web.app import create_app
@@ -150,11 +150,11 @@ async def test_an_operator_sees_which_rules_are_in_force(
         before = (await asker.get("/v1/operator/rules")).json()
         assert before == {
             "version": (await platform.rules.get()).version,
-            "programme": "launch-2018",
+            "programmes": ["launch-2018", "open"],
             "trouble": None,
         }
-        (tmp_path / "rules" / PROGRAMME).write_text('name = "mine"\n')
+        (tmp_path / "rules" / PROGRAMMES / "open.toml").write_text('window = "4 h"\n')
         after = (await asker.get("/v1/operator/rules")).json()
         assert after["version"] == before["version"]
-        assert "programme.toml" in after["trouble"]
+        assert "open.toml" in after["trouble"]
         assert (await http.get("/v1/operator/rules")).status_code == 401

@@ -1,4 +1,4 @@
-"""Weights, lengths, durations and money as people write them: "50 lb", "26 x 21 x 16 in", "1300.00 USD".
+"""Weights, lengths, durations, times of day and money as people write them: "50 lb", "26 x 21 x 16 in", "1300.00 USD".
 
 Read exactly: a pound is 453.59237 g and an inch 25.4 mm, so that 50 lb is at most 50 lb and 22,680 g is more.
 A text that can't be read raises ValueError with the remedy.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from decimal import Decimal
 
 Exact = Decimal | int
@@ -35,6 +36,7 @@ _WITH_UNIT = re.compile(rf"({_NUMBER}) ?([A-Za-z]{{1,3}})", re.ASCII)
 _BOX = re.compile(
     rf"({_NUMBER}) ?[x\u00d7] ?({_NUMBER}) ?[x\u00d7] ?({_NUMBER}) ?([A-Za-z]{{1,3}})", re.ASCII
 )
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 
 
 def _read(text: str, pattern: re.Pattern[str], example: str) -> tuple[str, ...]:
@@ -79,6 +81,12 @@ def read_duration_s(text: str) -> Decimal:
     """Seconds."""
     number, unit = _read(text, _WITH_UNIT, "4 h")
     return _scale(number, unit, SECONDS)
+
+
+def read_time_of_day(text: str) -> time:
+    """Hours and minutes of a clock: "08:00"."""
+    (hours, minutes) = _read(text, _CLOCK, "08:00")
+    return time(int(hours), int(minutes))
 
 
 def read_money(text: str) -> tuple[int, str]:

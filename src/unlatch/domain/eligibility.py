@@ -1,7 +1,8 @@
 """Eligibility: which places may this parcel be put into? Each is offered, or not, with every reason.
 
 Asked before booking, and by anyone who wants to know whether a car and an address would do. The rules are values:
-an operator edits them as data (`flow/rules.py` reads them). Every rule is asked, and each that fails is listed.
+an operator edits them as data (`flow/rules.py` reads them). Several programmes stand side by side, and each question is
+asked by one of them. Every rule is asked, and each that fails is listed.
 What was not told is a reason of its own (`NOT_TOLD`), never a guess: where nothing else stands against a place, the
 answer depends on it.
 
@@ -11,9 +12,11 @@ That is for pre-flight and for the decision at the scan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import time
 from enum import StrEnum, auto
+from typing import Protocol
 
 from unlatch.domain.access import PlaceKind, Position
 from unlatch.domain.amount import Exact
@@ -29,6 +32,8 @@ class Reason(StrEnum):
     ADDRESS_POSITION_UNKNOWN = auto()  # the postcode is not known, and no position was given
     ADDRESS_AREA_NOT_SERVED = auto()
     PLACE_KIND_NOT_SERVED = auto()
+    PLACE_RANGE_TOO_WIDE = auto()  # the car may stand farther away than the programme wants
+    PLACE_LOCK_NOT_ALLOWED = auto()  # its lock can't be read, and its household has not allowed that
     PARCEL_TOO_HEAVY = auto()
     PARCEL_TOO_LARGE = auto()
     PARCEL_NOT_MEASURED = auto()  # weight or sides not told
@@ -93,6 +98,7 @@ class ParcelLimits:
     takes_signature: bool = False
     takes_other_sellers: bool = False
     takes_dangerous_goods: bool = False
+    takes_undeclared: bool = False  # what was not told of these three is taken for a no
 
     def __post_init__(self) -> None:
         if (self.max_value_cents is None) != (self.currency is None):
@@ -101,15 +107,21 @@ class ParcelLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programme:
-    """Who may use the service, and for what."""
+    """Who may use the service, and for what; and how a day goes. Times of day are by the address's clock."""
 
     name: str
-    countries: frozenset[str]  # ISO 3166-1, two letters
+    countries: frozenset[str]  # ISO 3166-1, two letters; empty: anywhere
+    areas: frozenset[str] | None  # names of the coverage's files; None: everywhere
     plans: frozenset[str]  # one of these is needed; empty: none
     places: frozenset[PlaceKind]
-    window_s: float
-    range_m: float
-    takes_unseen_lock: bool  # closures whose lock can't be read
+    takes_any_vehicle: bool  # that a connector reaches; False: those that the rules list
+    window_s: float  # at most so long, by the address's clock
+    windows: tuple[time, ...]  # when they may begin; empty: at any time
+    range_m: float  # the most that a place may have
+    takes_unseen_lock: bool  # closures whose lock can't be read, where the place allows it too
+    morning_at: time  # when the day's deliveries are told
+    preflight_before_s: tuple[float, ...]  # how long ahead the car is looked at, the longest first
+    reads_a_day: int  # of a car, outside of visits
     parcel: ParcelLimits
 
 
@@ -121,6 +133,7 @@ class Area:
     country: str
     is_confirmed: bool  # a source names it; False: an assumption
     source: str
+    coverage: str = ""  # the name of the file that it stands in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +149,13 @@ class VehicleRule:
     vin_groups: frozenset[str]  # makers that neither confirm nor contradict it
 
 
-FindArea = Callable[[Position], Area | None]
+DEFAULT_PROGRAMME = "open"  # always there
+
+
+class FindArea(Protocol):
+    """The first area in which a position lies, of these files of the coverage; None: of all."""
+
+    def __call__(self, position: Position, coverages: frozenset[str] | None = None, /) -> Area | None: ...
 
 
 def fold(name: str) -> str:
@@ -149,9 +168,13 @@ class Rules:
     """All rules of one version."""
 
     version: str
-    programme: Programme
+    programmes: Mapping[str, Programme]  # by name; DEFAULT_PROGRAMME is among them
     vehicles: Mapping[str, VehicleRule]  # by folded name, aliases too
     find_area: FindArea
+
+    def get_programme(self, name: str | None) -> Programme:
+        """The programme of this name; the default one where there is none, or none any more."""
+        return self.programmes.get(name or DEFAULT_PROGRAMME) or self.programmes[DEFAULT_PROGRAMME]
 
     def find_vehicle_rule(self, vehicle: Vehicle) -> VehicleRule | None:
         """The rule of its make, as claimed, else as its VIN tells."""
@@ -194,6 +217,7 @@ class Vehicle:
     vin: str | None = None
     has_service: bool | None = None  # an active subscription of the connected service
     reads_lock: bool | None = None  # whether its lock can be seen: see Closure.reads_lock
+    connector: str | None = None  # the maker's name in devices through which it is linked; None: it is not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +227,15 @@ class PlaceDescription:
     id: str
     kind: PlaceKind
     vehicle: Vehicle | None = None  # of a car
+    allows_unseen_lock: bool = True  # as its household says; one that is only asked about has not said no
+    range_m: float | None = None  # None: that of the programme
+
+
+class Assurance(StrEnum):
+    """How well a closure can show that it is locked (S5)."""
+
+    SEEN = auto()  # a reading of the lock itself
+    SAID = auto()  # the cloud says so, and the courier pulled the handle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +245,11 @@ class Offer:
     place_id: str
     reasons: tuple[Reason, ...]
     area: Area | None
+    programme: str
     rules_version: str
+    assurance: Assurance | None = None  # None: not known, or no car
+    # Of several parcels: which of them, counted from 0, a reason is about. Reasons that are not listed concern all.
+    parcels: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def is_offered(self) -> bool:
@@ -230,28 +267,38 @@ class Offer:
 
 def find_offers(
     rules: Rules,
+    programme: Programme,
     *,
     address: Address,
     plans: frozenset[str] | None,
     places: Sequence[PlaceDescription],
-    parcel: ParcelDescription | None,
+    parcels: Sequence[ParcelDescription],
 ) -> tuple[Offer, ...]:
-    """One offer for each place, in their order. `parcel` None: asked in general, of no parcel."""
-    area = rules.find_area(address.position) if address.position is not None else None
-    common = [
-        *_ask_member(rules.programme, plans),
-        *_ask_address(rules.programme, address, area),
-        *(_ask_parcel(rules.programme.parcel, parcel) if parcel is not None else ()),
-    ]
+    """One offer for each place at this address, in their order: offered where every parcel may be put there.
+
+    No parcel at all: asked in general.
+    """
+    area = rules.find_area(address.position, programme.areas) if address.position is not None else None
+    by_parcel = _ask_parcels(programme.parcel, parcels)
+    common = [*_ask_member(programme, plans), *_ask_address(programme, address, area), *by_parcel]
+    some = {reason: which for reason, which in by_parcel.items() if len(which) < len(parcels)}
     return tuple(
         Offer(
             place_id=place.id,
-            reasons=tuple(dict.fromkeys([*common, *_ask_place(rules, place)])),
+            reasons=tuple(dict.fromkeys([*common, *_ask_place(rules, programme, place)])),
             area=area,
+            programme=programme.name,
             rules_version=rules.version,
+            assurance=_find_assurance(place),
+            parcels=some,
         )
         for place in places
     )
+
+
+def _find_assurance(place: PlaceDescription) -> Assurance | None:
+    reads_lock = place.vehicle.reads_lock if place.vehicle is not None else None
+    return None if reads_lock is None else Assurance.SEEN if reads_lock else Assurance.SAID
 
 
 def _ask_member(programme: Programme, plans: frozenset[str] | None) -> Iterator[Reason]:
@@ -264,8 +311,10 @@ def _ask_member(programme: Programme, plans: frozenset[str] | None) -> Iterator[
 
 
 def _ask_address(programme: Programme, address: Address, area: Area | None) -> Iterator[Reason]:
-    if address.country not in programme.countries:
+    if programme.countries and address.country not in programme.countries:
         yield R.ADDRESS_COUNTRY_NOT_SERVED
+    if programme.areas is None:
+        return
     if address.position is None:
         yield R.ADDRESS_POSITION_UNKNOWN
     elif area is None:
@@ -275,6 +324,17 @@ def _ask_address(programme: Programme, address: Address, area: Area | None) -> I
 def fits(sides: Iterable[Exact], most: Iterable[Exact]) -> bool:
     """Whether a box goes into another, square on, in any of the six ways; equal sides fit."""
     return all(side <= room for side, room in zip(sorted(sides), sorted(most), strict=True))
+
+
+def _ask_parcels(
+    limits: ParcelLimits, parcels: Sequence[ParcelDescription]
+) -> Mapping[Reason, tuple[int, ...]]:
+    """Every reason of every parcel, with the parcels that it is about."""
+    found: dict[Reason, list[int]] = {}
+    for number, parcel in enumerate(parcels):
+        for reason in dict.fromkeys(_ask_parcel(limits, parcel)):
+            found.setdefault(reason, []).append(number)
+    return {reason: tuple(numbers) for reason, numbers in found.items()}
 
 
 def _ask_parcel(limits: ParcelLimits, parcel: ParcelDescription) -> Iterator[Reason]:
@@ -295,7 +355,7 @@ def _ask_parcel(limits: ParcelLimits, parcel: ParcelDescription) -> Iterator[Rea
         (limits.takes_dangerous_goods, parcel.is_dangerous, R.PARCEL_DANGEROUS),
     )
     for is_taken, is_so, reason in declared:
-        if is_taken or is_so is False:
+        if is_taken or is_so is False or (is_so is None and limits.takes_undeclared):
             continue
         yield R.PARCEL_NOT_DECLARED if is_so is None else reason
 
@@ -315,37 +375,67 @@ def _ask_value(limits: ParcelLimits, parcel: ParcelDescription) -> Iterator[Reas
         yield R.PARCEL_TOO_VALUABLE
 
 
-def _ask_place(rules: Rules, place: PlaceDescription) -> Iterator[Reason]:
-    if place.kind not in rules.programme.places:
+def _ask_place(rules: Rules, programme: Programme, place: PlaceDescription) -> Iterator[Reason]:
+    if place.kind not in programme.places:
         yield R.PLACE_KIND_NOT_SERVED
-    if place.kind is PlaceKind.CAR:
-        yield from _ask_vehicle(rules, place.vehicle or Vehicle())
+    if place.range_m is not None and place.range_m > programme.range_m:
+        yield R.PLACE_RANGE_TOO_WIDE
+    if place.kind is not PlaceKind.CAR:
+        return
+    vehicle = place.vehicle or Vehicle()
+    rule = rules.find_vehicle_rule(vehicle)
+    if programme.takes_any_vehicle:
+        yield from _ask_reach(vehicle, rule)
+    else:
+        yield from _ask_vehicle(rules, vehicle, rule)
+    if vehicle.connector is not None or (rule is not None and rule.connector is not None):
+        yield from _ask_lock(programme, place, vehicle)
 
 
-def _ask_vehicle(rules: Rules, vehicle: Vehicle) -> Iterator[Reason]:
+def _ask_reach(vehicle: Vehicle, rule: VehicleRule | None) -> Iterator[Reason]:
+    """Any car will do that can be reached. One that is linked is, whatever its papers say."""
+    if vehicle.connector is None and (rule is None or rule.connector is None):
+        yield R.VEHICLE_NOT_CONNECTED if rule is not None or _is_told(vehicle) else R.VEHICLE_NOT_TOLD
+    if vehicle.has_service is False:
+        yield R.VEHICLE_SERVICE_MISSING
+
+
+def _ask_lock(programme: Programme, place: PlaceDescription, vehicle: Vehicle) -> Iterator[Reason]:
+    """A lock that can't be read is taken where programme and household both take it."""
+    if vehicle.reads_lock or (programme.takes_unseen_lock and place.allows_unseen_lock):
+        return
+    if vehicle.reads_lock is None:
+        yield R.VEHICLE_LOCK_NOT_TOLD
+    elif programme.takes_unseen_lock:
+        yield R.PLACE_LOCK_NOT_ALLOWED
+    else:
+        yield R.VEHICLE_LOCK_NOT_READABLE
+
+
+def _is_told(vehicle: Vehicle) -> bool:
+    """Whether anything names its make, be it one that nobody here knows."""
+    return vehicle.make is not None or (vehicle.vin is not None and read_vin(vehicle.vin).maker is not None)
+
+
+def _ask_vehicle(rules: Rules, vehicle: Vehicle, rule: VehicleRule | None) -> Iterator[Reason]:
     number = read_vin(vehicle.vin) if vehicle.vin is not None else None
     if number is not None and number.fault is not None:
         is_typing_error = number.fault is VinFault.CHECK_DIGIT_WRONG
         yield R.VIN_CHECK_DIGIT_WRONG if is_typing_error else R.VIN_NOT_WELL_FORMED
-    rule = rules.find_vehicle_rule(vehicle)
     if number is not None and vehicle.make is not None and _is_of_other_make(rules, rule, number):
         yield R.VIN_OF_OTHER_MAKE
     claimed, years = vehicle.model_year, number.years if number is not None else ()
     if claimed is not None and years and claimed not in years:
         yield R.VIN_OF_OTHER_YEAR
     if rule is None:
-        is_told = vehicle.make is not None or (number is not None and number.maker is not None)
-        yield R.VEHICLE_MAKE_NOT_SERVED if is_told else R.VEHICLE_NOT_TOLD
+        yield R.VEHICLE_MAKE_NOT_SERVED if _is_told(vehicle) else R.VEHICLE_NOT_TOLD
         return
     yield from _ask_year(rule, (claimed,) if claimed is not None else years)
     if not vehicle.has_service:
         is_unknown = vehicle.has_service is None
         yield R.VEHICLE_SERVICE_NOT_TOLD if is_unknown else R.VEHICLE_SERVICE_MISSING
-    if rule.connector is None:
+    if vehicle.connector is None and rule.connector is None:
         yield R.VEHICLE_NOT_CONNECTED
-    elif not rules.programme.takes_unseen_lock and not vehicle.reads_lock:
-        is_unknown = vehicle.reads_lock is None
-        yield R.VEHICLE_LOCK_NOT_TOLD if is_unknown else R.VEHICLE_LOCK_NOT_READABLE
 
 
 def _is_of_other_make(rules: Rules, rule: VehicleRule | None, number: VinReading) -> bool:

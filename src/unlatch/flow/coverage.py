@@ -75,8 +75,8 @@ class AreaWrong(ValueError):
         self.path = path
 
 
-def read_areas(content: bytes) -> list[tuple[Area, MultiPolygon]]:
-    """The areas of one file. Raises AreaWrong, and msgspec's errors for what is no such file at all."""
+def read_areas(content: bytes, coverage: str = "") -> list[tuple[Area, MultiPolygon]]:
+    """The areas of the file of this name. Raises AreaWrong, and msgspec's errors for what is no such file at all."""
     features = _DECODER.decode(content).features
     shapes = [
         each.geometry.coordinates
@@ -89,13 +89,22 @@ def read_areas(content: bytes) -> list[tuple[Area, MultiPolygon]]:
             "features", f"the areas of a file may have {MAX_POINTS} points together: simplify them"
         )
     return [
-        (_read_properties(each.properties), _read_shape(shape, f"features[{index}] ({each.properties.name})"))
+        (
+            _read_properties(each.properties, coverage),
+            _read_shape(shape, f"features[{index}] ({each.properties.name})"),
+        )
         for index, (each, shape) in enumerate(zip(features, shapes, strict=True))
     ]
 
 
-def _read_properties(given: AreaProperties) -> Area:
-    return Area(name=given.name, country=given.country, is_confirmed=given.is_confirmed, source=given.source)
+def _read_properties(given: AreaProperties, coverage: str) -> Area:
+    return Area(
+        name=given.name,
+        country=given.country,
+        is_confirmed=given.is_confirmed,
+        source=given.source,
+        coverage=coverage,
+    )
 
 
 def _read_shape(polygons: list[list[list[list[float]]]], path: str) -> MultiPolygon:
@@ -127,8 +136,8 @@ class Coverage:
         shapely.prepare(self._shapes)
         self._tree = shapely.STRtree(self._shapes)
 
-    def find_area(self, position: Position) -> Area | None:
-        """The area in which, or on whose edge, the position lies; microseconds."""
+    def find_area(self, position: Position, coverages: frozenset[str] | None = None, /) -> Area | None:
+        """The first area, of these files, in which or on whose edge the position lies; microseconds."""
         longitudes = [position.longitude]
         if abs(position.longitude) == HALF_TURN:
             longitudes.append(-position.longitude)
@@ -136,6 +145,7 @@ class Coverage:
             int(index)
             for longitude in longitudes
             for index in self._tree.query(shapely.Point(longitude, position.latitude))
-            if shapely.intersects_xy(self._shapes[index], longitude, position.latitude)
+            if (coverages is None or self.areas[index].coverage in coverages)
+            and shapely.intersects_xy(self._shapes[index], longitude, position.latitude)
         ]
         return self.areas[min(found)] if found else None

@@ -21,6 +21,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.postcodes import find_position
 
 ASKED_PLACE = "asked"  # it is no access point of anyone's
+LAUNCH = "launch-2018"  # what the checker of 2018 answered by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Question:
     account_kind: str | None
     plans: frozenset[str] | None
     parcel: ParcelDescription | None
+    programme: str | None = None  # None: that of 2018, where it is among the rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,6 @@ class Answer:
     """The offer, and what it was judged by."""
 
     offer: Offer
-    programme: str
     vehicle_rule: VehicleRule | None
     is_by_postcode: bool  # the position is the middle of the postcode's area
 
@@ -53,8 +54,12 @@ async def make_ready(platform: Platform) -> None:
 
 
 async def check_eligibility(platform: Platform, question: Question) -> Answer:
-    """Raises BadInput for an account kind that its maker does not have."""
+    """Raises BadInput for a programme that is not among the rules, or an account kind that its maker does not have."""
     rules = await platform.rules.get()
+    name = question.programme or LAUNCH
+    if question.programme is not None and name not in rules.programmes:
+        raise BadInput("programme", f"must be one of {', '.join(sorted(rules.programmes))}")
+    programme = rules.get_programme(name)
     rule = rules.find_vehicle_rule(question.vehicle)
     position, is_by_postcode = question.position, False
     if position is None and question.postcode is not None:
@@ -68,14 +73,13 @@ async def check_eligibility(platform: Platform, question: Question) -> Answer:
     )
     (offer,) = find_offers(
         rules,
+        programme,
         address=Address(country=question.country, position=position),
         plans=question.plans,
         places=[PlaceDescription(id=ASKED_PLACE, kind=PlaceKind.CAR, vehicle=vehicle)],
-        parcel=question.parcel,
+        parcels=() if question.parcel is None else (question.parcel,),
     )
-    return Answer(
-        offer=offer, programme=rules.programme.name, vehicle_rule=rule, is_by_postcode=is_by_postcode
-    )
+    return Answer(offer=offer, vehicle_rule=rule, is_by_postcode=is_by_postcode)
 
 
 def _find_lock(platform: Platform, rule: VehicleRule | None, account_kind: str | None) -> bool | None:

@@ -1,4 +1,4 @@
-"""The files of the rules, read and checked: programme.toml, vehicles.toml, coverage/*.geojson.
+"""The files of the rules, read and checked: programmes/*.toml, vehicles.toml, coverage/*.geojson.
 
 A mistake raises SettingsError naming file, line or path, field and remedy. The first one found is told.
 """
@@ -8,27 +8,47 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import time
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from unlatch.domain.access import PlaceKind
-from unlatch.domain.amount import read_box_mm, read_duration_s, read_length_mm, read_money, read_weight_g
-from unlatch.domain.eligibility import ParcelLimits, Programme, Rules, VehicleRule, fold
+from unlatch.domain.amount import (
+    read_box_mm,
+    read_duration_s,
+    read_length_mm,
+    read_money,
+    read_time_of_day,
+    read_weight_g,
+)
+from unlatch.domain.eligibility import (
+    DEFAULT_PROGRAMME,
+    ParcelLimits,
+    Programme,
+    Rules,
+    VehicleRule,
+    fold,
+)
 from unlatch.errors import SettingsError
 
 SHIPPED = Path(__file__).parents[1] / "data"
-PROGRAMME, VEHICLES, COVERAGE = "programme.toml", "vehicles.toml", "coverage"
+PROGRAMMES, VEHICLES, COVERAGE = "programmes", "vehicles.toml", "coverage"
+PROGRAMME_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+OLD_PROGRAMME = "programme.toml"  # before there were several: its name stood in it
 MAX_TOML_BYTES = 256 * 1024
 MAX_COVERAGE_BYTES = 16 * 1024 * 1024
-MAX_COVERAGE_FILES = 64
+MAX_FILES = 64  # of programmes, and of coverage
 VERSION_CHARACTERS = 12
-MAX_WINDOW_S = 24 * 3600
+DAY_S = 24 * 3600
+MAX_WINDOW_S = DAY_S
+MAX_READS_A_DAY = 1000
 MAX_RANGE_M = 5_000
 
 Word = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\u0000-\u001f\u007f]*$")]
@@ -39,7 +59,7 @@ Value = TypeVar("Value")
 
 
 class ParcelTable(Struct, kw_only=True, forbid_unknown_fields=True):
-    """[parcel] of programme.toml."""
+    """[parcel] of a programme."""
 
     max_weight: Word | None = None
     max_dimensions: Word | None = None
@@ -47,18 +67,24 @@ class ParcelTable(Struct, kw_only=True, forbid_unknown_fields=True):
     takes_signature: bool
     takes_other_sellers: bool
     takes_dangerous_goods: bool
+    takes_undeclared: bool = False
 
 
 class ProgrammeTable(Struct, kw_only=True, forbid_unknown_fields=True):
-    """programme.toml."""
+    """A file of programmes/."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")]
-    countries: Annotated[list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]], Meta(min_length=1, max_length=250)]
+    countries: Annotated[list[Annotated[str, Meta(pattern="^[A-Z]{2}$")]], Meta(max_length=250)]
+    areas: Annotated[list[Word], Meta(min_length=1, max_length=MAX_FILES)] | None = None
     plans: Words
     places: Annotated[list[PlaceKind], Meta(min_length=1, max_length=10)]
+    vehicles: Literal["listed", "any"]
     window: Word
+    windows: Annotated[list[Word], Meta(max_length=48)] = []
     range: Word
     takes_unseen_lock: bool
+    morning: Word = "08:00"
+    preflight: Annotated[tuple[Word, ...], Meta(max_length=6)] = ("60 min", "30 min")
+    reads_a_day: Annotated[int, Meta(ge=0, le=MAX_READS_A_DAY)] = 24
     parcel: ParcelTable
 
 
@@ -99,13 +125,27 @@ class RuleFiles:
 
 def list_paths(folder: Path) -> list[Path]:
     """The files that the rules are read from. Raises SettingsError."""
+    if (folder / OLD_PROGRAMME).exists():
+        raise SettingsError(
+            f"{folder / OLD_PROGRAMME}: move it to {PROGRAMMES}/NAME.toml, where NAME is what stood in its field name, "
+            f"and complete it as the shipped ones are; {PROGRAMMES}/{DEFAULT_PROGRAMME}.toml must be there too"
+        )
+    programmes = _list_folder(folder / PROGRAMMES, "toml")
+    if folder / PROGRAMMES / f"{DEFAULT_PROGRAMME}.toml" not in programmes:
+        raise SettingsError(
+            f"{folder / PROGRAMMES}: {DEFAULT_PROGRAMME}.toml must be there, as carriers without another book by it"
+        )
+    return [*programmes, folder / VEHICLES, *_list_folder(folder / COVERAGE, "geojson")]
+
+
+def _list_folder(folder: Path, suffix: str) -> list[Path]:
     try:
-        areas = sorted((folder / COVERAGE).glob("*.geojson"))
+        paths = sorted(folder.glob(f"*.{suffix}"))
     except OSError as error:
-        raise SettingsError(f"{folder / COVERAGE}: {error.strerror}") from error
-    if not 1 <= len(areas) <= MAX_COVERAGE_FILES:
-        raise SettingsError(f"{folder / COVERAGE}: must hold 1 to {MAX_COVERAGE_FILES} files *.geojson")
-    return [folder / PROGRAMME, folder / VEHICLES, *areas]
+        raise SettingsError(f"{folder}: {error.strerror}") from error
+    if not 1 <= len(paths) <= MAX_FILES:
+        raise SettingsError(f"{folder}: must hold 1 to {MAX_FILES} files *.{suffix}")
+    return paths
 
 
 def load_files(folder: Path) -> RuleFiles:
@@ -126,13 +166,23 @@ def load_files(folder: Path) -> RuleFiles:
 
 def read_rules(files: RuleFiles, connectors: frozenset[str]) -> Rules:
     """The rules of these files. `connectors` are the makers that this release can reach. Raises SettingsError."""
-    programme = _read_programme(_Toml(files, PROGRAMME))
+    areas = frozenset(_stem(name) for name in files.contents if name.startswith(f"{COVERAGE}/"))
+    programmes = [
+        _read_programme(_Toml(files, name), _stem(name), areas)
+        for name in sorted(files.contents)
+        if name.startswith(f"{PROGRAMMES}/")
+    ]
     return Rules(
-        version=f"{programme.name}-{files.version}",
-        programme=programme,
+        version=files.version,
+        programmes=MappingProxyType({programme.name: programme for programme in programmes}),
         vehicles=_read_vehicles(_Toml(files, VEHICLES), connectors),
         find_area=_read_coverage(files).find_area,
     )
+
+
+def _stem(name: str) -> str:
+    """What a file is called in the rules: "coverage/launch-2018.geojson" is "launch-2018"."""
+    return name.partition("/")[2].rpartition(".")[0]
 
 
 class _Toml:
@@ -192,7 +242,10 @@ def find_line(text: str, field: str) -> int:
     return best
 
 
-def _read_programme(toml: _Toml) -> Programme:
+def _read_programme(toml: _Toml, name: str, areas: frozenset[str]) -> Programme:
+    """`areas` are the coverage's files, by name."""
+    if not PROGRAMME_NAME.fullmatch(name):
+        raise SettingsError(f"{toml.path}: name it with at most 40 small letters, digits, dots and hyphens")
     given = toml.read(ProgrammeTable)
     window_s = toml.convert("window", given.window, read_duration_s)
     if not 0 < window_s <= MAX_WINDOW_S:
@@ -200,16 +253,58 @@ def _read_programme(toml: _Toml) -> Programme:
     range_m = toml.convert("range", given.range, read_length_mm) / 1000
     if not 0 < range_m <= MAX_RANGE_M:
         raise toml.wrong("range", f"must be more than 0 and at most {MAX_RANGE_M} m")
+    for index, area in enumerate(given.areas or ()):
+        if area not in areas:
+            known = ", ".join(sorted(areas))
+            raise toml.wrong(f"areas[{index}]", f"there is no {COVERAGE}/{area}.geojson: give one of {known}")
     return Programme(
-        name=given.name,
+        name=name,
         countries=frozenset(given.countries),
+        areas=None if given.areas is None else frozenset(given.areas),
         plans=frozenset(given.plans),
         places=frozenset(given.places),
+        takes_any_vehicle=given.vehicles == "any",
         window_s=float(window_s),
+        windows=_read_windows(toml, given.windows, float(window_s)),
         range_m=float(range_m),
         takes_unseen_lock=given.takes_unseen_lock,
+        morning_at=toml.convert("morning", given.morning, read_time_of_day),
+        preflight_before_s=_read_preflight(toml, given.preflight),
+        reads_a_day=given.reads_a_day,
         parcel=_read_limits(toml, given.parcel),
     )
+
+
+def _read_windows(toml: _Toml, texts: list[str], window_s: float) -> tuple[time, ...]:
+    """When windows begin, earliest first. None may begin before the one before it has ended, be it of yesterday."""
+    starts: dict[time, int] = {}
+    for index, text in enumerate(texts):
+        begins = toml.convert(f"windows[{index}]", text, read_time_of_day)
+        if begins in starts:
+            raise toml.wrong(f"windows[{index}]", f"{text} stands there already")
+        starts[begins] = index
+    ordered = sorted(starts)
+    seconds = [begins.hour * 3600 + begins.minute * 60 for begins in ordered]
+    round_the_clock = [*seconds, seconds[0] + DAY_S] if seconds else []
+    for number, (one, other) in enumerate(pairwise(round_the_clock)):
+        if one + window_s > other:
+            late = ordered[(number + 1) % len(ordered)]
+            told = f"{late:%H:%M} begins before the window of {ordered[number]:%H:%M} has ended"
+            raise toml.wrong(f"windows[{starts[late]}]", told)
+    return tuple(ordered)
+
+
+def _read_preflight(toml: _Toml, texts: Sequence[str]) -> tuple[float, ...]:
+    """How long ahead, the longest first."""
+    found: list[float] = []
+    for index, text in enumerate(texts):
+        ahead_s = float(toml.convert(f"preflight[{index}]", text, read_duration_s))
+        if not 0 < ahead_s <= DAY_S:
+            raise toml.wrong(f"preflight[{index}]", "must be more than 0 and at most 24 h")
+        if ahead_s in found:
+            raise toml.wrong(f"preflight[{index}]", f"{text} stands there already")
+        found.append(ahead_s)
+    return tuple(sorted(found, reverse=True))
 
 
 def _read_limits(toml: _Toml, given: ParcelTable) -> ParcelLimits:
@@ -227,6 +322,7 @@ def _read_limits(toml: _Toml, given: ParcelTable) -> ParcelLimits:
         takes_signature=given.takes_signature,
         takes_other_sellers=given.takes_other_sellers,
         takes_dangerous_goods=given.takes_dangerous_goods,
+        takes_undeclared=given.takes_undeclared,
     )
 
 
@@ -263,7 +359,7 @@ def _read_coverage(files: RuleFiles) -> Any:
     for name in sorted(name for name in files.contents if name.startswith(f"{COVERAGE}/")):
         path = files.folder / name
         try:
-            areas += read_areas(files.contents[name])
+            areas += read_areas(files.contents[name], _stem(name))
         except AreaWrong as error:
             raise SettingsError(f"{path}: {error.path}: {error}") from None
         except msgspec.ValidationError as error:

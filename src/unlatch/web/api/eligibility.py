@@ -70,6 +70,13 @@ class EligibilityRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     plan: Annotated[Word, Meta(description="Which plan one is a member of; `none` for none")] | None = None
     vehicle: VehicleAsked
     parcel: ParcelAsked | None = None
+    programme: (
+        Annotated[
+            Word,
+            Meta(description="By which rules; left out: `launch-2018` if it is there", examples=["open"]),
+        ]
+        | None
+    ) = None
 
 
 class AreaShown(Struct, kw_only=True):
@@ -102,7 +109,7 @@ class RulesShown(Struct, kw_only=True):
     """The rules by which this server judges."""
 
     version: str
-    programme: str
+    programmes: list[str]
     trouble: Annotated[str | None, Meta(description="Why the latest edit is not in force")]
 
 
@@ -147,7 +154,8 @@ async def check(asked: Asked[EligibilityRequest]) -> EligibilityShown:
             ),
             account_kind=body.vehicle.account_kind,
             plans=frozenset({body.plan}) if body.plan is not None else None,
-            parcel=_read_parcel(body.parcel) if body.parcel is not None else None,
+            parcel=read_parcel(body.parcel, "parcel") if body.parcel is not None else None,
+            programme=body.programme,
         ),
     )
     return _show(answer, Language(language_of(asked)))
@@ -164,15 +172,16 @@ async def read_rules(asked: Asked[None]) -> RulesShown:
     """The version by which this server judges, and why an edit of the files is not taken up, if one is not."""
     rules = await asked.platform.rules.get()
     return RulesShown(
-        version=rules.version, programme=rules.programme.name, trouble=asked.platform.rules.trouble
+        version=rules.version, programmes=sorted(rules.programmes), trouble=asked.platform.rules.trouble
     )
 
 
-def _read_parcel(given: ParcelAsked) -> ParcelDescription:
-    value = _read("parcel.value", given.value, read_money)
+def read_parcel(given: ParcelAsked, field: str) -> ParcelDescription:
+    """The parcel that is described in this field. Raises ProblemError naming what can't be read."""
+    value = _read(f"{field}.value", given.value, read_money)
     return ParcelDescription(
-        weight_g=_read("parcel.weight", given.weight, read_weight_g),
-        sides_mm=_read("parcel.dimensions", given.dimensions, read_box_mm),
+        weight_g=_read(f"{field}.weight", given.weight, read_weight_g),
+        sides_mm=_read(f"{field}.dimensions", given.dimensions, read_box_mm),
         value_cents=value[0] if value else None,
         currency=value[1] if value else None,
         needs_signature=given.needs_signature,
@@ -197,7 +206,7 @@ def _show(answer: Answer, language: Language) -> EligibilityShown:
         is_by_postcode=answer.is_by_postcode,
         make=rule.make if rule else None,
         service=rule.service if rule else None,
-        programme=answer.programme,
+        programme=offer.programme,
         rules_version=offer.rules_version,
     )
 
