@@ -31,8 +31,8 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # Words of the glossary that have no class of their own: a row, a habit, a folder, or the whole of it.
 WITHOUT_CLASS = {
-    "Assurance", "Block", "Check", "Closure key", "Deadline", "Emission", "Epoch", "Fresh", "Journal", "Label key",
-    "Patience", "Proof of delivery", "Proof of possession", "Seen locked", "Take-over", "Watch", "Window", "fence",
+    "Block", "Check", "Closure key", "Deadline", "Emission", "Epoch", "Fresh", "Journal", "Label key",
+    "Patience", "Proof of delivery", "Proof of possession", "Seen locked", "Take-over", "Watch", "fence",
 }  # fmt: skip
 
 

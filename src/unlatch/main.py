@@ -156,7 +156,8 @@ def add_party(arguments: Arguments) -> int:
     from unlatch import running
 
     party: str = arguments.command
-    admitted = asyncio.run(running.admit(read_settings(os.environ), party, arguments.party_name))
+    programme = getattr(arguments, "programme", None)  # of a carrier alone
+    admitted = asyncio.run(running.admit(read_settings(os.environ), party, arguments.party_name, programme))
     print(f"{party} {admitted.id}: its key is shown this once", file=sys.stderr)
     print(admitted.key)
     return 0
@@ -166,6 +167,16 @@ def add_party_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch carrier` and `unlatch operator` take."""
     parser.add_argument("what", choices=["add"])
     parser.add_argument("party_name", metavar="NAME", help="at most 100 characters")
+
+
+def add_carrier_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch carrier` takes."""
+    add_party_arguments(parser)
+    parser.add_argument(
+        "--programme",
+        metavar="NAME",
+        help="by which rules it books, a file of programmes/ in the rules; open if not given",
+    )
 
 
 def fence(_: Arguments) -> int:
@@ -274,7 +285,7 @@ COMMANDS = (
         name="carrier",
         summary="add a carrier; prints the key of its back end, once",
         run=add_party,
-        add_arguments=add_party_arguments,
+        add_arguments=add_carrier_arguments,
     ),
     Command(
         name="operator",

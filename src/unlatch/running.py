@@ -109,15 +109,19 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-async def admit(settings: Settings, party: str, name: str) -> Admitted:
-    """A new `carrier` or `operator` of this name, with its key. Raises BadInput."""
+async def admit(settings: Settings, party: str, name: str, programme: str | None = None) -> Admitted:
+    """A new `carrier` or `operator` of this name, with its key. Raises BadInput.
+
+    `programme`: by which a carrier books; None: the default one.
+    """
     if not (name.strip() and len(name) <= MAX_NAME_CHARACTERS and name.isprintable()):
         raise BadInput("NAME", f"give 1 to {MAX_NAME_CHARACTERS} characters that can be printed")
     if settings.database_url is None:
         await bring_schema_up(settings)
     async with open_platform(settings, "admission") as platform:
-        admit_one = {"carrier": admit_carrier, "operator": admit_operator}[party]
-        return await admit_one(platform, name.strip())
+        if party == "operator":
+            return await admit_operator(platform, name.strip())
+        return await admit_carrier(platform, name.strip(), programme)
 
 
 async def raise_fence(settings: Settings) -> Raised:

@@ -35,7 +35,7 @@ async def test_the_manual_s_example_books_and_scans(served: tuple[Platform, http
     carrier = await admit_carrier(platform, "Parcel Post")
     place = {key: value for key, value in new_access_point("").items() if key != "consignee_id"}
     shipment = {"reference": "7", "parcels": [{"label": {"text": PARCEL}}]}
-    window = {"window_from": "2026-11-23T10:00:00Z", "window_until": "2026-11-23T12:00:00Z"}
+    window = {"window_from": "2099-11-23T10:00:00Z", "window_until": "2099-11-23T12:00:00Z"}
     stop_id, code = await asyncio.to_thread(
         names["book"], carrier.key, {"name": "Ada"}, place, shipment, {**window, "fallback": "depot"}
     )

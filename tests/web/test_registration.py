@@ -102,15 +102,15 @@ async def test_a_stop_needs_parcels_that_are_free_and_a_window(tenant: Tenant) -
         "courier_id": tenant.courier.id,
         "access_point_id": tenant.access_point_id,
         "shipment_id": tenant.shipment_id,
-        "window_from": "2026-11-23T10:00:00Z",
-        "window_until": "2026-11-23T12:00:00Z",
+        "window_from": "2099-11-23T10:00:00Z",
+        "window_until": "2099-11-23T12:00:00Z",
         "fallback": "depot",
     }
     assert (await tenant.carrier.post("/v1/stops", stop)).status_code == 409
     for changes, field in (
-        ({"window_until": "2026-11-23T09:00:00Z"}, "window_until"),
-        ({"window_until": "2026-11-25T09:00:00Z"}, "window_until"),
-        ({"window_from": "2026-11-23T10:00:00"}, "window_from"),
+        ({"window_until": "2099-11-23T09:00:00Z"}, "window_until"),
+        ({"window_until": "2099-11-25T09:00:00Z"}, "window_until"),
+        ({"window_from": "2099-11-23T10:00:00"}, "window_from"),
         ({"window_from": "9999-12-31T23:59:59-14:00"}, "window_from"),
         ({"fallback": "roof"}, "fallback"),
     ):

@@ -1,69 +1,42 @@
-"""Registration and booking: consignees, their places and cars, shipments and stops.
+"""Booking: shipments are announced, and stops are booked for them.
 
-Each function joins the caller's transaction, so that a request's answer and what it has made commit together.
+Each function joins the caller's transaction, so that a request's answer and what it has made commit together. A stop is
+booked only where `flow/options.py` offers the place, by the rules of that moment.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
-from functools import cache
-from zoneinfo import available_timezones
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
-from unlatch.devices.base import Maker
-from unlatch.domain.access import Fallback, PlaceKind, Position
+from unlatch.domain.access import Fallback
+from unlatch.domain.amount import Exact
+from unlatch.domain.eligibility import Offer, ParcelDescription, Programme
 from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol, read_label
+from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.parcel import ParcelPlace
+from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, Conflict, NotFound
-from unlatch.flow.enrolment import CONSIGNEE_KEY, Admitted, get_courier
+from unlatch.flow import options
+from unlatch.flow.enrolment import get_courier
+from unlatch.flow.notifying import tell
+from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, stops, visits
-from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
-from unlatch.store.ids import hash_key, make_id, make_key
+from unlatch.flow.registering import EARLIEST, LATEST, check_moment, get_consignee
+from unlatch.store import carriers, consignees, stops, visits
+from unlatch.store.consignees import AccessPointRow
+from unlatch.store.deeds import insert_deed
+from unlatch.store.household import is_of_household
+from unlatch.store.ids import make_id
 from unlatch.store.stops import ParcelRow, ShipmentRow, StopRow, StopState
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-LONGEST_WINDOW = timedelta(hours=24)
-VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CarGiven:
-    """A car to link, as the carrier gives it."""
-
-    maker: str
-    account_kind: str | None
-    vin: str
-    secrets: Mapping[str, str]
-    make: str
-    model: str
-    model_year: int | None
-    colour: str
-    plate: str
-    picture_url: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceGiven:
-    """An access point to register, as the carrier gives it."""
-
-    consignee_id: str
-    kind: PlaceKind
-    address: Position
-    range_m: float
-    time_zone: str
-    allows_unseen_lock: bool
-    is_consent_given: bool
-    consent_ends_at: datetime | None
-    from_local: time | None
-    until_local: time | None
-    car: CarGiven
+CERTAIN = frozenset({Fallback.TOMORROW, Fallback.DEPOT})  # can be carried out whoever is at home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,143 +48,39 @@ class LabelGiven:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StopGiven:
-    """A stop to plan, as the carrier gives it."""
+class ParcelGiven:
+    """A parcel to announce: its label, and what is told of it."""
 
-    courier_id: str
+    label: LabelGiven
+    description: ParcelDescription = ParcelDescription()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopGiven:
+    """A stop to book, as the carrier gives it."""
+
+    courier_id: str | None  # None: it is not on a round yet
     access_point_id: str
     shipment_id: str
-    window_from: datetime
-    window_until: datetime
+    window: WindowGiven
     fallback: Fallback
+    later_fallbacks: Sequence[Fallback] = ()
+    expected_at: datetime | None = None
 
 
-def check_moment(field: str, at: datetime) -> datetime:
-    """`at` in UTC. Raises BadInput where it lies outside of what a calendar of deliveries needs."""
-    try:
-        moment = at.astimezone(UTC)
-    except (OverflowError, ValueError):
-        moment = EARLIEST - timedelta(days=1)
-    if not EARLIEST <= moment < LATEST:
-        raise BadInput(field, "give a moment between the years 2000 and 2200")
-    return moment
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """A stop, with what is on it."""
+
+    stop: StopRow
+    parcels: list[ParcelRow]
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOffered:
+    """The place is not offered for this shipment, or that depends on what was not told: nothing is booked."""
 
-
-async def register_consignee(
-    connection: AsyncConnection, *, carrier_id: str, name: str, language: str, now: datetime
-) -> tuple[ConsigneeRow, Admitted]:
-    """A new consignee, and their key, which is never shown again."""
-    admitted = Admitted(id=make_id("con"), key=make_key(CONSIGNEE_KEY))
-    row = ConsigneeRow(id=admitted.id, carrier_id=carrier_id, name=name, language=language, created_at=now)
-    await consignees.insert_consignee(connection, row, hash_key(admitted.key))
-    return row, admitted
-
-
-async def get_consignee(connection: AsyncConnection, consignee_id: str, *, carrier_id: str) -> ConsigneeRow:
-    """A consignee of this carrier. Raises NotFound."""
-    row = await consignees.find_consignee(connection, consignee_id, carrier_id=carrier_id)
-    if row is None:
-        raise NotFound("there is no such consignee")
-    return row
-
-
-def _find_maker(platform: Platform, given: CarGiven) -> Maker:
-    try:
-        return platform.makers.maker(given.maker)
-    except NotFound:
-        known = ", ".join(sorted(platform.makers.makers))
-        raise BadInput("vehicle.maker", f"give one of {known}") from None
-
-
-def _check_car(maker: Maker, given: CarGiven) -> None:
-    """The maker says what a link needs; raises BadInput for the first thing that does not fit."""
-    fields = {field.name: field for field in maker.form_fields}
-    for name in fields:
-        if not given.secrets.get(name):
-            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} needs it")
-    for name, value in given.secrets.items():
-        if name not in fields:
-            wanted = ", ".join(fields)
-            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} takes only {wanted}")
-        if len(value) > fields[name].max_length:
-            raise BadInput(f"vehicle.secrets.{name}", f"at most {fields[name].max_length} characters")
-        if not (value.isascii() and value.isprintable()):
-            raise BadInput(f"vehicle.secrets.{name}", "give printable ASCII alone")
-    if given.account_kind is not None and given.account_kind not in maker.account_kinds:
-        kinds = ", ".join(maker.account_kinds) or "none"
-        raise BadInput("vehicle.account_kind", f"{maker.label} has {kinds}")
-    if not VIN.fullmatch(given.vin):
-        raise BadInput("vehicle.vin", "give 17 capital letters and digits, without I, O and Q")
-
-
-async def register_access_point(
-    platform: Platform,
-    connection: AsyncConnection,
-    given: PlaceGiven,
-    *,
-    carrier_id: str,
-    now: datetime,
-) -> tuple[AccessPointRow, VehicleRow]:
-    """A new place with the car behind it, its secrets sealed. Raises BadInput, NotFound."""
-    if given.kind is not PlaceKind.CAR:
-        raise BadInput("kind", "give car: homes can't be registered yet")
-    if given.time_zone not in _time_zones():
-        raise BadInput("time_zone", "give a name of the IANA data base, like America/New_York")
-    if (given.from_local is None) != (given.until_local is None):
-        raise BadInput("from_local", "give both from_local and until_local, or neither")
-    await get_consignee(connection, given.consignee_id, carrier_id=carrier_id)
-    car = given.car
-    _check_car(_find_maker(platform, car), car)
-    ends_at = given.consent_ends_at
-    point = AccessPointRow(
-        id=make_id("acc"),
-        carrier_id=carrier_id,
-        consignee_id=given.consignee_id,
-        kind=given.kind,
-        latitude=given.address.latitude,
-        longitude=given.address.longitude,
-        range_m=given.range_m,
-        time_zone=given.time_zone,
-        allows_unseen_lock=given.allows_unseen_lock,
-        is_consent_given=given.is_consent_given,
-        blocked_at=None,
-        consent_ends_at=None if ends_at is None else check_moment("consent_ends_at", ends_at),
-        from_local=given.from_local,
-        until_local=given.until_local,
-        is_frozen=False,
-        created_at=now,
-    )
-    vehicle = VehicleRow(
-        access_point_id=point.id,
-        maker=car.maker,
-        account_kind=car.account_kind,
-        sealed=platform.vault.seal({"vin": car.vin, **car.secrets}, point.id),
-        closure_key=consignees.closure_key_of(platform.vault, car.maker, car.vin),
-        make=car.make,
-        model=car.model,
-        model_year=car.model_year,
-        colour=car.colour,
-        plate=car.plate,
-        picture_url=car.picture_url,
-    )
-    await consignees.insert_access_point(connection, point, vehicle)
-    return point, vehicle
-
-
-async def get_access_point(
-    connection: AsyncConnection, access_point_id: str, *, carrier_id: str
-) -> tuple[AccessPointRow, VehicleRow]:
-    """A place that this carrier registered. Raises NotFound."""
-    point = await consignees.find_access_point(connection, access_point_id)
-    vehicle = await consignees.find_vehicle(connection, access_point_id)
-    if point is None or vehicle is None or point.carrier_id != carrier_id:
-        raise NotFound("there is no such access point")
-    return point, vehicle
+    offer: Offer
 
 
 def read_key(given: LabelGiven, field: str) -> str:
@@ -229,7 +98,7 @@ async def register_shipment(
     carrier_id: str,
     consignee_id: str,
     reference: str,
-    labels: Sequence[LabelGiven],
+    parcels: Sequence[ParcelGiven],
     now: datetime,
 ) -> tuple[ShipmentRow, list[ParcelRow]]:
     """A shipment and its parcels. Raises BadInput, NotFound, Conflict where a label is known already."""
@@ -241,10 +110,10 @@ async def register_shipment(
         reference=reference,
         created_at=now,
     )
-    keys = [read_key(label, f"parcels[{number}].label") for number, label in enumerate(labels)]
+    keys = [read_key(given.label, f"parcels[{number}].label") for number, given in enumerate(parcels)]
     if len(set(keys)) != len(keys):
         raise BadInput("parcels", "two of these labels are the same parcel: name each once")
-    parcels = [
+    rows = [
         ParcelRow(
             id=make_id("par"),
             carrier_id=carrier_id,
@@ -254,14 +123,29 @@ async def register_shipment(
             place=ParcelPlace.WITH_CARRIER,
             held_by=None,
             created_at=now,
+            weight_g=_exactly(given.description.weight_g),
+            sides_mm=_all_exactly(given.description.sides_mm),
+            value_cents=given.description.value_cents,
+            currency=given.description.currency,
+            needs_signature=given.description.needs_signature,
+            is_sold_by_merchant=given.description.is_sold_by_merchant,
+            is_dangerous=given.description.is_dangerous,
         )
-        for key in keys
+        for key, given in zip(keys, parcels, strict=True)
     ]
     try:
-        await stops.insert_shipment(connection, shipment, parcels)
+        await stops.insert_shipment(connection, shipment, rows)
     except UniqueViolation:
         raise Conflict("a parcel with one of these labels is registered already") from None
-    return shipment, parcels
+    return shipment, rows
+
+
+def _exactly(amount: Exact | None) -> Decimal | None:
+    return None if amount is None else Decimal(amount)
+
+
+def _all_exactly(amounts: Sequence[Exact] | None) -> list[Decimal] | None:
+    return None if amounts is None else [Decimal(amount) for amount in amounts]
 
 
 async def get_shipment(
@@ -274,34 +158,122 @@ async def get_shipment(
     return shipment, await stops.list_parcels(connection, shipment_id=shipment_id)
 
 
-async def plan_stop(
-    connection: AsyncConnection, given: StopGiven, *, carrier_id: str, now: datetime
-) -> tuple[StopRow, list[ParcelRow]]:
-    """A stop for a courier, with the shipment's parcels on it. Raises BadInput, NotFound, Conflict."""
-    window_from = check_moment("window_from", given.window_from)
-    window_until = check_moment("window_until", given.window_until)
-    if not window_from < window_until <= window_from + LONGEST_WINDOW:
-        raise BadInput("window_until", "must be after window_from, by at most 24 hours")
-    await get_courier(connection, given.courier_id, carrier_id=carrier_id)
-    point, _ = await get_access_point(connection, given.access_point_id, carrier_id=carrier_id)
-    shipment, _ = await get_shipment(connection, given.shipment_id, carrier_id=carrier_id)
-    if shipment.consignee_id != point.consignee_id:
+async def book_stop(
+    platform: Platform, connection: AsyncConnection, given: StopGiven, *, carrier_id: str, now: datetime
+) -> Booked | NotOffered:
+    """A stop with the shipment's parcels on it. Raises BadInput, NotFound, Conflict.
+
+    Locks the place first, as a scan and a block do, and then the shipment, so that two stops can't both take it.
+    """
+    fallbacks = plan_fallbacks(given.fallback, given.later_fallbacks)
+    point = await consignees.find_access_point(connection, given.access_point_id, is_locked=True)
+    if point is None or point.carrier_id != carrier_id:
+        raise NotFound("there is no such access point")
+    shipment = await stops.find_shipment(connection, given.shipment_id, carrier_id=carrier_id, is_locked=True)
+    if shipment is None:
+        raise NotFound("there is no such shipment")
+    if not await is_of_household(connection, point.id, shipment.consignee_id):
         raise BadInput("access_point_id", "is another consignee's than the shipment")
+    if given.courier_id is not None:
+        await get_courier(connection, given.courier_id, carrier_id=carrier_id)
+    rules, programme = await options.get_rules_of(platform, connection, carrier_id)
+    window = _read_window(given, programme, point, now)
+    offer = options.judge_place(
+        platform,
+        rules,
+        programme,
+        point,
+        await consignees.find_vehicle(connection, point.id),
+        plans=(await get_consignee(connection, shipment.consignee_id, carrier_id=carrier_id)).plans,
+        parcels=[
+            options.describe_parcel(row)
+            for row in await stops.list_parcels(connection, shipment_id=shipment.id)
+        ],
+    )
+    if not offer.is_offered:
+        return NotOffered(offer=offer)
     row = StopRow(
         id=make_id("stp"),
         carrier_id=carrier_id,
         courier_id=given.courier_id,
-        access_point_id=given.access_point_id,
-        shipment_id=given.shipment_id,
-        window_from=window_from,
-        window_until=window_until,
-        fallback=given.fallback,
+        access_point_id=point.id,
+        shipment_id=shipment.id,
+        window_from=window.from_at,
+        window_until=window.until_at,
+        fallback=fallbacks[0],
         state=StopState.OPEN,
         created_at=now,
+        programme=programme.name,
+        rules_version=rules.version,
+        expected_at=_read_expected(given.expected_at, window),
+        later_fallbacks=[*fallbacks[1:]],
     )
     if not await stops.insert_stop(connection, row):
         raise Conflict("every parcel of this shipment is delivered, or on another stop that is open")
-    return row, await stops.list_parcels(connection, stop_id=row.id)
+    await _say_booked(connection, row, point, now)
+    # duties: wired by the lead (flow/duties.plan_duties(connection, row, point, programme, now))
+    return Booked(stop=row, parcels=await stops.list_parcels(connection, stop_id=row.id))
+
+
+def plan_fallbacks(first: Fallback, later: Sequence[Fallback]) -> tuple[Fallback, ...]:
+    """The whole plan, in order; it ends with a fallback that can always be carried out. Raises BadInput."""
+    plan = (first, *later)
+    if len(set(plan)) != len(plan):
+        raise BadInput("later_fallbacks", "name each fallback once, and not the first one again")
+    return (
+        plan if plan[-1] in CERTAIN else (*(one for one in plan if one is not Fallback.DEPOT), Fallback.DEPOT)
+    )
+
+
+def _read_window(given: StopGiven, programme: Programme, point: AccessPointRow, now: datetime) -> WindowSpan:
+    wanted = given.window
+    if wanted.window_from is not None and wanted.window_until is not None:
+        wanted = replace(
+            wanted,
+            window_from=check_moment("window_from", wanted.window_from),
+            window_until=check_moment("window_until", wanted.window_until),
+        )
+    if wanted.day is not None and not EARLIEST.year <= wanted.day.year < LATEST.year:
+        raise BadInput("window.date", "give a day between the years 2000 and 2200")
+    window = options.read_window(wanted, programme, ZoneInfo(point.time_zone))
+    if window.until_at <= now:
+        raise BadInput("window_until" if wanted.day is None else "window.date", "is over already")
+    return window
+
+
+def _read_expected(at: datetime | None, window: WindowSpan) -> datetime | None:
+    if at is None:
+        return None
+    moment = check_moment("expected_at", at)
+    if not window.has(moment):
+        raise BadInput("expected_at", "must lie in the window")
+    return moment
+
+
+async def _say_booked(
+    connection: AsyncConnection, row: StopRow, point: AccessPointRow, now: datetime
+) -> None:
+    """Written down as the carrier's deed, and told to everyone whom it concerns."""
+    carrier = await carriers.get_carrier(connection, row.carrier_id)
+    window = {"window_from": row.window_from.isoformat(), "window_until": row.window_until.isoformat()}
+    await insert_deed(
+        connection,
+        access_point_id=row.access_point_id,
+        stop_id=row.id,
+        who=f"carrier:{row.carrier_id}",
+        what="booked",
+        body={**window, "fallbacks": [row.fallback, *row.later_fallbacks]},
+        at=now,
+    )
+    await tell(
+        connection,
+        NoticeEvent.BOOKED,
+        place_id=row.access_point_id,
+        key=f"{row.id}/{row.plan_number}",
+        stop_id=row.id,
+        facts={**window, "fallback": row.fallback, "carrier": carrier.name, "place": point.name},
+        now=now,
+    )
 
 
 async def get_stop(

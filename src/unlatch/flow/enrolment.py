@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.eligibility import DEFAULT_PROGRAMME
 from unlatch.errors import BadInput, NotFound
 from unlatch.flow.platform import Platform
 from unlatch.store import carriers, couriers
@@ -51,14 +52,19 @@ class EnrolledPhone:
     token: str
 
 
-async def admit_carrier(platform: Platform, name: str) -> Admitted:
-    """A new carrier with a key for its back end."""
+async def admit_carrier(platform: Platform, name: str, programme: str | None = None) -> Admitted:
+    """A new carrier with a key for its back end. Raises BadInput for a programme that is not among the rules."""
+    if programme is not None:
+        known = (await platform.rules.get()).programmes
+        if programme not in known:
+            raise BadInput("programme", f"must be one of {', '.join(sorted(known))}")
     admitted = Admitted(id=make_id("car"), key=make_key(CARRIER_KEY))
     async with platform.database.connection() as connection:
         await carriers.insert_carrier(
             connection,
             admitted.id,
             name=name,
+            programme=programme or DEFAULT_PROGRAMME,
             key_hash=hash_key(admitted.key),
             at=platform.clock.now(),
         )

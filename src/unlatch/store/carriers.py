@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from unlatch.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +21,33 @@ class KeyHolder:
     language: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarrierRow:
+    """A carrier, without its key."""
+
+    id: str
+    name: str
+    programme: str  # by which it books; a name in the rules
+
+
 async def insert_carrier(
-    connection: AsyncConnection, carrier_id: str, *, name: str, key_hash: bytes, at: datetime
+    connection: AsyncConnection, carrier_id: str, *, name: str, programme: str, key_hash: bytes, at: datetime
 ) -> None:
     """A new carrier."""
     await connection.execute(
-        "INSERT INTO carrier (id, name, key_hash, created_at) VALUES (%s, %s, %s, %s)",
-        (carrier_id, name, key_hash, at),
+        "INSERT INTO carrier (id, name, programme, key_hash, created_at) VALUES (%s, %s, %s, %s, %s)",
+        (carrier_id, name, programme, key_hash, at),
     )
+
+
+async def get_carrier(connection: AsyncConnection, carrier_id: str) -> CarrierRow:
+    """A carrier that is there: who asks, or whose a row is."""
+    async with connection.cursor(row_factory=class_row(CarrierRow)) as cursor:
+        await cursor.execute("SELECT id, name, programme FROM carrier WHERE id = %s", (carrier_id,))
+        row = await cursor.fetchone()
+    if row is None:
+        raise NotFound("there is no such carrier")
+    return row
 
 
 async def insert_operator(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
+from unlatch.store.household import PLACES
 from unlatch.store.vault import Vault
 
 
@@ -20,6 +21,7 @@ class ConsigneeRow:
     name: str
     language: str
     created_at: datetime
+    plans: list[str] = field(default_factory=list)  # memberships, as the carrier told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,8 @@ class AccessPointRow:
     until_local: time | None
     is_frozen: bool
     created_at: datetime
+    country: str = "US"  # of the address, ISO 3166-1
+    name: str = ""  # as its household calls it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,7 @@ class VehicleRow:
     colour: str
     plate: str
     picture_url: str | None
+    has_service: bool | None = None  # an active subscription of the connected service; None: not told
 
 
 _POINT_NAMES = AccessPointRow.__slots__
@@ -74,14 +79,21 @@ _INSERT_VEHICLE = (
     f"VALUES ({', '.join(f'%({name})s' for name in _VEHICLE_NAMES)})"
 )
 _FIND_VEHICLE = f"SELECT {', '.join(_VEHICLE_NAMES)} FROM vehicle WHERE access_point_id = %s"
+_PLACES_OF_HOUSEHOLD = f"""
+    -- What a consignee owns or shares, of one carrier, with the cars.
+    SELECT {_POINT_COLUMNS}, {", ".join(f"vehicle.{name} AS vehicle_{name}" for name in _VEHICLE_NAMES)}
+    FROM access_point LEFT JOIN vehicle ON vehicle.access_point_id = access_point.id
+    WHERE access_point.carrier_id = %(carrier_id)s AND access_point.id IN ({PLACES})
+    ORDER BY access_point.id LIMIT %(limit)s
+"""
 
 
 async def insert_consignee(connection: AsyncConnection, row: ConsigneeRow, key_hash: bytes) -> None:
     """A new consignee."""
     await connection.execute(
-        "INSERT INTO consignee (id, carrier_id, name, language, key_hash, created_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s)",
-        (row.id, row.carrier_id, row.name, row.language, key_hash, row.created_at),
+        "INSERT INTO consignee (id, carrier_id, name, language, key_hash, created_at, plans) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (row.id, row.carrier_id, row.name, row.language, key_hash, row.created_at, row.plans),
     )
 
 
@@ -91,11 +103,20 @@ async def find_consignee(
     """A consignee whom this carrier registered."""
     async with connection.cursor(row_factory=class_row(ConsigneeRow)) as cursor:
         await cursor.execute(
-            "SELECT id, carrier_id, name, language, created_at FROM consignee "
+            "SELECT id, carrier_id, name, language, created_at, plans FROM consignee "
             "WHERE id = %s AND carrier_id = %s",
             (consignee_id, carrier_id),
         )
         return await cursor.fetchone()
+
+
+async def set_plans(
+    connection: AsyncConnection, consignee_id: str, *, carrier_id: str, plans: list[str]
+) -> None:
+    """What a consignee of this carrier is a member of from now on."""
+    await connection.execute(
+        "UPDATE consignee SET plans = %s WHERE id = %s AND carrier_id = %s", (plans, consignee_id, carrier_id)
+    )
 
 
 async def insert_access_point(
@@ -160,6 +181,25 @@ async def list_access_points(
     async with connection.cursor(row_factory=class_row(AccessPointRow)) as cursor:
         await cursor.execute(query.encode(), (consignee_id, limit))
         return await cursor.fetchall()
+
+
+async def list_places_of_household(
+    connection: AsyncConnection, consignee_id: str, *, carrier_id: str, limit: int = 100
+) -> list[tuple[AccessPointRow, VehicleRow | None]]:
+    """The places of this carrier that a consignee owns or shares, oldest first, each with the car behind it."""
+    values = {"consignee_id": consignee_id, "carrier_id": carrier_id, "limit": limit}
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_PLACES_OF_HOUSEHOLD.encode(), values)
+        rows = await cursor.fetchall()
+    return [
+        (
+            AccessPointRow(**{name: row[name] for name in _POINT_NAMES}),
+            VehicleRow(**{name: row[f"vehicle_{name}"] for name in _VEHICLE_NAMES})
+            if row["vehicle_access_point_id"] is not None
+            else None,
+        )
+        for row in rows
+    ]
 
 
 async def set_blocked(connection: AsyncConnection, access_point_id: str, at: datetime | None) -> None:

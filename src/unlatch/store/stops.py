@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum, auto
 from typing import Any
 
@@ -45,6 +46,14 @@ class ParcelRow:
     place: ParcelPlace
     held_by: str | None
     created_at: datetime
+    # What the carrier told of it; None: not told.
+    weight_g: Decimal | None = None
+    sides_mm: list[Decimal] | None = None
+    value_cents: int | None = None
+    currency: str | None = None
+    needs_signature: bool | None = None
+    is_sold_by_merchant: bool | None = None
+    is_dangerous: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +83,8 @@ class StopRow:
     arriving_at: datetime | None = None  # the courier is near
 
 
-_PARCEL = "id, carrier_id, shipment_id, stop_id, label_key, place, held_by, created_at"
+_PARCEL_NAMES = ParcelRow.__slots__
+_PARCEL = ", ".join(_PARCEL_NAMES)
 _STOP_NAMES = StopRow.__slots__
 _STOP = ", ".join(_STOP_NAMES)
 _LOAD_PARCELS = """
@@ -124,31 +134,20 @@ async def insert_shipment(
     )
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            f"INSERT INTO parcel ({_PARCEL}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)".encode(),
-            [
-                (
-                    parcel.id,
-                    parcel.carrier_id,
-                    parcel.shipment_id,
-                    parcel.stop_id,
-                    parcel.label_key,
-                    parcel.place,
-                    parcel.held_by,
-                    parcel.created_at,
-                )
-                for parcel in parcels
-            ],
+            f"INSERT INTO parcel ({_PARCEL}) VALUES ({', '.join(f'%({name})s' for name in _PARCEL_NAMES)})".encode(),
+            [{name: getattr(parcel, name) for name in _PARCEL_NAMES} for parcel in parcels],
         )
 
 
 async def find_shipment(
-    connection: AsyncConnection, shipment_id: str, *, carrier_id: str
+    connection: AsyncConnection, shipment_id: str, *, carrier_id: str, is_locked: bool = False
 ) -> ShipmentRow | None:
-    """A shipment of this carrier."""
+    """A shipment of this carrier; locked for this transaction if wanted, so that its parcels go on one stop alone."""
+    query = "SELECT * FROM shipment WHERE id = %s AND carrier_id = %s" + (
+        " FOR NO KEY UPDATE" if is_locked else ""
+    )
     async with connection.cursor(row_factory=class_row(ShipmentRow)) as cursor:
-        await cursor.execute(
-            "SELECT * FROM shipment WHERE id = %s AND carrier_id = %s", (shipment_id, carrier_id)
-        )
+        await cursor.execute(query.encode(), (shipment_id, carrier_id))
         return await cursor.fetchone()
 
 

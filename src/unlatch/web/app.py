@@ -18,7 +18,7 @@ from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
-from unlatch.web.api import carrier, consignee, courier, eligibility, newcomer, operator, visits
+from unlatch.web.api import carrier, consignee, courier, eligibility, newcomer, operator, options, visits
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 TABLES: Sequence[EndpointTable] = (
     carrier.TABLE,
+    options.TABLE,
     newcomer.TABLE,
     courier.TABLE,
     consignee.TABLE,

@@ -27,6 +27,7 @@ class Trouble(StrEnum):
     NOT_FOUND = auto()
     METHOD_NOT_ALLOWED = auto()
     CONFLICT = auto()
+    NOT_OFFERED = auto()
     UNDER_WAY = auto()
     TOO_LARGE = auto()
     WRONG_MEDIA_TYPE = auto()
@@ -46,6 +47,7 @@ TROUBLES: Mapping[Trouble, tuple[int, str]] = MappingProxyType(
         Trouble.NOT_FOUND: (404, "There is no such thing, or none that may be seen"),
         Trouble.METHOD_NOT_ALLOWED: (405, "This address does not take that method"),
         Trouble.CONFLICT: (409, "This contradicts what has been recorded"),
+        Trouble.NOT_OFFERED: (409, "The place is not offered for this, or that depends on what was not told"),
         Trouble.UNDER_WAY: (409, "The same request is still under way"),
         Trouble.TOO_LARGE: (413, "The request is too large"),
         Trouble.WRONG_MEDIA_TYPE: (415, "The body must be application/json"),
@@ -70,6 +72,13 @@ class ReasonShown(Struct, kw_only=True):
 
     code: Annotated[str, Meta(examples=["courier_too_early"])]
     text: Annotated[str, Meta(description="For the reader, in their language")]
+    parcels: (
+        Annotated[
+            list[int],
+            Meta(description="Of several parcels, those that it is about, counted from 0; left out: all"),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Problem(Struct, kw_only=True, omit_defaults=True):
@@ -81,7 +90,9 @@ class Problem(Struct, kw_only=True, omit_defaults=True):
     detail: str | UnsetType = UNSET
     instance: Annotated[str, Meta(description="The address that was asked")] | UnsetType = UNSET
     errors: Annotated[list[FieldError], Meta(description="With bad_input: each field")] | UnsetType = UNSET
-    reasons: Annotated[list[ReasonShown], Meta(description="With refused: each reason")] | UnsetType = UNSET
+    reasons: Annotated[list[ReasonShown], Meta(description="With refused, not_offered: each")] | UnsetType = (
+        UNSET
+    )
 
 
 class ProblemError(Exception):

@@ -102,7 +102,13 @@ class StopShown(Struct, kw_only=True):
     shipment_id: Identifier
     window_from: Moment
     window_until: Moment
-    fallback: str
+    expected_at: Annotated[
+        Moment | None, Meta(description="When the courier is expected; null: as the window begins")
+    ]
+    fallback: Annotated[str, Meta(description="The first of its plan")]
+    later_fallbacks: Annotated[list[str], Meta(description="The rest of its plan, in order")]
+    programme: Annotated[str | None, Meta(description="By which the place was offered")]
+    rules_version: str | None
     state: StopState
     parcels: list[ParcelShown]
     created_at: Moment
@@ -122,7 +128,11 @@ def show_stop(row: StopRow, parcels: list[ParcelRow]) -> StopShown:
         shipment_id=row.shipment_id,
         window_from=row.window_from,
         window_until=row.window_until,
+        expected_at=row.expected_at,
         fallback=row.fallback,
+        later_fallbacks=row.later_fallbacks,
+        programme=row.programme,
+        rules_version=row.rules_version,
         state=StopState(row.state),
         parcels=[show_parcel(parcel) for parcel in parcels],
         created_at=row.created_at,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from unlatch.domain.access import PlaceKind
-from unlatch.flow import booking, enrolment
-from unlatch.flow.booking import CarGiven, LabelGiven, PlaceGiven, StopGiven
+from unlatch.domain.wording import Language
+from unlatch.flow import booking, enrolment, registering
+from unlatch.flow.booking import LabelGiven, NotOffered, ParcelGiven, StopGiven
+from unlatch.flow.options import WindowGiven
+from unlatch.flow.registering import CarGiven, PlaceGiven
+from unlatch.store import carriers
 from unlatch.web.api.carrier_shapes import (
     AccessPoint,
+    CarrierShown,
     Consignee,
     ConsigneeMade,
     Courier,
@@ -17,20 +22,44 @@ from unlatch.web.api.carrier_shapes import (
     NewCourier,
     NewShipment,
     NewStop,
+    PlansBody,
     Shipment,
     show_access_point,
     show_consignee,
     show_courier,
     show_shipment,
 )
+from unlatch.web.api.options import show_offer_reasons
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
-from unlatch.web.problems import Trouble
+from unlatch.web.parcel_shapes import read_parcel
+from unlatch.web.problems import ProblemError, Trouble, bad_input
+from unlatch.web.reading_room import language_of
 from unlatch.web.shapes import StopShown, show_stop
 from unlatch.web.signing_in import Reader
 
 TABLE = EndpointTable("carrier", "For a carrier's back end: Bearer with the carrier's key.")
 CARRIER = (Reader.CARRIER,)
 KEPT = Repeat.IN_TRANSACTION
+
+
+@TABLE.add(
+    "GET",
+    "/v1/carrier",
+    readers=CARRIER,
+    summary="Read who you are",
+    gives=CarrierShown,
+)
+async def read_carrier(asked: Asked[None]) -> CarrierShown:
+    """Your name here, the programme by which you book, and the version of the platform's rules."""
+    async with asked.platform.database.connection() as connection:
+        row = await carriers.get_carrier(connection, asked.asker.id)
+    rules = await asked.platform.rules.get()
+    return CarrierShown(
+        id=row.id,
+        name=row.name,
+        programme=row.programme,
+        rules_version=rules.version if row.programme in rules.programmes else None,
+    )
 
 
 @TABLE.add(
@@ -45,15 +74,21 @@ KEPT = Repeat.IN_TRANSACTION
 )
 async def create_consignee(asked: Asked[NewConsignee]) -> ConsigneeMade:
     """Registers one who receives parcels. The answer holds the consignee's own key, which is shown once."""
-    row, admitted = await booking.register_consignee(
+    row, admitted = await registering.register_consignee(
         asked.connection,
         carrier_id=asked.asker.id,
         name=asked.body.name,
         language=asked.body.language,
+        plans=asked.body.plans,
         now=asked.platform.clock.now(),
     )
     return ConsigneeMade(
-        id=row.id, name=row.name, language=row.language, created_at=row.created_at, key=admitted.key
+        id=row.id,
+        name=row.name,
+        language=row.language,
+        plans=row.plans,
+        created_at=row.created_at,
+        key=admitted.key,
     )
 
 
@@ -69,8 +104,30 @@ async def read_consignee(asked: Asked[None]) -> Consignee:
     """A consignee whom you registered."""
     async with asked.platform.database.connection() as connection:
         return show_consignee(
-            await booking.get_consignee(connection, asked.path["consignee_id"], carrier_id=asked.asker.id)
+            await registering.get_consignee(connection, asked.path["consignee_id"], carrier_id=asked.asker.id)
         )
+
+
+@TABLE.add(
+    "POST",
+    "/v1/consignees/{consignee_id}/plans",
+    readers=CARRIER,
+    summary="Set what a consignee is a member of",
+    takes=PlansBody,
+    gives=Consignee,
+    repeat=KEPT,
+    troubles=(Trouble.NOT_FOUND,),
+)
+async def set_plans(asked: Asked[PlansBody]) -> Consignee:
+    """Replaces the consignee's plans. Stops that are booked already stay booked."""
+    return show_consignee(
+        await registering.set_plans(
+            asked.connection,
+            asked.path["consignee_id"],
+            carrier_id=asked.asker.id,
+            plans=asked.body.plans,
+        )
+    )
 
 
 @TABLE.add(
@@ -100,6 +157,7 @@ async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
         colour=body.vehicle.colour,
         plate=body.vehicle.plate,
         picture_url=body.vehicle.picture_url,
+        has_service=body.vehicle.has_service,
     )
     given = PlaceGiven(
         consignee_id=body.consignee_id,
@@ -113,8 +171,10 @@ async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
         from_local=body.from_local,
         until_local=body.until_local,
         car=car,
+        country=body.country,
+        name=body.name,
     )
-    point, vehicle = await booking.register_access_point(
+    point, vehicle = await registering.register_access_point(
         asked.platform,
         asked.connection,
         given,
@@ -136,7 +196,7 @@ async def read_access_point(asked: Asked[None]) -> AccessPoint:
     """A place that you registered."""
     async with asked.platform.database.connection() as connection:
         return show_access_point(
-            *await booking.get_access_point(
+            *await registering.get_access_point(
                 connection, asked.path["access_point_id"], carrier_id=asked.asker.id
             )
         )
@@ -273,18 +333,22 @@ async def revoke_device(asked: Asked[None]) -> DeviceRevoked:
 )
 async def create_shipment(asked: Asked[NewShipment]) -> Shipment:
     """Announces parcels by what stands on their labels: SSCC (GS1-128, Digital Link), UPS, FedEx, USPS, UPU S10,
-    Amazon TBA. A label that names no parcel is refused with its fault.
+    Amazon TBA. A label that names no parcel is refused with its fault. What else is told of a parcel decides into
+    which places it may be put.
     """
-    labels = [
-        LabelGiven(text=parcel.label.text, symbology_identifier=parcel.label.symbology_identifier)
-        for parcel in asked.body.parcels
+    given = [
+        ParcelGiven(
+            label=LabelGiven(text=parcel.label.text, symbology_identifier=parcel.label.symbology_identifier),
+            description=read_parcel(parcel, f"parcels[{number}]"),
+        )
+        for number, parcel in enumerate(asked.body.parcels)
     ]
     shipment, parcels = await booking.register_shipment(
         asked.connection,
         carrier_id=asked.asker.id,
         consignee_id=asked.body.consignee_id,
         reference=asked.body.reference,
-        labels=labels,
+        parcels=given,
         now=asked.platform.clock.now(),
     )
     return show_shipment(shipment, parcels)
@@ -310,27 +374,44 @@ async def read_shipment(asked: Asked[None]) -> Shipment:
     "POST",
     "/v1/stops",
     readers=CARRIER,
-    summary="Plan a stop",
+    summary="Book a stop",
     takes=NewStop,
     gives=StopShown,
     status=201,
     repeat=KEPT,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.NOT_OFFERED),
 )
 async def create_stop(asked: Asked[NewStop]) -> StopShown:
-    """Gives a courier a stop: which shipment, to which place, in which window, and the fallback."""
+    """Books a stop: which shipment, to which place, in which window, with which fallback, and if it is known already,
+    for which courier. Refused with every reason where your programme does not offer the place, and where that depends
+    on what was not told. The stop keeps the programme and the version of the rules.
+    """
+    body = asked.body
+    window = WindowGiven(window_from=body.window_from, window_until=body.window_until)
+    if body.window is not None:
+        if body.window_from is not None or body.window_until is not None:
+            raise bad_input("window", "give either window, or both window_from and window_until")
+        window = WindowGiven(day=body.window.day, begins=body.window.begins)
     given = StopGiven(
-        courier_id=asked.body.courier_id,
-        access_point_id=asked.body.access_point_id,
-        shipment_id=asked.body.shipment_id,
-        window_from=asked.body.window_from,
-        window_until=asked.body.window_until,
-        fallback=asked.body.fallback,
+        courier_id=body.courier_id,
+        access_point_id=body.access_point_id,
+        shipment_id=body.shipment_id,
+        window=window,
+        fallback=body.fallback,
+        later_fallbacks=body.later_fallbacks,
+        expected_at=body.expected_at,
     )
-    row, parcels = await booking.plan_stop(
-        asked.connection, given, carrier_id=asked.asker.id, now=asked.platform.clock.now()
+    booked = await booking.book_stop(
+        asked.platform,
+        asked.connection,
+        given,
+        carrier_id=asked.asker.id,
+        now=asked.platform.clock.now(),
     )
-    return show_stop(row, parcels)
+    if isinstance(booked, NotOffered):
+        reasons = show_offer_reasons(booked.offer, Language(language_of(asked)))
+        raise ProblemError(Trouble.NOT_OFFERED, " ".join(reason.text for reason in reasons), reasons=reasons)
+    return show_stop(booked.stop, booked.parcels)
 
 
 @TABLE.add(

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import date, time
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from unlatch.domain.access import DEFAULT_RANGE_M, Fallback, PlaceKind
 from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
 from unlatch.store.couriers import CourierRow
 from unlatch.store.stops import ParcelRow, ShipmentRow
+from unlatch.web.parcel_shapes import ParcelAnnounced, ParcelAsked, show_announced
 from unlatch.web.shapes import (
     Identifier,
     LabelShape,
     Language,
     Moment,
     Name,
-    ParcelShown,
     PositionGiven,
     PositionShown,
     Secret,
     Word,
-    show_parcel,
 )
+
+
+class CarrierShown(Struct, kw_only=True):
+    """A carrier, and by what it books."""
+
+    id: Identifier
+    name: str
+    programme: str
+    rules_version: Annotated[
+        str | None, Meta(description="Null: your programme is not among the platform's rules any more")
+    ]
+
+
+Plans = Annotated[list[Word], Meta(max_length=20, examples=[["prime"]])]
 
 
 class NewConsignee(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -31,6 +44,13 @@ class NewConsignee(Struct, kw_only=True, forbid_unknown_fields=True):
 
     name: Name
     language: Language = "en"
+    plans: Annotated[Plans, Meta(description="What they are a member of")] = []
+
+
+class PlansBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a consignee is a member of."""
+
+    plans: Plans
 
 
 class Consignee(Struct, kw_only=True):
@@ -39,6 +59,7 @@ class Consignee(Struct, kw_only=True):
     id: Identifier
     name: str
     language: str
+    plans: list[str]
     created_at: Moment
 
 
@@ -74,6 +95,10 @@ class NewVehicle(Struct, kw_only=True, forbid_unknown_fields=True):
     picture_url: (
         Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$", description="Of the car")] | None
     ) = None
+    has_service: (
+        Annotated[bool, Meta(description="Whether its connected service is subscribed to; null: not known")]
+        | None
+    ) = None
 
 
 class NewAccessPoint(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +110,16 @@ class NewAccessPoint(Struct, kw_only=True, forbid_unknown_fields=True):
     is_consent_given: bool
     vehicle: NewVehicle
     kind: Literal["car"] = "car"
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, examples=["US"])] = "US"
+    name: Annotated[
+        str,
+        Meta(
+            max_length=60,
+            pattern=r"^[^\u0000-\u001f\u007f]*$",
+            description="As its household calls it",
+            examples=["Ada's Bolt"],
+        ),
+    ] = ""
     range_m: Annotated[
         float, Meta(ge=10, le=5000, description="How far from the address the car may stand, metres")
     ] = DEFAULT_RANGE_M
@@ -108,6 +143,7 @@ class Vehicle(Struct, kw_only=True):
     model_year: int | None
     colour: str
     picture_url: str | None
+    has_service: bool | None
 
 
 class AccessPoint(Struct, kw_only=True):
@@ -116,6 +152,8 @@ class AccessPoint(Struct, kw_only=True):
     id: Identifier
     consignee_id: Identifier
     kind: PlaceKind
+    name: str
+    country: str
     address: PositionShown
     range_m: float
     time_zone: str
@@ -160,8 +198,8 @@ class DeviceRevoked(Struct, kw_only=True):
     is_revoked: bool
 
 
-class NewParcel(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A parcel to announce."""
+class NewParcel(ParcelAsked, kw_only=True, forbid_unknown_fields=True):
+    """A parcel to announce, with what is known of it."""
 
     label: LabelShape
 
@@ -180,24 +218,45 @@ class Shipment(Struct, kw_only=True):
     id: Identifier
     consignee_id: Identifier
     reference: str
-    parcels: list[ParcelShown]
+    parcels: list[ParcelAnnounced]
     created_at: Moment
 
 
-class NewStop(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A stop to plan."""
+class WindowAsked(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A window by the address's clock, as long as your programme's are."""
 
-    courier_id: Identifier
+    day: Annotated[date, Meta(examples=["2026-11-27"])] = field(name="date")
+    begins: Annotated[time, Meta(tz=False, examples=["16:00:00"])] = field(name="from")
+
+
+class NewStop(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A stop to book. Its window is given in one of two ways."""
+
     access_point_id: Identifier
     shipment_id: Identifier
-    window_from: Moment
-    window_until: Moment
     fallback: Annotated[Fallback, Meta(description="Where the parcel goes if the place can't be opened")]
+    later_fallbacks: Annotated[
+        list[Fallback],
+        Meta(
+            max_length=len(Fallback),
+            description="And if that can't be done either, in this order; `depot` is added unless the plan ends with "
+            "it or with `tomorrow`",
+        ),
+    ] = []
+    courier_id: Annotated[Identifier, Meta(description="Left out: not on a round yet")] | None = None
+    window: WindowAsked | None = None
+    window_from: Moment | None = None
+    window_until: Moment | None = None
+    expected_at: Annotated[Moment, Meta(description="When the courier is expected, in the window")] | None = (
+        None
+    )
 
 
 def show_consignee(row: ConsigneeRow) -> Consignee:
     """The consignee of a row."""
-    return Consignee(id=row.id, name=row.name, language=row.language, created_at=row.created_at)
+    return Consignee(
+        id=row.id, name=row.name, language=row.language, plans=row.plans, created_at=row.created_at
+    )
 
 
 def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint:
@@ -206,6 +265,8 @@ def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint
         id=point.id,
         consignee_id=point.consignee_id,
         kind=PlaceKind(point.kind),
+        name=point.name,
+        country=point.country,
         address=PositionShown(latitude=point.latitude, longitude=point.longitude),
         range_m=point.range_m,
         time_zone=point.time_zone,
@@ -224,6 +285,7 @@ def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint
             model_year=vehicle.model_year,
             colour=vehicle.colour,
             picture_url=vehicle.picture_url,
+            has_service=vehicle.has_service,
         ),
         created_at=point.created_at,
     )
@@ -240,6 +302,6 @@ def show_shipment(row: ShipmentRow, parcels: list[ParcelRow]) -> Shipment:
         id=row.id,
         consignee_id=row.consignee_id,
         reference=row.reference,
-        parcels=[show_parcel(parcel) for parcel in parcels],
+        parcels=[show_announced(parcel) for parcel in parcels],
         created_at=row.created_at,
     )

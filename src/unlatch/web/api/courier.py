@@ -10,8 +10,8 @@ from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol
 from unlatch.domain.visit import Fact
 from unlatch.errors import BadInput, LabelUnreadable
 from unlatch.flow import booking
-from unlatch.flow.booking import check_moment
 from unlatch.flow.locating import locate
+from unlatch.flow.registering import check_moment
 from unlatch.flow.scan import ScanRequest, request_visit
 from unlatch.flow.words import Photo, Word, record_word
 from unlatch.store import stops

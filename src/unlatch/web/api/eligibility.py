@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from unlatch.domain.amount import read_box_mm, read_money, read_weight_g
-from unlatch.domain.eligibility import Area, ParcelDescription, Vehicle, Verdict
-from unlatch.domain.eligibility_wording import reason_text
+from unlatch.domain.eligibility import Area, Vehicle, Verdict
 from unlatch.domain.wording import Language
 from unlatch.flow.eligibility import Answer, Question, check_eligibility
+from unlatch.web.api.options import AreaShown, show_offer_reasons
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
+from unlatch.web.parcel_shapes import ParcelAsked, read_parcel
 from unlatch.web.problems import ProblemError, ReasonShown, Trouble, bad_input
 from unlatch.web.reading_room import language_of
 from unlatch.web.shapes import PositionGiven, Word
@@ -20,9 +19,6 @@ from unlatch.web.signing_in import Reader
 
 TABLE = EndpointTable("eligibility", "For anyone, without an account; for operators, the rules in force.")
 MAX_BYTES = 4096
-
-Amount = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[0-9A-Za-z.\u00d7 ]+$")]
-Value = TypeVar("Value")
 
 
 class VehicleAsked(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -48,17 +44,6 @@ class VehicleAsked(Struct, kw_only=True, forbid_unknown_fields=True):
     account_kind: Annotated[Word, Meta(description="As its maker names it", examples=["newer"])] | None = None
 
 
-class ParcelAsked(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A parcel, measured in metric or imperial units."""
-
-    weight: Annotated[Amount, Meta(examples=["12.5 lb", "5.7 kg"])] | None = None
-    dimensions: Annotated[Amount, Meta(examples=["26 x 21 x 16 in"])] | None = None
-    value: Annotated[Amount, Meta(examples=["49.90 USD"])] | None = None
-    needs_signature: bool | None = None
-    is_sold_by_merchant: bool | None = None
-    is_dangerous: bool | None = None
-
-
 class EligibilityRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     """An address, a car, and if wanted a parcel."""
 
@@ -77,15 +62,6 @@ class EligibilityRequest(Struct, kw_only=True, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-
-
-class AreaShown(Struct, kw_only=True):
-    """The area of the coverage in which the address lies."""
-
-    name: str
-    is_confirmed: Annotated[
-        bool, Meta(description="Whether a source names it; otherwise it is an assumption")
-    ]
 
 
 class EligibilityShown(Struct, kw_only=True):
@@ -176,32 +152,11 @@ async def read_rules(asked: Asked[None]) -> RulesShown:
     )
 
 
-def read_parcel(given: ParcelAsked, field: str) -> ParcelDescription:
-    """The parcel that is described in this field. Raises ProblemError naming what can't be read."""
-    value = _read(f"{field}.value", given.value, read_money)
-    return ParcelDescription(
-        weight_g=_read(f"{field}.weight", given.weight, read_weight_g),
-        sides_mm=_read(f"{field}.dimensions", given.dimensions, read_box_mm),
-        value_cents=value[0] if value else None,
-        currency=value[1] if value else None,
-        needs_signature=given.needs_signature,
-        is_sold_by_merchant=given.is_sold_by_merchant,
-        is_dangerous=given.is_dangerous,
-    )
-
-
-def _read(field: str, text: str | None, read: Callable[[str], Value]) -> Value | None:
-    try:
-        return None if text is None else read(text)
-    except ValueError as error:
-        raise bad_input(field, str(error)) from None
-
-
 def _show(answer: Answer, language: Language) -> EligibilityShown:
     offer, rule = answer.offer, answer.vehicle_rule
     return EligibilityShown(
         verdict=offer.verdict,
-        reasons=[ReasonShown(code=reason, text=reason_text(reason, language)) for reason in offer.reasons],
+        reasons=show_offer_reasons(offer, language),
         area=_show_area(offer.area),
         is_by_postcode=answer.is_by_postcode,
         make=rule.make if rule else None,

@@ -1,0 +1,218 @@
+"""Registration: consignees, and their places with the cars behind them.
+
+Each function joins the caller's transaction, so that a request's answer and what it has made commit together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from zoneinfo import available_timezones
+
+from psycopg import AsyncConnection
+
+from unlatch.devices.base import Maker
+from unlatch.domain.access import PlaceKind, Position
+from unlatch.errors import BadInput, NotFound
+from unlatch.flow.enrolment import CONSIGNEE_KEY, Admitted
+from unlatch.flow.platform import Platform
+from unlatch.store import consignees
+from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
+from unlatch.store.ids import hash_key, make_id, make_key
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarGiven:
+    """A car to link, as the carrier gives it."""
+
+    maker: str
+    account_kind: str | None
+    vin: str
+    secrets: Mapping[str, str]
+    make: str
+    model: str
+    model_year: int | None
+    colour: str
+    plate: str
+    picture_url: str | None
+    has_service: bool | None = None  # None: not told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceGiven:
+    """An access point to register, as the carrier gives it."""
+
+    consignee_id: str
+    kind: PlaceKind
+    address: Position
+    range_m: float
+    time_zone: str
+    allows_unseen_lock: bool
+    is_consent_given: bool
+    consent_ends_at: datetime | None
+    from_local: time | None
+    until_local: time | None
+    car: CarGiven
+    country: str
+    name: str
+
+
+def check_moment(field: str, at: datetime) -> datetime:
+    """`at` in UTC. Raises BadInput where it lies outside of what a calendar of deliveries needs."""
+    try:
+        moment = at.astimezone(UTC)
+    except (OverflowError, ValueError):
+        moment = EARLIEST - timedelta(days=1)
+    if not EARLIEST <= moment < LATEST:
+        raise BadInput(field, "give a moment between the years 2000 and 2200")
+    return moment
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+async def register_consignee(
+    connection: AsyncConnection,
+    *,
+    carrier_id: str,
+    name: str,
+    language: str,
+    plans: Sequence[str] = (),
+    now: datetime,
+) -> tuple[ConsigneeRow, Admitted]:
+    """A new consignee, and their key, which is never shown again."""
+    admitted = Admitted(id=make_id("con"), key=make_key(CONSIGNEE_KEY))
+    row = ConsigneeRow(
+        id=admitted.id,
+        carrier_id=carrier_id,
+        name=name,
+        language=language,
+        created_at=now,
+        plans=list(dict.fromkeys(plans)),
+    )
+    await consignees.insert_consignee(connection, row, hash_key(admitted.key))
+    return row, admitted
+
+
+async def set_plans(
+    connection: AsyncConnection, consignee_id: str, *, carrier_id: str, plans: Sequence[str]
+) -> ConsigneeRow:
+    """What a consignee of this carrier is a member of from now on. Raises NotFound."""
+    row = await get_consignee(connection, consignee_id, carrier_id=carrier_id)
+    changed = list(dict.fromkeys(plans))
+    await consignees.set_plans(connection, consignee_id, carrier_id=carrier_id, plans=changed)
+    return replace(row, plans=changed)
+
+
+async def get_consignee(connection: AsyncConnection, consignee_id: str, *, carrier_id: str) -> ConsigneeRow:
+    """A consignee of this carrier. Raises NotFound."""
+    row = await consignees.find_consignee(connection, consignee_id, carrier_id=carrier_id)
+    if row is None:
+        raise NotFound("there is no such consignee")
+    return row
+
+
+def _find_maker(platform: Platform, given: CarGiven) -> Maker:
+    try:
+        return platform.makers.maker(given.maker)
+    except NotFound:
+        known = ", ".join(sorted(platform.makers.makers))
+        raise BadInput("vehicle.maker", f"give one of {known}") from None
+
+
+def _check_car(maker: Maker, given: CarGiven) -> None:
+    """The maker says what a link needs; raises BadInput for the first thing that does not fit."""
+    fields = {field.name: field for field in maker.form_fields}
+    for name in fields:
+        if not given.secrets.get(name):
+            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} needs it")
+    for name, value in given.secrets.items():
+        if name not in fields:
+            wanted = ", ".join(fields)
+            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} takes only {wanted}")
+        if len(value) > fields[name].max_length:
+            raise BadInput(f"vehicle.secrets.{name}", f"at most {fields[name].max_length} characters")
+        if not (value.isascii() and value.isprintable()):
+            raise BadInput(f"vehicle.secrets.{name}", "give printable ASCII alone")
+    if given.account_kind is not None and given.account_kind not in maker.account_kinds:
+        kinds = ", ".join(maker.account_kinds) or "none"
+        raise BadInput("vehicle.account_kind", f"{maker.label} has {kinds}")
+    if not VIN.fullmatch(given.vin):
+        raise BadInput("vehicle.vin", "give 17 capital letters and digits, without I, O and Q")
+
+
+async def register_access_point(
+    platform: Platform,
+    connection: AsyncConnection,
+    given: PlaceGiven,
+    *,
+    carrier_id: str,
+    now: datetime,
+) -> tuple[AccessPointRow, VehicleRow]:
+    """A new place with the car behind it, its secrets sealed. Raises BadInput, NotFound."""
+    if given.kind is not PlaceKind.CAR:
+        raise BadInput("kind", "give car: homes can't be registered yet")
+    if given.time_zone not in _time_zones():
+        raise BadInput("time_zone", "give a name of the IANA data base, like America/New_York")
+    if (given.from_local is None) != (given.until_local is None):
+        raise BadInput("from_local", "give both from_local and until_local, or neither")
+    await get_consignee(connection, given.consignee_id, carrier_id=carrier_id)
+    car = given.car
+    _check_car(_find_maker(platform, car), car)
+    ends_at = given.consent_ends_at
+    point = AccessPointRow(
+        id=make_id("acc"),
+        carrier_id=carrier_id,
+        consignee_id=given.consignee_id,
+        kind=given.kind,
+        latitude=given.address.latitude,
+        longitude=given.address.longitude,
+        range_m=given.range_m,
+        time_zone=given.time_zone,
+        allows_unseen_lock=given.allows_unseen_lock,
+        is_consent_given=given.is_consent_given,
+        blocked_at=None,
+        consent_ends_at=None if ends_at is None else check_moment("consent_ends_at", ends_at),
+        from_local=given.from_local,
+        until_local=given.until_local,
+        is_frozen=False,
+        created_at=now,
+        country=given.country,
+        name=given.name,
+    )
+    vehicle = VehicleRow(
+        access_point_id=point.id,
+        maker=car.maker,
+        account_kind=car.account_kind,
+        sealed=platform.vault.seal({"vin": car.vin, **car.secrets}, point.id),
+        closure_key=consignees.closure_key_of(platform.vault, car.maker, car.vin),
+        make=car.make,
+        model=car.model,
+        model_year=car.model_year,
+        colour=car.colour,
+        plate=car.plate,
+        picture_url=car.picture_url,
+        has_service=car.has_service,
+    )
+    await consignees.insert_access_point(connection, point, vehicle)
+    return point, vehicle
+
+
+async def get_access_point(
+    connection: AsyncConnection, access_point_id: str, *, carrier_id: str
+) -> tuple[AccessPointRow, VehicleRow]:
+    """A place that this carrier registered. Raises NotFound."""
+    point = await consignees.find_access_point(connection, access_point_id)
+    vehicle = await consignees.find_vehicle(connection, access_point_id)
+    if point is None or vehicle is None or point.carrier_id != carrier_id:
+        raise NotFound("there is no such access point")
+    return point, vehicle
