@@ -23,6 +23,7 @@ from unlatch.domain.eligibility import (
     NOT_TOLD,
     Address,
     Area,
+    Assurance,
     Offer,
     ParcelDescription,
     PlaceDescription,
@@ -203,6 +204,96 @@ def test_member_address_and_kind_of_place() -> None:
     assert reasons(address=Address(country="US", position=None)) == {R.ADDRESS_POSITION_UNKNOWN}
     assert reasons(address=Address(country="CA", position=SEATTLE)) == {R.ADDRESS_COUNTRY_NOT_SERVED}
     assert reasons(kind=PlaceKind.HOME, vehicle=None) == {R.PLACE_KIND_NOT_SERVED}
+
+
+def test_the_border_of_an_area() -> None:
+    """The shipped border itself is inside; a metre on either side is not what it is on the other."""
+    features = json.loads((SHIPPED / COVERAGE / "launch-2018.geojson").read_text())["features"]
+    ring = next(one for one in features if one["properties"]["name"] == "Atlanta")["geometry"]["coordinates"][
+        0
+    ][0]
+    (west, latitude), metre = min((x, y) for x, y in ring), 1 / 90_000  # degrees of longitude there, about
+    for longitude, expected in ((west, set()), (west - metre, {R.ADDRESS_AREA_NOT_SERVED})):
+        position = Position(latitude=latitude, longitude=longitude)
+        assert reasons(address=Address(country="US", position=position)) == expected
+        assert reasons(address=Address(country="US", position=position), programme=OPEN) == set()
+
+
+def of_open(**changes: Any) -> set[Reason]:
+    return reasons(programme=OPEN, **changes)
+
+
+def test_the_open_programme_asks_no_more_than_that_the_car_can_be_reached() -> None:
+    nobody = {"address": Address(country="NZ", position=None), "plans": None, "parcel": ParcelDescription()}
+    linked = Vehicle(connector="onstar", reads_lock=True)
+    assert of_open(**nobody, vehicle=linked) == set()
+    for make, vin in (("Trabant", None), ("Volvo", make_vin("1G1", "J")), (None, "1G1"), (None, None)):
+        assert of_open(**nobody, vehicle=replace(linked, make=make, model_year=1985, vin=vin)) == set()
+    assert of_open(vehicle=replace(linked, has_service=False)) == {R.VEHICLE_SERVICE_MISSING}
+    assert of_open(vehicle=Vehicle(make="Volvo", reads_lock=True)) == set()  # it could be linked
+    assert of_open(vehicle=Vehicle(make="Ford")) == {R.VEHICLE_NOT_CONNECTED}
+    assert of_open(vehicle=Vehicle(make="Trabant")) == {R.VEHICLE_NOT_CONNECTED}
+    assert of_open(vehicle=Vehicle(vin=make_vin("JTD", "J"))) == {R.VEHICLE_NOT_CONNECTED}
+    assert of_open(vehicle=Vehicle(vin=make_vin("7ZZ", "J"))) == {R.VEHICLE_NOT_TOLD}
+    assert of_open(vehicle=None) == {R.VEHICLE_NOT_TOLD}
+    assert of_open(kind=PlaceKind.HOME, vehicle=None) == {R.PLACE_KIND_NOT_SERVED}
+
+
+def test_the_open_programme_and_the_parcel() -> None:
+    huge = ParcelDescription(weight_g=10**7, sides_mm=(9999, 9999, 9999), value_cents=10**9, currency="EUR",
+                             is_sold_by_merchant=False)  # fmt: skip
+    assert of_open(parcel=huge) == set()
+    assert of_open(parcel=replace(huge, is_dangerous=True)) == {R.PARCEL_DANGEROUS}
+    assert of_open(parcel=replace(huge, needs_signature=True)) == {R.PARCEL_NEEDS_SIGNATURE}
+
+
+def test_a_lock_that_is_not_seen_needs_both_programme_and_household() -> None:
+    for programme, allows, reads_lock, expected in (
+        (OPEN, True, False, set()),
+        (OPEN, True, None, set()),
+        (OPEN, False, True, set()),
+        (OPEN, False, False, {R.PLACE_LOCK_NOT_ALLOWED}),
+        (OPEN, False, None, {R.VEHICLE_LOCK_NOT_TOLD}),
+        (LAUNCH, True, False, {R.VEHICLE_LOCK_NOT_READABLE}),
+        (LAUNCH, True, None, {R.VEHICLE_LOCK_NOT_TOLD}),
+        (LAUNCH, False, False, {R.VEHICLE_LOCK_NOT_READABLE}),
+        (LAUNCH, False, True, set()),
+    ):
+        vehicle = replace(CAR, reads_lock=reads_lock, connector="onstar")
+        asked = {"programme": programme, "allows_unseen_lock": allows, "vehicle": vehicle}
+        assert reasons(**asked) == expected, asked
+        assurance = {True: Assurance.SEEN, False: Assurance.SAID, None: None}[reads_lock]
+        assert ask(**asked).assurance is assurance
+    assert ask(vehicle=None).assurance is None
+
+
+def test_the_range_of_a_place_is_within_that_of_the_programme() -> None:
+    for programme, most in ((LAUNCH, 200.0), (OPEN, 5000.0)):
+        assert reasons(programme=programme, range_m=most) == set()
+        assert reasons(programme=programme, range_m=most + 0.1) == {R.PLACE_RANGE_TOO_WIDE}
+
+
+def test_several_parcels_are_offered_a_place_together() -> None:
+    heavy, large = replace(PARCEL, weight_g=10**6), replace(PARCEL, sides_mm=(1, 1, 9999))
+    place = PlaceDescription(id="acc_1", kind=PlaceKind.CAR, vehicle=replace(CAR, has_service=False))
+
+    def ask_for(*parcels: ParcelDescription) -> Offer:
+        (offer,) = find_offers(
+            SHIPPED_RULES,
+            LAUNCH,
+            address=Address(country="US", position=SEATTLE),
+            plans=frozenset({"prime"}),
+            places=[place],
+            parcels=parcels,
+        )
+        return offer
+
+    both = ask_for(PARCEL, heavy, large, replace(heavy, sides_mm=large.sides_mm))
+    assert both.reasons == (R.PARCEL_TOO_HEAVY, R.PARCEL_TOO_LARGE, R.VEHICLE_SERVICE_MISSING)
+    assert both.parcels == {R.PARCEL_TOO_HEAVY: (1, 3), R.PARCEL_TOO_LARGE: (2, 3)}
+    assert ask_for(heavy, heavy).parcels == {}  # about all of them
+    assert set(ask_for(heavy).reasons) == {R.PARCEL_TOO_HEAVY, R.VEHICLE_SERVICE_MISSING}
+    assert ask_for().reasons == ask_for(PARCEL, PARCEL).reasons == (R.VEHICLE_SERVICE_MISSING,)
 
 
 def test_every_reason_at_once_and_every_verdict() -> None:

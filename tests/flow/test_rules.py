@@ -9,13 +9,14 @@ import shutil
 import statistics
 import time
 import tomllib
+from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from unlatch.domain.access import PlaceKind, Position
-from unlatch.domain.eligibility import Area
+from unlatch.domain.eligibility import Area, ParcelLimits
 from unlatch.errors import SettingsError
 from unlatch.flow import postcodes
 from unlatch.flow.coverage import Coverage, read_areas
@@ -91,7 +92,28 @@ def test_the_shipped_programme_is_that_of_2018() -> None:
     assert {rule.make for rule in rules.vehicles.values()} == {
         "Chevrolet", "Buick", "GMC", "Cadillac", "Volvo", "Ford", "Lincoln", "Honda", "Acura"
     }  # fmt: skip
+    assert (programme.areas, programme.takes_any_vehicle) == ({"launch-2018"}, False)
+    assert programme.windows == (time_of_day(8), time_of_day(12), time_of_day(16))
+    assert (programme.morning_at, programme.preflight_before_s, programme.reads_a_day) == (
+        time_of_day(8), (3600, 1800), 24
+    )  # fmt: skip
     assert rules.version == read_rules(load_files(SHIPPED), CONNECTORS).version
+
+
+def test_the_shipped_default_is_open_to_all() -> None:
+    programme = read_rules(load_files(SHIPPED), CONNECTORS).get_programme(None)
+    assert programme.name == "open"
+    assert (programme.areas, programme.countries, programme.plans) == (None, frozenset(), frozenset())
+    assert (programme.takes_any_vehicle, programme.takes_unseen_lock) == (True, True)
+    assert (programme.window_s, programme.windows) == (24 * 3600, ())
+    assert programme.parcel == ParcelLimits(takes_other_sellers=True, takes_undeclared=True)
+
+
+def test_a_programme_that_is_not_there_is_the_default_one() -> None:
+    rules = read_rules(load_files(SHIPPED), CONNECTORS)
+    for name in (None, "", "gone"):
+        assert rules.get_programme(name) is rules.programmes["open"]
+    assert rules.get_programme("launch-2018") is rules.programmes["launch-2018"]
 
 
 def test_the_shipped_areas_are_37_and_say_which_are_confirmed() -> None:
@@ -202,6 +224,32 @@ def test_the_antimeridian() -> None:
         (PROGRAMME, 'max_weight = "50 lb"', 'max_weight = "0 lb"', [": parcel.max_weight", "more than 0"]),
         (PROGRAMME, '"1300.00 USD"', '"1,300 USD"', [": parcel.max_value"]),
         (PROGRAMME, 'places = ["car"]', 'places = ["boat"]', [": places", "boat"]),
+        (PROGRAMME, 'vehicles = "listed"', 'vehicles = "some"', [": vehicles", "some"]),
+        (PROGRAMME, '["launch-2018"]', '["launch-2018", "moon"]', [": areas[1]", "one of launch-2018"]),
+        (PROGRAMME, 'areas = ["launch-2018"]', "areas = []", [": areas"]),
+        (PROGRAMME, '"08:00", "12:00"', '"08:00", "noon"', [": windows[1]", 'write it like "08:00"']),
+        (PROGRAMME, '"08:00", "12:00"', '"24:00", "12:00"', [": windows[0]", 'write it like "08:00"']),
+        (PROGRAMME, '"08:00", "12:00"', '"08:00", "08:00"', [": windows[1]", "08:00 stands there already"]),
+        (
+            PROGRAMME,
+            '"08:00", "12:00"',
+            '"08:00", "11:59"',
+            [": windows[1]", "11:59 begins before", "of 08:00"],
+        ),
+        (
+            PROGRAMME,
+            '"12:00", "16:00"',
+            '"12:00", "04:01"',
+            [": windows[0]", "08:00 begins before", "of 04:01"],
+        ),
+        (PROGRAMME, 'window = "4 h"', 'window = "241 min"', ["windows[1]", "12:00 begins before"]),
+        (PROGRAMME, 'morning = "08:00"', 'morning = "8 o clock"', [": morning", 'write it like "08:00"']),
+        (PROGRAMME, '"60 min", "30 min"', '"60 min", "soon"', [": preflight[1]", 'write it like "4 h"']),
+        (PROGRAMME, '"60 min", "30 min"', '"60 min", "1 h"', [": preflight[1]", "1 h stands there already"]),
+        (PROGRAMME, '"60 min", "30 min"', '"0 min", "1 h"', [": preflight[0]", "more than 0"]),
+        (PROGRAMME, '"60 min", "30 min"', '"60 min", "25 h"', [": preflight[1]", "at most 24 h"]),
+        (PROGRAMME, "reads_a_day = 24", "reads_a_day = -1", [": reads_a_day"]),
+        (f"{PROGRAMMES}/open.toml", 'window = "24 h"', 'window = "1 d"', [": window"]),
         (PROGRAMME, 'countries = ["US"]', 'countries = ["usa"]', [": countries"]),
         (
             PROGRAMME,
@@ -256,6 +304,79 @@ def test_the_line_of_a_field() -> None:
     text = "a = 1\n[b]\nc = 2\n[[d]]\ne = 1\n[[d]]\ne = 2\n"
     fields = ("a", "b.c", "b.missing", "d[0].e", "d[1].e", "d[1].missing", "d[1].e[3].f", "nowhere")
     assert [find_line(text, field) for field in fields] == [1, 3, 2, 5, 7, 6, 7, 1]
+
+
+@pytest.mark.parametrize(
+    ("begins", "length", "is_taken"),
+    [('["00:00", "04:00"]', "4 h", True), ('["20:00", "00:00"]', "4 h", True), ('["20:01", "00:00"]', "4 h", False),
+     ('["20:00"]', "24 h", True), ('["23:59", "03:59"]', "4 h", True), ('["23:59", "03:58"]', "4 h", False),
+     ("[]", "24 h", True), ('["00:00", "12:00"]', "12 h", True), ('["00:00", "12:01"]', "12 h", False)],
+)  # fmt: skip
+def test_windows_overlap_across_midnight_too(folder: Path, begins: str, length: str, is_taken: bool) -> None:
+    edit(folder / PROGRAMME, '["08:00", "12:00", "16:00"]', begins)
+    edit(folder / PROGRAMME, 'window = "4 h"', f'window = "{length}"')
+    if is_taken:
+        windows = read_rules(load_files(folder), CONNECTORS).programmes["launch-2018"].windows
+        assert list(windows) == sorted(windows)
+        return
+    with pytest.raises(SettingsError, match=r"windows\[\d\]: \d\d:\d\d begins before the window of"):
+        read_rules(load_files(folder), CONNECTORS)
+
+
+def test_what_times_and_checks_are_left_out_has_a_usual_value(folder: Path) -> None:
+    path = folder / PROGRAMME
+    kept = [
+        line
+        for line in path.read_text().splitlines()
+        if not line.startswith(("windows ", "morning", "preflight", "reads_a_day", "areas"))
+    ]
+    path.write_text("\n".join(kept))
+    programme = read_rules(load_files(folder), CONNECTORS).programmes["launch-2018"]
+    assert (programme.windows, programme.areas) == ((), None)
+    assert (programme.morning_at, programme.preflight_before_s, programme.reads_a_day) == (
+        time_of_day(8), (3600, 1800), 24
+    )  # fmt: skip
+
+
+def test_a_programme_is_named_after_its_file_and_its_neighbours_are_left_alone(folder: Path) -> None:
+    before = read_rules(load_files(folder), CONNECTORS)
+    shutil.copy(folder / PROGRAMME, folder / PROGRAMMES / "mine.toml")
+    edit(folder / PROGRAMMES / "mine.toml", "50 lb", "40 lb")
+    after = read_rules(load_files(folder), CONNECTORS)
+    assert set(after.programmes) == {"launch-2018", "open", "mine"}
+    assert after.programmes["launch-2018"] == before.programmes["launch-2018"]
+    assert after.version != before.version  # one version over all files
+    shutil.copy(folder / PROGRAMME, folder / PROGRAMMES / "Mine again.toml")
+    with pytest.raises(SettingsError, match=r"Mine again\.toml: name it with"):
+        read_rules(load_files(folder), CONNECTORS)
+
+
+def test_the_default_must_be_there_and_the_folder_of_before_is_told_how_to_move(folder: Path) -> None:
+    (folder / PROGRAMMES / "open.toml").rename(folder / "kept")
+    with pytest.raises(SettingsError, match=r"programmes: open\.toml must be there"):
+        load_files(folder)
+    (folder / "kept").rename(folder / PROGRAMMES / "open.toml")
+    (folder / "programme.toml").write_text('name = "mine"\n')
+    with pytest.raises(SettingsError, match=r"programme\.toml: move it to programmes/NAME\.toml"):
+        load_files(folder)
+
+
+def test_an_area_is_that_of_the_files_that_the_programme_names(folder: Path) -> None:
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "Mine", "country": "US", "is_confirmed": False, "source": "a test"},
+        "geometry": {"type": "Polygon", "coordinates": square(-85, 33, -84, 34)},
+    }
+    (folder / COVERAGE / "a-mine.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature]})
+    )
+    find_area = read_rules(load_files(folder), CONNECTORS).find_area
+    atlanta = at(33.749, -84.388)
+    found = [
+        find_area(atlanta, coverages)
+        for coverages in (None, frozenset({"a-mine"}), frozenset({"launch-2018"}), frozenset({"other"}))
+    ]
+    assert [area and area.name for area in found] == ["Mine", "Mine", "Atlanta", None]
 
 
 @pytest.mark.parametrize(

@@ -220,9 +220,9 @@ def plan_fallbacks(first: Fallback, later: Sequence[Fallback]) -> tuple[Fallback
     plan = (first, *later)
     if len(set(plan)) != len(plan):
         raise BadInput("later_fallbacks", "name each fallback once, and not the first one again")
-    return (
-        plan if plan[-1] in CERTAIN else (*(one for one in plan if one is not Fallback.DEPOT), Fallback.DEPOT)
-    )
+    if Fallback.DEPOT in plan[:-1]:
+        raise BadInput("later_fallbacks", "end with depot: nothing comes after it")
+    return plan if plan[-1] in CERTAIN else (*plan, Fallback.DEPOT)
 
 
 def _read_window(given: StopGiven, programme: Programme, point: AccessPointRow, now: datetime) -> WindowSpan:
