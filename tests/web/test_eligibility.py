@@ -112,6 +112,18 @@ async def test_single_reasons(http: httpx.AsyncClient) -> None:
         assert await codes(http, **changes) == ("not_offered", expected)
 
 
+async def test_another_programme_can_be_asked_by(http: httpx.AsyncClient) -> None:
+    swede = {"country": "DE", "postcode": None, "position": {"latitude": 50.7, "longitude": 12.5}, "plan": None,
+               "vehicle": {"make": "Volvo", "model_year": 1985}, "parcel": {"weight": "1000 kg"}}  # fmt: skip
+    assert await codes(http, **swede, programme="open") == ("offered", [])
+    verdict, reasons = await codes(http, **swede, programme="launch-2018")
+    assert verdict == "not_offered"
+    assert reasons == (await codes(http, **swede))[1]
+    answer = await ask(http, {**ASKED, "programme": "mine"})
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": "programme", "remedy": "must be one of launch-2018, open"}]
+
+
 async def test_what_cannot_be_used_is_named(http: httpx.AsyncClient) -> None:
     for changes, field in (
         ({"postcode": None}, "postcode"),
