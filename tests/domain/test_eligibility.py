@@ -260,7 +260,7 @@ def test_a_lock_that_is_not_seen_needs_both_programme_and_household() -> None:
         (LAUNCH, False, True, set()),
     ):
         vehicle = replace(CAR, reads_lock=reads_lock, connector="onstar")
-        asked = {"programme": programme, "allows_unseen_lock": allows, "vehicle": vehicle}
+        asked: dict[str, Any] = {"programme": programme, "allows_unseen_lock": allows, "vehicle": vehicle}
         assert reasons(**asked) == expected, asked
         assurance = {True: Assurance.SEEN, False: Assurance.SAID, None: None}[reads_lock]
         assert ask(**asked).assurance is assurance
@@ -381,8 +381,8 @@ def cast_ray(features: list[Any], position: Position) -> str | None:
 
 def expect_parcel(case: dict[str, Any]) -> set[Reason]:
     if case["is_open"]:  # no limits, and silence is a no
-        told = (("signature", R.PARCEL_NEEDS_SIGNATURE), ("dangerous", R.PARCEL_DANGEROUS))
-        return {reason for name, reason in told if case[name]}
+        declared = (("signature", R.PARCEL_NEEDS_SIGNATURE), ("dangerous", R.PARCEL_DANGEROUS))
+        return {reason for name, reason in declared if case[name]}
     found = set()
     pounds, inches, cents = case["pounds"], case["inches"], case["cents"]
     if pounds is None or inches is None:

@@ -92,7 +92,7 @@ def test_the_shipped_programme_is_that_of_2018() -> None:
     assert {rule.make for rule in rules.vehicles.values()} == {
         "Chevrolet", "Buick", "GMC", "Cadillac", "Volvo", "Ford", "Lincoln", "Honda", "Acura"
     }  # fmt: skip
-    assert (programme.areas, programme.takes_any_vehicle) == ({"launch-2018"}, False)
+    assert (programme.areas, programme.takes_any_vehicle) == (frozenset({"launch-2018"}), False)
     assert programme.windows == (time_of_day(8), time_of_day(12), time_of_day(16))
     assert (programme.morning_at, programme.preflight_before_s, programme.reads_a_day) == (
         time_of_day(8), (3600, 1800), 24

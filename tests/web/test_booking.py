@@ -187,7 +187,7 @@ async def test_a_parcel_that_cannot_be_read_is_named(launch: Launch) -> None:
         ({"is_dangerous": "no"}, "parcels[1].is_dangerous"),
         ({"colour": "red"}, "parcels[1].colour"),
     ):
-        given = [{"label": {"text": f"TBA99999999{number:04}"}} for number in range(2)]
+        given: list[dict[str, Any]] = [{"label": {"text": f"TBA99999999{number:04}"}} for number in range(2)]
         given[1] |= changes
         body = {"consignee_id": launch.consignee_id, "reference": "x", "parcels": given}
         answer = await launch.carrier.post("/v1/shipments", body)
