@@ -26,6 +26,7 @@ from unlatch.town.desk import CarrierDesk, Consignee, OperatorDesk
 from unlatch.town.installation import LOGS, Installation
 from unlatch.town.labels import photograph, print_label
 from unlatch.town.narrator import Narrator
+from unlatch.town.papers import make_sscc, make_vin
 from unlatch.town.stories import PLOTS, Cast, Ending, Plot
 from unlatch.town.timeline import Verified
 from unlatch.town.truth import count_unlocks_asked, was_secured
@@ -41,10 +42,6 @@ KEY_FILE = "public.key"  # beside the proofs: what `unlatch verify --key` takes
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STORY_WITHIN_S = 240.0  # real
 VERIFY_WITHIN_S = 60.0
-_VIN_VALUES = dict(
-    zip("ABCDEFGHJKLMNPRSTUVWXYZ0123456789", map(int, "123456781234579234567890123456789"), strict=True)
-)  # ISO 3779
-_VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
 def read_demo_factor(text: str) -> float:
@@ -228,21 +225,6 @@ def change_a_byte(content: bytes, lot: random.Random) -> tuple[bytes, str]:
     other = ord("0") + (content[at] - ord("0") + 1) % 10
     what = f"byte {at} of {len(content)} changed from {chr(content[at])} to {chr(other)}"
     return content[:at] + bytes([other]) + content[at + 1 :], what
-
-
-def make_vin(front: str, lot: random.Random) -> str:
-    """A vehicle identification number with a good check digit; `front` is its first eight characters."""
-    text = f"{front}0J{lot.choice('ABCDEFGH')}{lot.randrange(1_000_000):06d}"
-    total = sum(_VIN_VALUES[letter] * weight for letter, weight in zip(text, _VIN_WEIGHTS, strict=True))
-    digit = "0123456789X"[total % 11]
-    return text[:8] + digit + text[9:]
-
-
-def make_sscc(lot: random.Random) -> str:
-    """A serial shipping container code with a good check digit."""
-    digits = f"3401234{lot.randrange(10**10):010d}"
-    total = sum(int(digit) * (3 if at % 2 == 0 else 1) for at, digit in enumerate(reversed(digits)))
-    return digits + str(-total % 10)
 
 
 async def run_demo(data_dir: Path, wishes: Wishes) -> int:
