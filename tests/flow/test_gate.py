@@ -20,7 +20,7 @@ from unlatch.domain.reading import Reading
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, State
 from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.gate import pass_gate
-from unlatch.flow.rebooking import Wisher
+from unlatch.flow.wishes import Wisher
 from unlatch.store import readings
 from unlatch.store.database import Database
 

@@ -18,8 +18,8 @@ from unlatch.domain.booking import Part
 from unlatch.domain.visit import Fact, State
 from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.platform import Platform
-from unlatch.flow.rebooking import Wisher
 from unlatch.flow.record import Happening, record_in
+from unlatch.flow.wishes import Wisher
 from unlatch.store import visits
 from unlatch.store.database import Database
 from unlatch.web.app import create_app

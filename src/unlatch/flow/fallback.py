@@ -22,7 +22,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput
 from unlatch.flow import notifying
 from unlatch.flow.platform import Platform
-from unlatch.flow.rebooking import Booking, Changed, Wisher, lock_booking
+from unlatch.flow.wishes import Booking, Changed, Wisher, lock_booking
 from unlatch.flow.words import Photo
 from unlatch.store import couriers, deeds, fallbacks, stops
 from unlatch.store.fallbacks import HELD, EndRow

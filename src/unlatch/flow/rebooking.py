@@ -1,14 +1,12 @@
 """What people change of a booking: re-plan, cancel, hand over; redirect, keep, extend; and the end of its window.
 
-Each wish is one function in one transaction: the place's row is locked first, as by a scan, a block and the gate, then
-the visit, then the stop; `domain/booking.py` says what becomes of it; the change, its deed and its notices commit
-together. A wish that comes again changes nothing, and answers the same. Blocks and freezes stand in `flow/consent.py`,
-the fallback's ends in `flow/fallback.py`.
+Each wish is one function, in one transaction: `domain/booking.py` says what becomes of it, `flow/wishes.py` locks,
+saves and tells. A wish that comes again changes nothing, and answers the same. Blocks and freezes stand in
+`flow/consent.py`, the fallback's ends in `flow/fallback.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +16,6 @@ from psycopg import AsyncConnection
 from unlatch.domain.access import Fallback
 from unlatch.domain.booking import (
     NOTHING,
-    Outcome,
     Part,
     Refusal,
     Stage,
@@ -27,66 +24,22 @@ from unlatch.domain.booking import (
     latest_end,
     outcome_of,
     refuse,
-    stage_of,
 )
 from unlatch.domain.fallback import plan_of, redirected_plan
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import Fact
-from unlatch.errors import BadInput, Conflict, NotFound
-from unlatch.flow import notifying
+from unlatch.errors import BadInput, NotFound
 from unlatch.flow.enrolment import get_courier
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, deeds, household, parcels, stops, visits
-from unlatch.store.consignees import AccessPointRow
+from unlatch.flow.wishes import Booking, Changed, Wisher, lock_booking, next_plan, save_plan, tell
+from unlatch.store import household, parcels, stops
 from unlatch.store.stops import StopRow
 from unlatch.store.visits import VisitRow
 
 LONGEST_WINDOW = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wisher:
-    """Who wishes something. A carrier may for its own stops, a consignee for those at a place of theirs."""
-
-    part: Part
-    id: str
-
-    @property
-    def who(self) -> str:
-        return f"{self.part}:{self.id}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """A stop with its place and the visit that lives at it, all of them locked by this transaction."""
-
-    point: AccessPointRow
-    stop: StopRow
-    live: VisitRow | None
-    other: AccessPointRow | None = None  # the place that it is to go to, locked as well
-
-    @property
-    def stage(self) -> Stage:
-        return stage_of(
-            StopState(self.stop.state),
-            has_courier=self.stop.courier_id is not None,
-            is_heading=self.stop.heading_at is not None,
-            ruled_out=Incident(self.stop.ruled_out) if self.stop.ruled_out else None,
-            visit=None if self.live is None else self.live.visit.state,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """What became of a wish, and the stop afterwards."""
-
-    wish: Wish
-    outcome: Outcome
-    stop: StopRow
-    stopped: VisitRow | None = None  # the visit that was stopped for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,50 +51,6 @@ class NewPlan:
     access_point_id: str | None = None
     courier_id: str | None = None
     expected_at: datetime | None = None
-
-
-async def lock_booking(
-    connection: AsyncConnection, stop_id: str, wisher: Wisher, *, other_place_id: str | None = None
-) -> Booking:
-    """Lock the place (and the other one), the visit, the stop, in this order. Raises NotFound, Conflict.
-
-    Two places are locked in the order of their names, so that two who swap places don't wait for each other.
-    """
-    seen = await stops.find_stop(connection, stop_id)
-    if seen is None:
-        raise NotFound("there is no such stop")
-    wanted = {seen.access_point_id, *((other_place_id,) if other_place_id else ())}
-    points = {
-        place_id: await consignees.find_access_point(connection, place_id, is_locked=True)
-        for place_id in sorted(wanted)
-    }
-    live = await visits.find_live_visit(connection, seen.access_point_id)
-    stop = await stops.find_stop(connection, stop_id, is_locked=True)
-    point = points[seen.access_point_id]
-    assert stop is not None  # rows of stops and places are never deleted
-    assert point is not None
-    if not await _may(connection, stop, wisher):
-        raise NotFound("there is no such stop")
-    if stop.access_point_id != seen.access_point_id:
-        raise Conflict("this stop has just been moved to another place: look again")
-    if live is not None and live.stop_id != stop_id:
-        live = None
-    other = None
-    if other_place_id is not None and other_place_id != point.id:
-        other = points[other_place_id]
-        if other is None or other.carrier_id != stop.carrier_id:
-            raise NotFound("there is no such access point")
-    return Booking(point=point, stop=stop, live=live, other=other)
-
-
-async def _may(connection: AsyncConnection, stop: StopRow, wisher: Wisher) -> bool:
-    if wisher.part is Part.CARRIER:
-        return stop.carrier_id == wisher.id
-    if wisher.part is Part.COURIER:
-        return stop.courier_id == wisher.id
-    if wisher.part is Part.CONSIGNEE:
-        return await household.is_of_household(connection, stop.access_point_id, wisher.id)
-    return True
 
 
 async def replan(
@@ -168,8 +77,8 @@ async def replan(
         return Changed(wish=Wish.REPLAN, outcome=NOTHING, stop=stop)
     if planned.courier_id is not None and planned.courier_id != stop.courier_id:
         await parcels.hand_over(connection, stop_id, planned.courier_id)
-    planned = replace(_next_plan(planned), extended_at=None, before_redirect=None)
-    await _save(connection, booking, planned, Wish.REPLAN, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    planned = replace(next_plan(planned), extended_at=None, before_redirect=None)
+    await save_plan(connection, booking, planned, Wish.REPLAN, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=Wish.REPLAN, outcome=outcome, stop=planned)
 
 
@@ -221,8 +130,10 @@ async def cancel(platform: Platform, connection: AsyncConnection, stop_id: str, 
         booking.stop, state=StopState.CANCELLED, ruled_out=Incident.CARRIER_CANCELLED, ruled_out_at=now
     )
     await parcels.give_back(connection, stop_id)
-    cancelled = _next_plan(cancelled)
-    await _save(connection, booking, cancelled, Wish.CANCEL, wisher, now, event=NoticeEvent.BOOKING_CANCELLED)
+    cancelled = next_plan(cancelled)
+    await save_plan(
+        connection, booking, cancelled, Wish.CANCEL, wisher, now, event=NoticeEvent.BOOKING_CANCELLED
+    )
     return Changed(wish=Wish.CANCEL, outcome=outcome, stop=cancelled, stopped=stopped)
 
 
@@ -245,9 +156,9 @@ async def hand_over(
     handed = replace(stop, courier_id=courier_id)
     event = None
     if booking.stage is Stage.UNDER_WAY:
-        handed, event = _next_plan(handed), NoticeEvent.BOOKING_CHANGED
+        handed, event = next_plan(handed), NoticeEvent.BOOKING_CHANGED
     body = {"courier": courier_id}
-    await _save(connection, booking, handed, wish, wisher, now, event=event, body=body)
+    await save_plan(connection, booking, handed, wish, wisher, now, event=event, body=body)
     return Changed(wish=wish, outcome=outcome, stop=handed)
 
 
@@ -295,9 +206,11 @@ async def _redirect_to_fallback(
         ruled_out_at=now,
         before_redirect=was.before_redirect if is_redirected else _memory(was),
     )
-    redirected = _next_plan(redirected)
+    redirected = next_plan(redirected)
     body = {"fallback": chosen.value}
-    await _save(connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body)
+    await save_plan(
+        connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body
+    )
     return Changed(wish=wish, outcome=outcome, stop=redirected, stopped=stopped)
 
 
@@ -327,8 +240,8 @@ async def _redirect_to_place(
         ruled_out_at=None,
         before_redirect=None,
     )
-    moved = _next_plan(moved)
-    await _save(connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    moved = next_plan(moved)
+    await save_plan(connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=moved, stopped=stopped)
 
 
@@ -356,8 +269,8 @@ async def _keep(platform: Platform, connection: AsyncConnection, booking: Bookin
         ruled_out_at=now if was["ruled_out"] else None,
         before_redirect=None,
     )
-    kept = _next_plan(kept)
-    await _save(connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    kept = next_plan(kept)
+    await save_plan(connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=kept)
 
 
@@ -385,7 +298,7 @@ async def extend(
     extended = replace(
         stop, window_until=until, extended_at=now, plan_number=stop.plan_number + 1
     )  # the courier who has set out is still on the way
-    await _save(connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await save_plan(connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=extended)
 
 
@@ -401,7 +314,7 @@ async def end_of_window(connection: AsyncConnection, stop_id: str, now: datetime
     over = replace(stop, state=StopState.FALLBACK_DUE)
     if stop.ruled_out is None and not await parcels.is_any_delivered(connection, stop_id):
         over = replace(over, ruled_out=Incident.CARRIER_NOBODY_CAME, ruled_out_at=now)
-        await _tell(connection, NoticeEvent.NOBODY_CAME, over, now)
+        await tell(connection, NoticeEvent.NOBODY_CAME, over, now)
     await stops.update_stop(connection, over)
     return True
 
@@ -420,11 +333,6 @@ def _memory(stop: StopRow) -> dict[str, Any]:
     }
 
 
-def _next_plan(stop: StopRow) -> StopRow:
-    """What follows from the plan before is void, and no courier is on the way by this one yet."""
-    return replace(stop, plan_number=stop.plan_number + 1, heading_at=None, arriving_at=None)
-
-
 async def _stop_visit(
     connection: AsyncConnection, booking: Booking, incident: Incident, wisher: Wisher, now: datetime
 ) -> tuple[Booking, VisitRow | None]:
@@ -436,75 +344,3 @@ async def _stop_visit(
     stop = await stops.find_stop(connection, booking.stop.id, is_locked=True)
     assert stop is not None
     return replace(booking, stop=stop, live=None), stopped
-
-
-async def _save(
-    connection: AsyncConnection,
-    booking: Booking,
-    after: StopRow,
-    wish: Wish,
-    wisher: Wisher,
-    now: datetime,
-    *,
-    event: NoticeEvent | None,
-    body: Mapping[str, Any] | None = None,
-) -> None:
-    """The change, its deed, its notices, and what is due for the new plan: all in this transaction."""
-    before = booking.stop
-    await stops.update_stop(connection, after)
-    told: dict[str, Any] = {"plan": after.plan_number, **(body or {})}
-    if (after.window_from, after.window_until) != (before.window_from, before.window_until):
-        told |= _window_facts(after)
-    if after.access_point_id != before.access_point_id:
-        told["moved_to"] = after.access_point_id
-    for place_id in dict.fromkeys((before.access_point_id, after.access_point_id)):
-        await deeds.insert_deed(
-            connection,
-            access_point_id=place_id,
-            stop_id=after.id,
-            who=wisher.who,
-            what=wish,
-            body=told,
-            at=now,
-        )
-    if event is not None:
-        person = await _find_name(connection, wisher, booking.point)
-        facts = {"who": person} if person else {}
-        await _tell(connection, event, after, now, facts=facts, old_place_id=before.access_point_id)
-    # duties: wired by the lead (for an open stop whose plan_number is a new one; its place: booking.other or .point)
-
-
-async def _find_name(connection: AsyncConnection, wisher: Wisher, point: AccessPointRow) -> str | None:
-    if wisher.part is not Part.CONSIGNEE:
-        return None
-    person = await consignees.find_consignee(connection, wisher.id, carrier_id=point.carrier_id)
-    return None if person is None else person.name
-
-
-def _window_facts(stop: StopRow) -> dict[str, Any]:
-    return {
-        "window_from": text_of_time(stop.window_from),
-        "window_until": text_of_time(stop.window_until),
-    }
-
-
-async def _tell(
-    connection: AsyncConnection,
-    event: NoticeEvent,
-    stop: StopRow,
-    now: datetime,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    old_place_id: str | None = None,
-) -> None:
-    """Once a plan; where the stop has moved, the household of the place that it has left is told too."""
-    for place_id in dict.fromkeys((stop.access_point_id, old_place_id or stop.access_point_id)):
-        await notifying.tell(
-            connection,
-            event,
-            place_id=place_id,
-            key=f"{stop.id}/{stop.plan_number}",
-            now=now,
-            stop_id=stop.id,
-            facts={**_window_facts(stop), "fallback": stop.fallback, **(facts or {})},
-        )

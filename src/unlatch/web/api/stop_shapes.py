@@ -23,7 +23,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.wording import Language as Words
 from unlatch.domain.wording import text_of
 from unlatch.errors import NotFound
-from unlatch.flow.rebooking import Changed, Wisher
+from unlatch.flow.wishes import Changed, Wisher
 from unlatch.store import consignees, deeds, fallbacks, household, stops, visits
 from unlatch.store.deeds import DeedRow
 from unlatch.store.fallbacks import EndRow
