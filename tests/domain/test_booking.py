@@ -96,7 +96,7 @@ def test_a_carrier_does_not_overrule_the_household() -> None:
 
 def test_every_refusal_of_the_table_is_used_and_worded() -> None:
     used = {outcome.refusal for cells in TABLE.values() for outcome in cells.values()} - {None}
-    assert set(Refusal) - used == {Refusal.WINDOW_OVER, Refusal.EXTENDED_ALREADY}
+    assert set(Refusal) - used == {Refusal.WINDOW_OVER, Refusal.EXTENDED_ALREADY, Refusal.NOT_OFFERED}
     for language in Language:
         assert all(refusal_text(refusal, language) for refusal in Refusal)
         assert all(stage_text(stage, language) for stage in Stage)
@@ -304,9 +304,8 @@ def render_page() -> str:
         "     PYTHONPATH=src:. python -m tests.domain.test_booking -->",
         "",
         "A booking is a stop from the moment it is booked until it has ended. What becomes of a wish depends on whose",
-        "it is and on the stage; each wish is one transaction that locks the place first, as a scan and the gate do, so",
-        "that the order in which they commit decides every race. Said again, a wish changes nothing and answers the",
-        "same.",
+        "it is and on the stage; each wish is one transaction that locks the place first, as a scan and the gate do:",
+        "the order in which they commit decides every race. Said again, a wish changes nothing and answers the same.",
         "",
         "## Stages",
         "",
@@ -331,7 +330,7 @@ def render_page() -> str:
     lines += [
         "## Why not",
         "",
-        "The last two hang on the clock and on earlier wishes, not on the stage.",
+        "The last three hang on the clock, on earlier wishes and on the rules, not on the stage.",
         "",
         "| reason | English | French |",
         "|---|---|---|",

@@ -61,7 +61,7 @@ class Part(StrEnum):
 
 
 class Wish(StrEnum):
-    """What a person wants done to a booking. Its deed bears the same word."""
+    """What a person wants done to a booking. Once done, its deed bears the word of `DEEDS`."""
 
     REPLAN = auto()  # another window, place or courier
     CANCEL = auto()
@@ -97,9 +97,10 @@ class Refusal(StrEnum):
     DELIVERED_ALREADY = auto()
     FALLBACK_TAKEN = auto()
     CANCELLED_ALREADY = auto()
-    # Found by the flow, beside the table: these hang on the clock and on earlier wishes, not on the stage.
+    # Found by the flow, beside the table: these hang on the clock, on earlier wishes and on the rules.
     WINDOW_OVER = auto()
     EXTENDED_ALREADY = auto()
+    NOT_OFFERED = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,24 @@ PARTS: Mapping[Wish, Part] = MappingProxyType(
         W.THAW: Part.OPERATOR,
         W.SETTLE: Part.OPERATOR,
         W.TAKE_FALLBACK: Part.COURIER,
+    }
+)
+
+# How a wish that was fulfilled stands among the deeds of its place and stop.
+DEEDS: Mapping[Wish, str] = MappingProxyType(
+    {
+        W.REPLAN: "replanned",
+        W.CANCEL: "cancelled",
+        W.HAND_OVER: "handed_over",
+        W.REDIRECT: "redirected",
+        W.KEEP: "kept",
+        W.EXTEND: "extended",
+        W.BLOCK: "blocked",
+        W.UNBLOCK: "unblocked",
+        W.FREEZE: "frozen",
+        W.THAW: "thawed",
+        W.SETTLE: "fallback_done",
+        W.TAKE_FALLBACK: "fallback_done",
     }
 )
 

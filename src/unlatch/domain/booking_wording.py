@@ -63,6 +63,7 @@ _REFUSALS: Mapping[Language, Mapping[Refusal, str]] = {
         R.CANCELLED_ALREADY: "The carrier has cancelled this delivery.",
         R.WINDOW_OVER: "The window is over.",
         R.EXTENDED_ALREADY: "This window has been extended once already.",
+        R.NOT_OFFERED: "This place is not offered for these parcels.",
     },
     L.FRENCH: {
         R.NOT_ON_A_ROUND: "Aucun livreur n'a encore cet arrêt.",
@@ -75,6 +76,7 @@ _REFUSALS: Mapping[Language, Mapping[Refusal, str]] = {
         R.CANCELLED_ALREADY: "Le transporteur a annulé cette livraison.",
         R.WINDOW_OVER: "Le créneau est passé.",
         R.EXTENDED_ALREADY: "Ce créneau a déjà été prolongé une fois.",
+        R.NOT_OFFERED: "Ce lieu n'est pas proposé pour ces colis.",
     },
 }
 _STAGES: Mapping[Language, Mapping[Stage, str]] = {

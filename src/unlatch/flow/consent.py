@@ -11,7 +11,7 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
-from unlatch.domain.booking import Part, Wish
+from unlatch.domain.booking import DEEDS, Part, Wish
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.visit import Fact
 from unlatch.errors import NotFound
@@ -112,7 +112,7 @@ async def _leave(
         access_point_id=point.id,
         stop_id=None if stopped is None else stopped.stop_id,
         who=who,
-        what=wish,
+        what=DEEDS[wish],
         body={} if stopped is None else {"visit": stopped.id},
         at=now,
     )

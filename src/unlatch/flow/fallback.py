@@ -14,7 +14,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from unlatch.domain.access import Fallback
-from unlatch.domain.booking import NOTHING, Stage, StopState, Wish, outcome_of, same_window_later
+from unlatch.domain.booking import DEEDS, NOTHING, Stage, StopState, Wish, outcome_of, same_window_later
 from unlatch.domain.fallback import NEEDS_WORDS, PLACES, plan_of
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.parcel import ParcelPlace
@@ -176,7 +176,7 @@ async def _end(
         access_point_id=stop.access_point_id,
         stop_id=stop.id,
         who=wisher.who,
-        what=wish,
+        what=DEEDS[wish],
         body=body,
         at=now,
     )

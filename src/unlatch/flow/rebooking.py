@@ -7,16 +7,18 @@ saves and tells. A wish that comes again changes nothing, and answers the same. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 
 from unlatch.domain.access import Fallback
 from unlatch.domain.booking import (
+    DEEDS,
     NOTHING,
-    Part,
     Refusal,
     Stage,
     StopState,
@@ -25,48 +27,73 @@ from unlatch.domain.booking import (
     outcome_of,
     refuse,
 )
+from unlatch.domain.eligibility import Offer, Programme
 from unlatch.domain.fallback import plan_of, redirected_plan
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
+from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import Fact
+from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, NotFound
+from unlatch.flow import options
 from unlatch.flow.enrolment import get_courier
+from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.flow.wishes import Booking, Changed, Wisher, lock_booking, next_plan, save_plan, tell
-from unlatch.store import household, parcels, stops
+from unlatch.flow.wishes import (
+    Booking,
+    Changed,
+    Wisher,
+    find_name,
+    lock_booking,
+    next_plan,
+    tell,
+    window_facts,
+)
+from unlatch.store import consignees, deeds, household, parcels, stops
 from unlatch.store.stops import StopRow
 from unlatch.store.visits import VisitRow
-
-LONGEST_WINDOW = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPlan:
     """What a carrier changes of a plan. None: stays as it is."""
 
-    window_from: datetime | None = None
-    window_until: datetime | None = None
+    window: WindowGiven | None = None
     access_point_id: str | None = None
     courier_id: str | None = None
     expected_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """Whether a place is offered for what is left of a stop, and by which rules."""
+
+    offer: Offer
+    programme: Programme
+    rules_version: str
+
+
 async def replan(
     platform: Platform, connection: AsyncConnection, stop_id: str, wisher: Wisher, plan: NewPlan
 ) -> Changed:
-    """Another window, place or courier; what pre-flight found of the old plan is void. Raises BadInput, NotFound."""
+    """Another window, place or courier; what pre-flight found of the old plan is void. Raises BadInput, NotFound.
+
+    A new window or place is asked for anew: it is planned only where it is offered, by the rules of this moment.
+    """
     booking = await lock_booking(connection, stop_id, wisher, other_place_id=plan.access_point_id)
-    now, stop = platform.clock.now(), booking.stop
-    outcome = outcome_of(Wish.REPLAN, booking.stage)
+    now, stop, wish = platform.clock.now(), booking.stop, Wish.REPLAN
+    outcome = outcome_of(wish, booking.stage)
     if outcome.is_refused:
-        return Changed(wish=Wish.REPLAN, outcome=outcome, stop=stop)
+        return Changed(wish=wish, outcome=outcome, stop=stop)
     await _check_courier(connection, stop, plan.courier_id)
-    await _check_other_place(connection, booking)
+    judged = None
+    if booking.other is not None or plan.window is not None:
+        judged = await _judge(platform, connection, booking)
     planned = replace(
         stop,
-        **_window_of(stop, plan, now),
+        **_window_of(booking, plan, judged, now),
         access_point_id=(booking.other or booking.point).id,
         courier_id=plan.courier_id or stop.courier_id,
         state=StopState.OPEN,
@@ -74,28 +101,34 @@ async def replan(
         ruled_out_at=None,
     )
     if planned == stop:
-        return Changed(wish=Wish.REPLAN, outcome=NOTHING, stop=stop)
+        return Changed(wish=wish, outcome=NOTHING, stop=stop)
+    if judged is not None:
+        if not judged.offer.is_offered:
+            refused = refuse(Refusal.NOT_OFFERED)
+            return Changed(wish=wish, outcome=refused, stop=stop, offer=judged.offer)
+        planned = replace(planned, programme=judged.programme.name, rules_version=judged.rules_version)
     if planned.courier_id is not None and planned.courier_id != stop.courier_id:
         await parcels.hand_over(connection, stop_id, planned.courier_id)
     planned = replace(next_plan(planned), extended_at=None, before_redirect=None)
-    await save_plan(connection, booking, planned, Wish.REPLAN, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
-    return Changed(wish=Wish.REPLAN, outcome=outcome, stop=planned)
+    await _save(connection, booking, planned, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    return Changed(wish=wish, outcome=outcome, stop=planned)
 
 
-def _window_of(stop: StopRow, plan: NewPlan, now: datetime) -> dict[str, Any]:
-    """The window that is planned, and when the courier is expected in it."""
-    if (plan.window_from is None) != (plan.window_until is None):
-        raise BadInput("window_from", "give both window_from and window_until, or neither")
-    begins, ends = plan.window_from or stop.window_from, plan.window_until or stop.window_until
-    if not begins < ends <= begins + LONGEST_WINDOW:
-        raise BadInput("window_until", "must be after window_from, by at most 24 hours")
-    if ends <= now:
-        raise BadInput("window_until", "this window is over: give one that is not")
-    is_same = (begins, ends) == (stop.window_from, stop.window_until)
+def _window_of(booking: Booking, plan: NewPlan, judged: _Judged | None, now: datetime) -> dict[str, Any]:
+    """The window that is planned, and when the courier is expected in it. Raises BadInput."""
+    stop = booking.stop
+    window = WindowSpan(from_at=stop.window_from, until_at=stop.window_until)
+    if plan.window is not None and judged is not None:
+        zone = ZoneInfo((booking.other or booking.point).time_zone)
+        window = options.read_window(plan.window, judged.programme, zone)
+    if window.until_at <= now:
+        is_by_day = plan.window is not None and plan.window.day is not None
+        raise BadInput("window.date" if is_by_day else "window_until", "is over already: give a later window")
+    is_same = (window.from_at, window.until_at) == (stop.window_from, stop.window_until)
     expected_at = plan.expected_at or (stop.expected_at if is_same else None)
-    if expected_at is not None and not begins <= expected_at < ends:
+    if expected_at is not None and not window.has(expected_at):
         raise BadInput("expected_at", "must lie in the window")
-    return {"window_from": begins, "window_until": ends, "expected_at": expected_at}
+    return {"window_from": window.from_at, "window_until": window.until_at, "expected_at": expected_at}
 
 
 async def _check_courier(connection: AsyncConnection, stop: StopRow, courier_id: str | None) -> None:
@@ -106,16 +139,30 @@ async def _check_courier(connection: AsyncConnection, stop: StopRow, courier_id:
         raise BadInput("courier_id", "this courier is not active")
 
 
-async def _check_other_place(connection: AsyncConnection, booking: Booking) -> None:
-    """The other place must be one of those to whom the parcels go."""
-    if booking.other is None:
-        return
-    stop = booking.stop
+async def _judge(platform: Platform, connection: AsyncConnection, booking: Booking) -> _Judged:
+    """Whether the place that the stop is to go to is offered. Raises BadInput where it is not the recipient's."""
+    stop, point = booking.stop, booking.other or booking.point
     shipment = await stops.find_shipment(connection, stop.shipment_id, carrier_id=stop.carrier_id)
     assert shipment is not None
-    if not await household.is_of_household(connection, booking.other.id, shipment.consignee_id):
+    if not await household.is_of_household(connection, point.id, shipment.consignee_id):
         raise BadInput("access_point_id", "is another consignee's than the shipment")
-    # options: wired by the lead: refuse with its reasons a place that is not offered for these parcels
+    rules, programme = await options.get_rules_of(platform, connection, stop.carrier_id)
+    recipient = await consignees.find_consignee(connection, shipment.consignee_id, carrier_id=stop.carrier_id)
+    assert recipient is not None
+    offer = options.judge_place(
+        platform,
+        rules,
+        programme,
+        point,
+        await consignees.find_vehicle(connection, point.id),
+        plans=recipient.plans,
+        parcels=[
+            options.describe_parcel(row)
+            for row in await stops.list_parcels(connection, stop_id=stop.id)
+            if row.place in (ParcelPlace.WITH_CARRIER, ParcelPlace.WITH_COURIER)
+        ],
+    )
+    return _Judged(offer=offer, programme=programme, rules_version=rules.version)
 
 
 async def cancel(platform: Platform, connection: AsyncConnection, stop_id: str, wisher: Wisher) -> Changed:
@@ -131,9 +178,7 @@ async def cancel(platform: Platform, connection: AsyncConnection, stop_id: str, 
     )
     await parcels.give_back(connection, stop_id)
     cancelled = next_plan(cancelled)
-    await save_plan(
-        connection, booking, cancelled, Wish.CANCEL, wisher, now, event=NoticeEvent.BOOKING_CANCELLED
-    )
+    await _save(connection, booking, cancelled, Wish.CANCEL, wisher, now, event=NoticeEvent.BOOKING_CANCELLED)
     return Changed(wish=Wish.CANCEL, outcome=outcome, stop=cancelled, stopped=stopped)
 
 
@@ -158,7 +203,7 @@ async def hand_over(
     if booking.stage is Stage.UNDER_WAY:
         handed, event = next_plan(handed), NoticeEvent.BOOKING_CHANGED
     body = {"courier": courier_id}
-    await save_plan(connection, booking, handed, wish, wisher, now, event=event, body=body)
+    await _save(connection, booking, handed, wish, wisher, now, event=event, body=body)
     return Changed(wish=wish, outcome=outcome, stop=handed)
 
 
@@ -208,9 +253,7 @@ async def _redirect_to_fallback(
     )
     redirected = next_plan(redirected)
     body = {"fallback": chosen.value}
-    await save_plan(
-        connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body
-    )
+    await _save(connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body)
     return Changed(wish=wish, outcome=outcome, stop=redirected, stopped=stopped)
 
 
@@ -226,7 +269,10 @@ async def _redirect_to_place(
     assert booking.other is not None
     if not await household.is_of_household(connection, booking.other.id, wisher.id):
         raise NotFound("there is no such access point")
-    await _check_other_place(connection, booking)
+    judged = await _judge(platform, connection, booking)
+    if not judged.offer.is_offered:
+        refused = refuse(Refusal.NOT_OFFERED)
+        return Changed(wish=wish, outcome=refused, stop=was, offer=judged.offer)
     memory = _memory(was) if was.before_redirect is None else was.before_redirect
     booking, stopped = await _stop_visit(connection, booking, Incident.CONSIGNEE_REDIRECTED, wisher, now)
     assert booking.other is not None
@@ -239,9 +285,11 @@ async def _redirect_to_place(
         ruled_out=None,
         ruled_out_at=None,
         before_redirect=None,
+        programme=judged.programme.name,
+        rules_version=judged.rules_version,
     )
     moved = next_plan(moved)
-    await save_plan(connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=moved, stopped=stopped)
 
 
@@ -270,7 +318,7 @@ async def _keep(platform: Platform, connection: AsyncConnection, booking: Bookin
         before_redirect=None,
     )
     kept = next_plan(kept)
-    await save_plan(connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=kept)
 
 
@@ -298,25 +346,8 @@ async def extend(
     extended = replace(
         stop, window_until=until, extended_at=now, plan_number=stop.plan_number + 1
     )  # the courier who has set out is still on the way
-    await save_plan(connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=extended)
-
-
-async def end_of_window(connection: AsyncConnection, stop_id: str, now: datetime) -> bool:
-    """The window is over, and nobody asked to open: the fallback is due. False: there was nothing to do.
-
-    Where a parcel of the stop has been delivered, or pre-flight had ruled it out, that tells more than "nobody came".
-    """
-    booking = await lock_booking(connection, stop_id, Wisher(part=Part.OPERATOR, id="clock"))
-    stop = booking.stop
-    if stop.state != StopState.OPEN or booking.live is not None or now < stop.window_until:
-        return False
-    over = replace(stop, state=StopState.FALLBACK_DUE)
-    if stop.ruled_out is None and not await parcels.is_any_delivered(connection, stop_id):
-        over = replace(over, ruled_out=Incident.CARRIER_NOBODY_CAME, ruled_out_at=now)
-        await tell(connection, NoticeEvent.NOBODY_CAME, over, now)
-    await stops.update_stop(connection, over)
-    return True
 
 
 def _plan(stop: StopRow) -> tuple[Fallback, ...]:
@@ -344,3 +375,38 @@ async def _stop_visit(
     stop = await stops.find_stop(connection, booking.stop.id, is_locked=True)
     assert stop is not None
     return replace(booking, stop=stop, live=None), stopped
+
+
+async def _save(
+    connection: AsyncConnection,
+    booking: Booking,
+    after: StopRow,
+    wish: Wish,
+    wisher: Wisher,
+    now: datetime,
+    *,
+    event: NoticeEvent | None,
+    body: Mapping[str, Any] | None = None,
+) -> None:
+    """The change, its deed, its notices, and what is due for the new plan: all in this transaction."""
+    before = booking.stop
+    await stops.update_stop(connection, after)
+    told: dict[str, Any] = {"plan": after.plan_number, **(body or {})}
+    if (after.window_from, after.window_until) != (before.window_from, before.window_until):
+        told |= window_facts(after)
+    if after.access_point_id != before.access_point_id:
+        told["moved_to"] = after.access_point_id
+    await deeds.insert_deed(
+        connection,
+        access_point_id=before.access_point_id,
+        stop_id=after.id,
+        who=wisher.who,
+        what=DEEDS[wish],
+        body=told,
+        at=now,
+    )
+    if event is not None:
+        person = await find_name(connection, wisher, booking.point)
+        facts = {"who": person} if person else {}
+        await tell(connection, event, after, now, facts=facts, old_place_id=before.access_point_id)
+    # duties: wired by the lead (for an open stop whose plan_number is a new one; its place: booking.other or .point)

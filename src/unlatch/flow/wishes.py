@@ -14,12 +14,13 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from unlatch.domain.booking import Outcome, Part, Stage, StopState, Wish, stage_of
+from unlatch.domain.eligibility import Offer
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow import notifying
-from unlatch.store import consignees, deeds, household, stops, visits
+from unlatch.store import consignees, household, stops, visits
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.stops import StopRow
 from unlatch.store.visits import VisitRow
@@ -65,6 +66,7 @@ class Changed:
     outcome: Outcome
     stop: StopRow
     stopped: VisitRow | None = None  # the visit that was stopped for it
+    offer: Offer | None = None  # where the place is not offered: why
 
 
 async def lock_booking(
@@ -116,49 +118,16 @@ def next_plan(stop: StopRow) -> StopRow:
     return replace(stop, plan_number=stop.plan_number + 1, heading_at=None, arriving_at=None)
 
 
-async def save_plan(
-    connection: AsyncConnection,
-    booking: Booking,
-    after: StopRow,
-    wish: Wish,
-    wisher: Wisher,
-    now: datetime,
-    *,
-    event: NoticeEvent | None,
-    body: Mapping[str, Any] | None = None,
-) -> None:
-    """The change, its deed, its notices, and what is due for the new plan: all in this transaction."""
-    before = booking.stop
-    await stops.update_stop(connection, after)
-    told: dict[str, Any] = {"plan": after.plan_number, **(body or {})}
-    if (after.window_from, after.window_until) != (before.window_from, before.window_until):
-        told |= _window_facts(after)
-    if after.access_point_id != before.access_point_id:
-        told["moved_to"] = after.access_point_id
-    await deeds.insert_deed(
-        connection,
-        access_point_id=before.access_point_id,
-        stop_id=after.id,
-        who=wisher.who,
-        what=wish,
-        body=told,
-        at=now,
-    )
-    if event is not None:
-        person = await _find_name(connection, wisher, booking.point)
-        facts = {"who": person} if person else {}
-        await tell(connection, event, after, now, facts=facts, old_place_id=before.access_point_id)
-    # duties: wired by the lead (for an open stop whose plan_number is a new one; its place: booking.other or .point)
-
-
-async def _find_name(connection: AsyncConnection, wisher: Wisher, point: AccessPointRow) -> str | None:
+async def find_name(connection: AsyncConnection, wisher: Wisher, point: AccessPointRow) -> str | None:
+    """What a person of the household is called; None: it is no person."""
     if wisher.part is not Part.CONSIGNEE:
         return None
     person = await consignees.find_consignee(connection, wisher.id, carrier_id=point.carrier_id)
     return None if person is None else person.name
 
 
-def _window_facts(stop: StopRow) -> dict[str, Any]:
+def window_facts(stop: StopRow) -> dict[str, Any]:
+    """The window, as notices and deeds hold it."""
     return {
         "window_from": text_of_time(stop.window_from),
         "window_until": text_of_time(stop.window_until),
@@ -183,5 +152,5 @@ async def tell(
             key=f"{stop.id}/{stop.plan_number}",
             now=now,
             stop_id=stop.id,
-            facts={**_window_facts(stop), "fallback": stop.fallback, **(facts or {})},
+            facts={**window_facts(stop), "fallback": stop.fallback, **(facts or {})},
         )

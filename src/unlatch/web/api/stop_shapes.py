@@ -28,6 +28,7 @@ from unlatch.store import consignees, deeds, fallbacks, household, stops, visits
 from unlatch.store.deeds import DeedRow
 from unlatch.store.fallbacks import EndRow
 from unlatch.store.stops import StopRow
+from unlatch.web.api.options import show_offer_reasons
 from unlatch.web.endpoints import Asked
 from unlatch.web.problems import ProblemError, ReasonShown, Trouble
 from unlatch.web.reading_room import language_of
@@ -223,6 +224,10 @@ async def show_changed(asked: Asked[Any], connection: AsyncConnection, changed: 
     language = language_of(asked)
     outcome, stopped = changed.outcome, changed.stopped
     text = outcome_text(changed.wish, outcome, Words(language))
+    if changed.offer is not None:
+        raise ProblemError(
+            Trouble.NOT_OFFERED, text, reasons=show_offer_reasons(changed.offer, Words(language))
+        )
     if outcome.refusal is not None:
         reason = ReasonShown(code=outcome.refusal, text=text)
         raise ProblemError(Trouble.CONFLICT, text, reasons=[reason])

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from unlatch.domain.access import Fallback
-from unlatch.errors import NotFound
+from unlatch.errors import BadInput, NotFound
 from unlatch.flow import fallback, rebooking
-from unlatch.flow.booking import check_moment
 from unlatch.flow.fallback import Settlement
+from unlatch.flow.options import WindowGiven
 from unlatch.flow.rebooking import NewPlan
+from unlatch.flow.registering import EARLIEST, LATEST, check_moment
 from unlatch.store import fallbacks
+from unlatch.web.api.carrier_shapes import WindowAsked
 from unlatch.web.api.courier_shapes import Told
 from unlatch.web.api.stop_shapes import (
     StopInFull,
@@ -32,11 +34,13 @@ TABLE = EndpointTable("booking", "What may be done to a booking, by whom, at whi
 CARRIER, CONSIGNEE, OPERATOR = (Reader.CARRIER,), (Reader.CONSIGNEE,), (Reader.OPERATOR,)
 KEPT = Repeat.IN_TRANSACTION
 TROUBLES = (Trouble.NOT_FOUND, Trouble.CONFLICT)
+PLACE_TROUBLES = (*TROUBLES, Trouble.NOT_OFFERED)
 
 
 class Replan(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What changes of the plan. What is left out stays as it is."""
+    """What changes of the plan. What is left out stays as it is. A window is given in one of two ways."""
 
+    window: WindowAsked | None = None
     window_from: Moment | None = None
     window_until: Moment | None = None
     access_point_id: Annotated[
@@ -77,6 +81,21 @@ class StopSettlement(Struct, kw_only=True, forbid_unknown_fields=True):
 
 def _moment(field: str, at: datetime | None) -> datetime | None:
     return None if at is None else check_moment(field, at)
+
+
+def _read_window(body: Replan) -> WindowGiven | None:
+    if body.window is not None:
+        if body.window_from is not None or body.window_until is not None:
+            raise BadInput("window", "give either window, or both window_from and window_until")
+        if not EARLIEST.year <= body.window.day.year < LATEST.year:
+            raise BadInput("window.date", "give a day between the years 2000 and 2200")
+        return WindowGiven(day=body.window.day, begins=body.window.begins)
+    if body.window_from is None and body.window_until is None:
+        return None
+    return WindowGiven(
+        window_from=_moment("window_from", body.window_from),
+        window_until=_moment("window_until", body.window_until),
+    )
 
 
 async def _read(asked: Asked[None]) -> StopInFull:
@@ -132,7 +151,7 @@ async def read_any_stop(asked: Asked[None]) -> StopInFull:
     takes=Replan,
     gives=WishAnswered,
     repeat=KEPT,
-    troubles=TROUBLES,
+    troubles=PLACE_TROUBLES,
     examples=({"window_from": "2026-11-24T16:00:00Z", "window_until": "2026-11-24T20:00:00Z"},),
 )
 async def replan_stop(asked: Asked[Replan]) -> WishAnswered:
@@ -141,8 +160,7 @@ async def replan_stop(asked: Asked[Replan]) -> WishAnswered:
     """
     body = asked.body
     plan = NewPlan(
-        window_from=_moment("window_from", body.window_from),
-        window_until=_moment("window_until", body.window_until),
+        window=_read_window(body),
         access_point_id=body.access_point_id,
         courier_id=body.courier_id,
         expected_at=_moment("expected_at", body.expected_at),
@@ -200,7 +218,7 @@ async def assign_stop(asked: Asked[Assignment]) -> WishAnswered:
     takes=Redirection,
     gives=WishAnswered,
     repeat=KEPT,
-    troubles=TROUBLES,
+    troubles=PLACE_TROUBLES,
     examples=({"fallback": "neighbour"},),
 )
 async def redirect_stop(asked: Asked[Redirection]) -> WishAnswered:
