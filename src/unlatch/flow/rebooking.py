@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -120,7 +120,8 @@ def _window_of(booking: Booking, plan: NewPlan, judged: _Judged | None, now: dat
     window = WindowSpan(from_at=stop.window_from, until_at=stop.window_until)
     if plan.window is not None and judged is not None:
         zone = ZoneInfo((booking.other or booking.point).time_zone)
-        window = options.read_window(plan.window, judged.programme, zone)
+        read = options.read_window(plan.window, judged.programme, zone)
+        window = WindowSpan(from_at=read.from_at.astimezone(UTC), until_at=read.until_at.astimezone(UTC))
     if window.until_at <= now:
         is_by_day = plan.window is not None and plan.window.day is not None
         raise BadInput("window.date" if is_by_day else "window_until", "is over already: give a later window")
@@ -335,6 +336,7 @@ async def extend(
         outcome = NOTHING if until == stop.window_until else refuse(Refusal.EXTENDED_ALREADY)
     if outcome.is_refused or outcome is NOTHING:
         return Changed(wish=wish, outcome=outcome, stop=stop)
+    until = until.astimezone(UTC)
     latest = latest_end(stop.window_from, stop.window_until, booking.point.time_zone)
     if not stop.window_until < until <= latest:
         raise BadInput(
