@@ -229,7 +229,8 @@ PLANS = [
     ("tomorrow", (), 2, "tomorrow"),
     ("tomorrow", (), 3, "depot"),
     ("depot", (), 1, "depot"),
-    ("depot", ("to_door",), 1, "to_door depot"),
+    ("depot", ("to_door",), 1, "depot"),
+    ("neighbour", ("tomorrow", "depot"), 3, "neighbour depot"),
     ("to_door", ("to_door", "depot"), 1, "to_door depot"),
 ]
 
@@ -246,7 +247,10 @@ def test_a_redirect_puts_the_choice_in_front() -> None:
     assert redirected_plan(Fallback.NEIGHBOUR, plan) == (
         Fallback.NEIGHBOUR, Fallback.TO_DOOR, Fallback.TOMORROW,
     )  # fmt: skip
-    assert redirected_plan(Fallback.TOMORROW, plan)[0] is Fallback.TOMORROW
+    assert redirected_plan(Fallback.TO_DOOR, plan) == plan
+    # what is always possible is what they get, and nothing else
+    assert redirected_plan(Fallback.TOMORROW, plan) == (Fallback.TOMORROW,)
+    assert redirected_plan(Fallback.DEPOT, plan) == (Fallback.DEPOT,)
     with pytest.raises(ValueError, match="3 days"):
         redirected_plan(Fallback.TOMORROW, plan, tries=TRIES_MAX)
 
@@ -268,7 +272,7 @@ def test_no_plan_repeats_a_step_or_ends_in_the_air(
     assert plan_of(plan[0], plan[1:], tries=tries) == plan
     if tries < TRIES_MAX or chosen is not Fallback.TOMORROW:
         changed = redirected_plan(chosen, plan, tries=tries)
-        assert chosen in changed
+        assert changed[0] is chosen
         assert changed[-1] in (Fallback.TOMORROW, Fallback.DEPOT)
 
 

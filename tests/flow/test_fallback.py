@@ -127,7 +127,7 @@ async def test_a_later_step_may_be_taken_at_once(scene: Scene) -> None:
 
 
 async def test_said_twice_it_is_done_once_and_otherwise_it_is_refused(scene: Scene) -> None:
-    given = {"done": Fallback.NEIGHBOUR, "told": "with Mr Noor"}
+    given: dict[str, Any] = {"done": Fallback.NEIGHBOUR, "told": "with Mr Noor"}
     results = await asyncio.gather(*(take(scene, **given) for _ in range(5)))
     effects = sorted(one.outcome.effect for one in results)
     assert effects == [*[Effect.CHANGES_NOTHING] * 4, Effect.DONE]

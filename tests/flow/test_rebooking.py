@@ -298,6 +298,18 @@ async def test_a_window_that_is_over_is_not_extended(scene: Scene) -> None:
     assert changed.outcome.refusal is Refusal.WINDOW_OVER
 
 
+async def test_each_choice_stands_in_front_of_the_plan_that_was_booked(scene: Scene) -> None:
+    await scene.set_stop(fallback="to_door", later_fallbacks=["neighbour", "tomorrow"])
+    for chosen, later in (
+        (Fallback.DEPOT, []),
+        (Fallback.NEIGHBOUR, ["to_door", "tomorrow"]),
+        (Fallback.TOMORROW, []),
+        (Fallback.PICKUP_POINT, ["to_door", "neighbour", "tomorrow"]),
+    ):
+        stop = (await do(scene, rebooking.redirect, scene.consignee, fallback=chosen)).stop
+        assert (stop.fallback, stop.later_fallbacks) == (chosen, later)
+
+
 # ---- who may
 
 

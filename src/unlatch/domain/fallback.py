@@ -49,16 +49,21 @@ _STEPS: Mapping[Language, Mapping[Fallback, str]] = {
 
 def plan_of(first: str, later: Iterable[str], *, tries: int = 1) -> tuple[Fallback, ...]:
     """The whole plan, in order, each step once. `tries`: how many days in a row it has been tried, this one too."""
-    steps = dict.fromkeys(Fallback(one) for one in (first, *later))
-    if tries >= TRIES_MAX:
-        steps.pop(F.TOMORROW, None)
-    plan = tuple(steps)
-    return plan if plan and plan[-1] in ALWAYS_POSSIBLE else (*(s for s in plan if s is not F.DEPOT), F.DEPOT)
+    steps = list(dict.fromkeys(Fallback(one) for one in (first, *later)))
+    if F.DEPOT in steps:  # nothing comes after it
+        steps = steps[: steps.index(F.DEPOT) + 1]
+    if tries >= TRIES_MAX and F.TOMORROW in steps:
+        steps.remove(F.TOMORROW)
+    return tuple(steps) if steps and steps[-1] in ALWAYS_POSSIBLE else (*steps, F.DEPOT)
 
 
 def redirected_plan(chosen: Fallback, plan: Sequence[Fallback], *, tries: int = 1) -> tuple[Fallback, ...]:
-    """The plan with the household's choice in front. Raises ValueError for a choice that there is no more."""
-    changed = plan_of(chosen, (step for step in plan if step is not chosen), tries=tries)
+    """The plan with the household's choice in front. Raises ValueError for a choice that there is no more.
+
+    A choice that is always possible is the whole plan: what comes after it would not be what they chose.
+    """
+    rest = () if chosen in ALWAYS_POSSIBLE else tuple(step for step in plan if step is not chosen)
+    changed = plan_of(chosen, rest, tries=tries)
     if chosen not in changed:
         raise ValueError(f"{chosen} was tried {TRIES_MAX} days in a row")
     return changed

@@ -239,7 +239,7 @@ async def _redirect_to_fallback(
     if is_redirected and was.fallback == chosen:
         return Changed(wish=wish, outcome=NOTHING, stop=was)
     try:
-        first, *later = redirected_plan(chosen, _plan(was), tries=was.tries)
+        first, *later = redirected_plan(chosen, _first_plan(was), tries=was.tries)
     except ValueError as error:
         raise BadInput("fallback", f"choose another one: {error}") from None
     booking, stopped = await _stop_visit(connection, booking, Incident.CONSIGNEE_REDIRECTED, wisher, now)
@@ -352,8 +352,10 @@ async def extend(
     return Changed(wish=wish, outcome=outcome, stop=extended)
 
 
-def _plan(stop: StopRow) -> tuple[Fallback, ...]:
-    return plan_of(stop.fallback, stop.later_fallbacks, tries=stop.tries)
+def _first_plan(stop: StopRow) -> tuple[Fallback, ...]:
+    """The fallback as it was booked, whatever the household has chosen since."""
+    was = stop.before_redirect or _memory(stop)
+    return plan_of(was["fallback"], was["later_fallbacks"], tries=stop.tries)
 
 
 def _memory(stop: StopRow) -> dict[str, Any]:
