@@ -13,12 +13,14 @@ from tests.flow.stage import HERE, Stage, Stop, open_stage
 
 from unlatch.clock import monotonic_s
 from unlatch.domain.access import Fallback
+from unlatch.domain.booking import Part
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, State
-from unlatch.flow.booking import end_with_fallback
+from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.gate import pass_gate
+from unlatch.flow.wishes import Wisher
 from unlatch.store import readings
 from unlatch.store.database import Database
 
@@ -111,7 +113,9 @@ async def test_a_scan_that_waited_for_the_place_sees_what_it_waited_for(stage: S
     async with stage.platform.database.connection() as connection:
         await readings.save_reading(connection, stop.place_id, reading, now)
     async with stage.platform.database.transaction() as connection:
-        await end_with_fallback(connection, stop.stop_id, courier_id=stop.courier_id, done=Fallback.DEPOT)
+        courier = Wisher(part=Part.COURIER, id=stop.courier_id)
+        given = FallbackGiven(done=Fallback.DEPOT)
+        await take_fallback(stage.platform, connection, stop.stop_id, courier, given)
         scanning = asyncio.create_task(stage.scan(stop))
         await wait_until_gate_waits(stage)
     result = await scanning

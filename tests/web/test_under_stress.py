@@ -14,10 +14,12 @@ from tests.web.conftest import PARCEL, Caller, Tenant, enrol, make_platform, mak
 from tests.web.test_visits import save_reading, scan_body, tell
 
 from unlatch.domain.access import Fallback
+from unlatch.domain.booking import Part
 from unlatch.domain.visit import Fact, State
-from unlatch.flow import booking
+from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
+from unlatch.flow.wishes import Wisher
 from unlatch.store import visits
 from unlatch.store.database import Database
 from unlatch.web.app import create_app
@@ -69,10 +71,10 @@ async def test_a_fallback_and_the_end_of_its_visit_do_not_block_each_other(
 
     async def end() -> str:
         async with platform.database.transaction() as connection:
-            row, _ = await booking.end_with_fallback(
-                connection, tenant.stop_id, courier_id=tenant.courier.id, done=Fallback.DEPOT
-            )
-            return row.state
+            courier = Wisher(part=Part.COURIER, id=tenant.courier.id)
+            given = FallbackGiven(done=Fallback.DEPOT)
+            changed = await take_fallback(platform, connection, tenant.stop_id, courier, given)
+            return changed.stop.state
 
     async with platform.database.transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)

@@ -297,12 +297,14 @@ async def test_a_fallback_ends_the_stop_but_not_while_a_visit_lives(
     platform: Platform, tenant: Tenant, visit_id: str
 ) -> None:
     path = f"/v1/courier/stops/{tenant.stop_id}/fallback"
-    assert (await tenant.courier.post(path, {"done": "neighbour"})).status_code == 409
+    with_whom = {"done": "neighbour", "told": "with Mr Noor, no. 14"}
+    assert (await tenant.courier.post(path, with_whom)).status_code == 409
     gave_up = await tenant.courier.make(
         f"/v1/courier/visits/{visit_id}/could_not", {"reason": "parcel_does_not_fit"}
     )
     assert gave_up["next_step"] == "take_fallback"
-    stop = await tenant.courier.make(path, {"done": "neighbour"})
+    assert [step["fallback"] for step in gave_up["fallback_plan"]] == ["neighbour", "depot"]
+    stop = (await tenant.courier.make(path, with_whom))["stop"]
     assert (stop["state"], stop["parcels"][0]["place"]) == ("fallback_done", "at_fallback")
     assert (await tenant.courier.post(path, {"done": "depot"})).status_code == 409
 

@@ -21,6 +21,7 @@ class ParcelPlace(StrEnum):
     IN_PLACE = auto()  # delivered into the access point
     AT_FALLBACK = auto()  # left at the door, with the neighbour or at the pick-up point
     RETURNED = auto()  # back at the depot
+    HELD = auto()  # by a person whom an operator has named, until it is settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

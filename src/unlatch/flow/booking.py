@@ -6,7 +6,7 @@ booked only where `flow/options.py` offers the place, by the rules of that momen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +29,7 @@ from unlatch.flow.notifying import tell
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
 from unlatch.flow.registering import EARLIEST, LATEST, check_moment, get_consignee
-from unlatch.store import carriers, consignees, stops, visits
+from unlatch.store import carriers, consignees, stops
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.deeds import insert_deed
 from unlatch.store.household import is_of_household
@@ -284,33 +284,3 @@ async def get_stop(
     if row is None:
         raise NotFound("there is no such stop")
     return row, await stops.list_parcels(connection, stop_id=stop_id)
-
-
-# Left somewhere, or taken back.
-_PLACES: Mapping[Fallback, ParcelPlace] = {
-    Fallback.TO_DOOR: ParcelPlace.AT_FALLBACK,
-    Fallback.NEIGHBOUR: ParcelPlace.AT_FALLBACK,
-    Fallback.PICKUP_POINT: ParcelPlace.AT_FALLBACK,
-    Fallback.TOMORROW: ParcelPlace.RETURNED,
-    Fallback.DEPOT: ParcelPlace.RETURNED,
-}
-
-
-async def end_with_fallback(
-    connection: AsyncConnection, stop_id: str, *, courier_id: str, done: Fallback
-) -> tuple[StopRow, list[ParcelRow]]:
-    """The courier has carried out a fallback: the stop ends. Raises NotFound, Conflict."""
-    seen = await stops.find_stop(connection, stop_id, courier_id=courier_id)
-    if seen is None:
-        raise NotFound("there is no such stop")
-    # The place first, as a scan does: no visit can begin at this stop while it ends. Then the visit, and only then the
-    # stop: a visit that is just ending holds its own row, and wants its parcels and stop.
-    await consignees.find_access_point(connection, seen.access_point_id, is_locked=True)
-    live = await visits.find_live_visit_of_stop(connection, stop_id, courier_id)
-    row = await stops.find_stop(connection, stop_id, courier_id=courier_id, is_locked=True)
-    if row is None or row.state not in (StopState.OPEN, StopState.FALLBACK_DUE):
-        raise Conflict("this stop has ended already")
-    if live is not None:
-        raise Conflict("a visit is under way at this stop: finish it first, or say that you could not")
-    await stops.end_stop_with_fallback(connection, stop_id, _PLACES[done])
-    return replace(row, state=StopState.FALLBACK_DONE), await stops.list_parcels(connection, stop_id=stop_id)

@@ -1,6 +1,8 @@
-"""The consignee's word over their own place: block, unblock; and the operator's: freeze, thaw.
+"""The household's word over their own place: block, unblock; and the operator's: freeze, thaw.
 
-Blocking locks the place's row, as a scan and the gate do: what commits first, counts (S4).
+Blocking locks the place's row, as a scan and the gate do: what commits first, counts (S4). What a word does at each
+stage of a booking stands in `domain/booking.py`. Each leaves a deed, and the household is told; said again, it
+changes nothing, but a visit that lives is stopped anew: the lock that was ordered before may not have held.
 """
 
 from __future__ import annotations
@@ -9,10 +11,13 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.booking import DEEDS, Part, Wish
+from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.visit import Fact
 from unlatch.errors import NotFound
+from unlatch.flow import notifying
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, visits
+from unlatch.store import consignees, deeds, household, visits
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.visits import VisitRow
 
@@ -21,38 +26,66 @@ async def block(
     connection: AsyncConnection, access_point_id: str, *, consignee_id: str, now: datetime
 ) -> VisitRow | None:
     """Nothing is opened from now on, and what is open is locked; the visit that lives there. Raises NotFound."""
-    await _lock(connection, access_point_id, consignee_id=consignee_id)
-    await consignees.set_blocked(connection, access_point_id, now)
-    return await _end_live_visit(connection, access_point_id, f"consignee:{consignee_id}", now)
+    who = f"{Part.CONSIGNEE}:{consignee_id}"
+    point = await _lock(connection, access_point_id, consignee_id=consignee_id)
+    if point.blocked_at is None:
+        await consignees.set_blocked(connection, access_point_id, now)
+    stopped = await _end_live_visit(connection, access_point_id, who, now)
+    if point.blocked_at is None or stopped is not None:
+        await _leave(connection, point, Wish.BLOCK, who, stopped, now)
+    if point.blocked_at is None:
+        await _tell(connection, point, NoticeEvent.BLOCKED, now, consignee_id=consignee_id)
+    return stopped
 
 
-async def unblock(connection: AsyncConnection, access_point_id: str, *, consignee_id: str) -> None:
+async def unblock(
+    connection: AsyncConnection, access_point_id: str, *, consignee_id: str, now: datetime
+) -> None:
     """Deliveries may open it again, as agreed before. Raises NotFound."""
-    await _lock(connection, access_point_id, consignee_id=consignee_id)
+    point = await _lock(connection, access_point_id, consignee_id=consignee_id)
+    if point.blocked_at is None:
+        return
     await consignees.set_blocked(connection, access_point_id, None)
+    await _leave(connection, point, Wish.UNBLOCK, f"{Part.CONSIGNEE}:{consignee_id}", None, now)
+    await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
 
 
 async def freeze(
     connection: AsyncConnection, access_point_id: str, *, operator_id: str, now: datetime
 ) -> VisitRow | None:
     """An operator lets nothing open there any more; the visit that lives there is stopped. Raises NotFound."""
-    await _lock(connection, access_point_id)
+    who = f"{Part.OPERATOR}:{operator_id}"
+    point = await _lock(connection, access_point_id)
     await consignees.set_frozen(connection, access_point_id, is_frozen=True)
-    return await _end_live_visit(connection, access_point_id, f"operator:{operator_id}", now)
+    stopped = await _end_live_visit(connection, access_point_id, who, now)
+    if not point.is_frozen or stopped is not None:
+        await _leave(connection, point, Wish.FREEZE, who, stopped, now)
+    if not point.is_frozen:
+        await _tell(connection, point, NoticeEvent.BLOCKED, now)
+    return stopped
 
 
-async def thaw(connection: AsyncConnection, access_point_id: str) -> None:
+async def thaw(connection: AsyncConnection, access_point_id: str, *, operator_id: str, now: datetime) -> None:
     """The end of a freeze. Opens nothing by itself. Raises NotFound."""
-    await _lock(connection, access_point_id)
+    point = await _lock(connection, access_point_id)
+    if not point.is_frozen:
+        return
     await consignees.set_frozen(connection, access_point_id, is_frozen=False)
+    await _leave(connection, point, Wish.THAW, f"{Part.OPERATOR}:{operator_id}", None, now)
+    if point.blocked_at is None:  # else it stays shut, by the household's own word
+        await _tell(connection, point, NoticeEvent.UNBLOCKED, now)
 
 
 async def _lock(
     connection: AsyncConnection, access_point_id: str, *, consignee_id: str | None = None
 ) -> AccessPointRow:
     point = await consignees.find_access_point(connection, access_point_id, is_locked=True)
-    if point is None or (consignee_id is not None and point.consignee_id != consignee_id):
+    if point is None:
         raise NotFound("there is no such access point")
+    if consignee_id is not None:
+        is_theirs = await household.is_of_household(connection, access_point_id, consignee_id)
+        if not is_theirs:
+            raise NotFound("there is no such access point")
     return point
 
 
@@ -63,3 +96,40 @@ async def _end_live_visit(
     if row is None:
         return None
     return await record_in(connection, row, Happening(fact=Fact.BLOCKED, who=who), now)
+
+
+async def _leave(
+    connection: AsyncConnection,
+    point: AccessPointRow,
+    wish: Wish,
+    who: str,
+    stopped: VisitRow | None,
+    now: datetime,
+) -> None:
+    """The deed; it names the visit that was stopped, if one was."""
+    await deeds.insert_deed(
+        connection,
+        access_point_id=point.id,
+        stop_id=None if stopped is None else stopped.stop_id,
+        who=who,
+        what=DEEDS[wish],
+        body={} if stopped is None else {"visit": stopped.id},
+        at=now,
+    )
+
+
+async def _tell(
+    connection: AsyncConnection,
+    point: AccessPointRow,
+    event: NoticeEvent,
+    now: datetime,
+    *,
+    consignee_id: str | None = None,
+) -> None:
+    """Everyone of the household, each time anew. `who`: the one of them who did it; left out for an operator."""
+    facts = {}
+    if consignee_id is not None:
+        person = await consignees.find_consignee(connection, consignee_id, carrier_id=point.carrier_id)
+        facts = {} if person is None else {"who": person.name}
+    key = f"{point.id}/{now.isoformat()}"
+    await notifying.tell(connection, event, place_id=point.id, key=key, now=now, facts=facts)

@@ -2,7 +2,8 @@
 
 It locks access point, visit, grant and command, checks again what may have changed since the decision, marks the
 grant USED and the command SENT, and writes the journal. Commit order on the access point's row decides every
-race: a block that committed before is seen here, one that comes later finds the unlock sent and orders a lock.
+race: a block, a cancellation or a redirect that committed before is seen here; a block that comes later finds the
+unlock sent and orders a lock, and the others are refused.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
         return Incident.CONSIGNEE_BLOCKED
     if view.is_frozen:
         return Incident.PLATFORM_PLACE_FROZEN
+    if view.ruled_out is not None:
+        return view.ruled_out
+    if not view.is_stop_open:
+        return Incident.CARRIER_STOP_ENDED
     if view.is_device_revoked:
         return Incident.COURIER_DEVICE_REVOKED
     if not view.is_courier_active:

@@ -10,6 +10,8 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from unlatch.domain.incident import Incident
+
 
 class CommandState(StrEnum):
     INTENT = auto()  # ordered
@@ -56,6 +58,8 @@ class GateView:
     is_frozen: bool
     is_device_revoked: bool
     is_courier_active: bool
+    is_stop_open: bool  # not cancelled, not ended, and still a stop at this very place
+    ruled_out: Incident | None  # why the place is not to be opened for this stop
     visit_id: str
 
 
@@ -120,16 +124,20 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
 
 
 _LOCK_GATE = """
-    -- All that may have changed since the decision, locked; the access point was locked before.
+    -- All that may have changed since the decision, locked; the access point was locked before, and whoever changes
+    -- a booking locks it too.
     SELECT command.state AS command_state, lease_until, grant_.state AS grant_state, granted_at,
         grant_.epoch AS grant_epoch, fence.epoch AS fence_epoch,
         (blocked_at IS NOT NULL OR NOT is_consent_given) AS is_blocked,
         consent_ends_at, is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
+        (stop.state IN ('open', 'fallback_due') AND stop.access_point_id = visit.access_point_id) AS is_stop_open,
+        stop.ruled_out,
         NOT EXISTS (SELECT 1 FROM device WHERE device.courier_id = visit.courier_id
                     AND enrolled_at IS NOT NULL AND revoked_at IS NULL) AS is_device_revoked
     FROM command
     JOIN visit ON visit.id = command.visit_id
     JOIN access_point ON access_point.id = visit.access_point_id
+    JOIN stop ON stop.id = visit.stop_id
     JOIN courier ON courier.id = visit.courier_id
     JOIN grant_ ON grant_.id = command.grant_id
     CROSS JOIN fence
@@ -153,6 +161,7 @@ async def lock_gate(connection: AsyncConnection, command_id: str) -> GateView | 
     states = {
         "command_state": CommandState(row["command_state"]),
         "grant_state": GrantState(row["grant_state"]),
+        "ruled_out": Incident(row["ruled_out"]) if row["ruled_out"] else None,
     }
     return GateView(**{**row, **states})
 

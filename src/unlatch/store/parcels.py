@@ -7,15 +7,17 @@ from psycopg import AsyncConnection
 from unlatch.domain.parcel import ParcelPlace
 
 _SETTLE = """
-    -- A visit has ended. A stop that is done, or where another visit lives, is left alone, and so is another courier's:
-    -- their refused scan moves nothing. A stop is delivered when the last of its parcels is.
+    -- A visit has ended. A stop that is done or cancelled, or where another visit lives, is left alone with its
+    -- parcels, and so is another courier's: their refused scan moves nothing. A stop is delivered when the last of its
+    -- parcels is.
     WITH settled AS (
         UPDATE parcel SET place = %(place)s, held_by = %(held_by)s
         WHERE id IN (SELECT parcel_id FROM visit_parcel WHERE visit_id = %(visit_id)s)
           AND place IN ('with_carrier', 'with_courier')
           AND NOT EXISTS (SELECT 1 FROM visit other WHERE other.stop_id = %(stop_id)s
                           AND other.id <> %(visit_id)s AND other.ended_at IS NULL)
-          AND EXISTS (SELECT 1 FROM stop WHERE stop.id = %(stop_id)s AND stop.courier_id = %(courier_id)s)
+          AND EXISTS (SELECT 1 FROM stop WHERE stop.id = %(stop_id)s AND stop.courier_id = %(courier_id)s
+                      AND stop.state IN ('open', 'fallback_due'))
         RETURNING id
     )
     UPDATE stop SET state = CASE
@@ -62,6 +64,29 @@ async def settle_stop(
         "is_delivered": place is ParcelPlace.IN_PLACE,
     }
     await connection.execute(_SETTLE, values)
+
+
+async def give_back(connection: AsyncConnection, stop_id: str) -> None:
+    """The stop is cancelled: what its courier held of it is with the carrier again. The stop must be locked."""
+    await connection.execute(
+        "UPDATE parcel SET place = 'with_carrier', held_by = NULL WHERE stop_id = %s AND place = 'with_courier'",
+        (stop_id,),
+    )
+
+
+async def hand_over(connection: AsyncConnection, stop_id: str, courier_id: str) -> None:
+    """Another courier has the stop: what the one before held of it, they hold. The stop must be locked."""
+    await connection.execute(
+        "UPDATE parcel SET held_by = %s WHERE stop_id = %s AND place = 'with_courier'", (courier_id, stop_id)
+    )
+
+
+async def is_any_delivered(connection: AsyncConnection, stop_id: str) -> bool:
+    """Whether a parcel of this stop has been put into its place."""
+    cursor = await connection.execute(
+        "SELECT 1 FROM parcel WHERE stop_id = %s AND place = 'in_place' LIMIT 1", (stop_id,)
+    )
+    return await cursor.fetchone() is not None
 
 
 async def list_label_keys(connection: AsyncConnection, stop_id: str) -> frozenset[str]:

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum, auto
 from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
 
+from unlatch.domain import booking
 from unlatch.domain.parcel import ParcelPlace
 
-
-class StopState(StrEnum):
-    OPEN = auto()
-    DELIVERED = auto()
-    FALLBACK_DUE = auto()  # the place did not open: scan again, or take the fallback
-    FALLBACK_DONE = auto()
-    CANCELLED = auto()  # by the carrier
+StopState = booking.StopState  # the word is the domain's; rows are read with it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +76,20 @@ class StopRow:
     ruled_out_at: datetime | None = None
     heading_at: datetime | None = None  # the courier has set out for it
     arriving_at: datetime | None = None  # the courier is near
+    extended_at: datetime | None = None  # the household's one extension of this plan
+    before_redirect: dict[str, Any] | None = None  # what the household's redirect has replaced
+    again_of: str | None = None  # "again tomorrow": the stop before this one
+    tries: int = 1  # how many days in a row, this one too
 
 
 _PARCEL_NAMES = ParcelRow.__slots__
 _PARCEL = ", ".join(_PARCEL_NAMES)
+_OF_STOP = (
+    "stop_id = %(id)s OR id IN (SELECT parcel_id FROM fallback_end WHERE fallback_end.stop_id = %(id)s)"
+)
 _STOP_NAMES = StopRow.__slots__
 _STOP = ", ".join(_STOP_NAMES)
+_INSERT = f"INSERT INTO stop ({_STOP}) VALUES ({', '.join(f'%({name})s' for name in _STOP_NAMES)})"
 _LOAD_PARCELS = """
     -- The parcels of the shipment go on this stop, unless they are done or on another one that is still open.
     UPDATE parcel SET stop_id = %(stop_id)s
@@ -94,22 +97,33 @@ _LOAD_PARCELS = """
       AND NOT EXISTS (SELECT 1 FROM stop other WHERE other.id = parcel.stop_id AND other.state = 'open')
     RETURNING id
 """
+_LOAD_LEFT = """
+    -- What was left of a stop goes on the next one.
+    UPDATE parcel SET stop_id = %(stop_id)s WHERE stop_id = %(again_of)s AND place = 'with_carrier'
+"""
+# What a change of a booking may change.
+_CHANGING = (
+    "courier_id", "access_point_id", "window_from", "window_until", "fallback", "state", "expected_at",
+    "later_fallbacks", "plan_number", "ruled_out", "ruled_out_at", "heading_at", "arriving_at", "extended_at",
+    "before_redirect", "programme", "rules_version",
+)  # fmt: skip
+_UPDATE = f"UPDATE stop SET {', '.join(f'{name} = %({name})s' for name in _CHANGING)} WHERE id = %(id)s"
 _ROUND = f"""
-    -- A courier's stops whose window ends after `since`, the next first.
+    -- A courier's stops whose window ends after `since`, the next first, each with how its latest visit stands.
     SELECT {", ".join("stop." + name for name in _STOP_NAMES)},
         access_point.kind, consignee.name AS consignee_name,
-        (SELECT array_agg(label_key ORDER BY parcel.id) FROM parcel WHERE parcel.stop_id = stop.id) AS labels
+        (SELECT array_agg(label_key ORDER BY parcel.id) FROM parcel WHERE parcel.stop_id = stop.id) AS labels,
+        latest.state AS visit_state, latest.incident AS visit_incident,
+        (latest.id IS NOT NULL AND latest.ended_at IS NULL) AS is_visit_live
     FROM stop
     JOIN access_point ON access_point.id = stop.access_point_id
     JOIN consignee ON consignee.id = access_point.consignee_id
-    WHERE courier_id = %(courier_id)s AND window_until > %(since)s
+    LEFT JOIN LATERAL (SELECT id, state, incident, ended_at FROM visit
+        WHERE visit.stop_id = stop.id AND visit.courier_id = stop.courier_id
+        ORDER BY begun_at DESC, id DESC LIMIT 1) latest ON true
+    WHERE stop.courier_id = %(courier_id)s AND window_until > %(since)s
       AND (window_until, stop.id) > (%(after_until)s, %(after_id)s)
     ORDER BY window_until, stop.id LIMIT %(limit)s
-"""
-_END_WITH_FALLBACK = """
-    -- What was not delivered of this stop goes to its fallback.
-    UPDATE parcel SET place = %(place)s, held_by = NULL
-    WHERE stop_id = %(stop_id)s AND place IN ('with_carrier', 'with_courier')
 """
 
 
@@ -121,6 +135,9 @@ class RoundStop:
     kind: str
     consignee_name: str
     labels: tuple[str, ...]
+    visit_state: str | None  # of this courier's latest visit there
+    visit_incident: str | None
+    is_visit_live: bool
 
 
 async def insert_shipment(
@@ -154,22 +171,19 @@ async def find_shipment(
 async def list_parcels(
     connection: AsyncConnection, *, shipment_id: str | None = None, stop_id: str | None = None
 ) -> list[ParcelRow]:
-    """The parcels of a shipment, or those on a stop."""
-    column, value = ("shipment_id", shipment_id) if shipment_id is not None else ("stop_id", stop_id)
+    """The parcels of a shipment, or those of a stop, what has gone on from there to another try among them."""
+    where = "shipment_id = %(id)s" if shipment_id is not None else _OF_STOP
     async with connection.cursor(row_factory=class_row(ParcelRow)) as cursor:
         await cursor.execute(
-            f"SELECT {_PARCEL} FROM parcel WHERE {column} = %s ORDER BY id LIMIT 1000".encode(),
-            (value,),
+            f"SELECT {_PARCEL} FROM parcel WHERE {where} ORDER BY id LIMIT 1000".encode(),
+            {"id": shipment_id if shipment_id is not None else stop_id},
         )
         return await cursor.fetchall()
 
 
 async def insert_stop(connection: AsyncConnection, row: StopRow) -> int:
     """A stop, with the parcels of its shipment on it; how many those are."""
-    await connection.execute(
-        f"INSERT INTO stop ({_STOP}) VALUES ({', '.join(f'%({name})s' for name in _STOP_NAMES)})".encode(),
-        {name: getattr(row, name) for name in _STOP_NAMES},
-    )
+    await connection.execute(_INSERT.encode(), _values(row, _STOP_NAMES))
     cursor = await connection.execute(_LOAD_PARCELS, {"stop_id": row.id, "shipment_id": row.shipment_id})
     return len(await cursor.fetchall())
 
@@ -218,12 +232,36 @@ async def list_round(
             kind=row["kind"],
             consignee_name=row["consignee_name"],
             labels=tuple(row["labels"] or ()),
+            visit_state=row["visit_state"],
+            visit_incident=row["visit_incident"],
+            is_visit_live=row["is_visit_live"],
         )
         for row in rows
     ]
 
 
-async def end_stop_with_fallback(connection: AsyncConnection, stop_id: str, place: ParcelPlace) -> None:
-    """The fallback was carried out: the parcels are in `place`. The stop's row must be locked."""
-    await connection.execute(_END_WITH_FALLBACK, {"stop_id": stop_id, "place": place})
-    await connection.execute("UPDATE stop SET state = %s WHERE id = %s", (StopState.FALLBACK_DONE, stop_id))
+async def insert_next_stop(connection: AsyncConnection, row: StopRow) -> None:
+    """The stop of another try, with what was left of the one before it (`again_of`, whose row must be locked)."""
+    await connection.execute(_INSERT.encode(), _values(row, _STOP_NAMES))
+    await connection.execute(_LOAD_LEFT, {"stop_id": row.id, "again_of": row.again_of})
+
+
+async def update_stop(connection: AsyncConnection, row: StopRow) -> None:
+    """Save what a change of the booking has changed. The stop's row must be locked by this transaction."""
+    await connection.execute(_UPDATE.encode(), _values(row, ("id", *_CHANGING)))
+
+
+async def find_next_stop(connection: AsyncConnection, stop_id: str) -> str | None:
+    """The stop that another try of this one has led to."""
+    cursor = await connection.execute(
+        "SELECT id FROM stop WHERE again_of = %s ORDER BY id LIMIT 1", (stop_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def _values(row: StopRow, names: Sequence[str]) -> dict[str, Any]:
+    values = {name: getattr(row, name) for name in names}
+    if values.get("before_redirect") is not None:
+        values["before_redirect"] = Jsonb(values["before_redirect"])
+    return values

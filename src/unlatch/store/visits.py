@@ -184,6 +184,15 @@ async def find_live_visit_of_stop(
     return await _find(connection, where, (stop_id, courier_id))
 
 
+async def find_live_visit_state(connection: AsyncConnection, stop_id: str) -> State | None:
+    """How the visit stands that lives at this stop, unlocked; None: none does."""
+    cursor = await connection.execute(
+        "SELECT state FROM visit WHERE stop_id = %s AND ended_at IS NULL", (stop_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else State(row[0])
+
+
 async def lock_next_due_visit(
     connection: AsyncConnection, now: datetime, *, passing_over: int = 0
 ) -> VisitRow | None:

@@ -123,9 +123,12 @@ class CourierPhone(Caller):
             body["position"] = position_of(position)
         return await self.post(f"/v1/courier/stops/{stop_id}/scan", body, Visit)
 
-    async def report_fallback(self, stop_id: str, done: str) -> dict[str, Any]:
-        """Say where the parcel is now; the stop as it stands."""
-        return await self.post(f"/v1/courier/stops/{stop_id}/fallback", {"done": done}, dict[str, Any])
+    async def report_fallback(
+        self, stop_id: str, done: str, *, told: str = "with the next house on the left"
+    ) -> dict[str, Any]:
+        """Say where the parcel is now; what became of it."""
+        body = {"done": done, "told": told}
+        return await self.post(f"/v1/courier/stops/{stop_id}/fallback", body, dict[str, Any])
 
     # ---- the courier's word -----------------------------------------------------------------------------
 

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from unlatch.domain.access import Position
+from unlatch.domain.access import Fallback, Position
+from unlatch.domain.fallback import plan_of, step_text
 from unlatch.domain.parcel import ParcelPlace
+from unlatch.domain.wording import Language as Words
 from unlatch.store.stops import ParcelRow, StopRow, StopState
 
 # No control character: none is part of a name, and PostgreSQL can't keep a NUL.
-_PRINTABLE = r"^[^\u0000-\u001f\u007f]*$"
+PRINTABLE = r"^[^\u0000-\u001f\u007f]*$"
 
 Identifier = Annotated[
     str,
@@ -22,8 +24,8 @@ Identifier = Annotated[
         examples=["stp_019ab2f4c1d27a3b8e4f5061728394a5"],
     ),
 ]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_PRINTABLE)]
-Word = Annotated[str, Meta(min_length=1, max_length=40, pattern=_PRINTABLE)]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=PRINTABLE)]
+Word = Annotated[str, Meta(min_length=1, max_length=40, pattern=PRINTABLE)]
 Secret = Annotated[str, Meta(min_length=1, max_length=4096)]
 Moment = Annotated[
     datetime,
@@ -93,6 +95,13 @@ class ParcelShown(Struct, kw_only=True):
     stop_id: Identifier | None
 
 
+class FallbackStep(Struct, kw_only=True):
+    """One step of a stop's fallback."""
+
+    fallback: Fallback
+    text: Annotated[str, Meta(description="What the courier does, in the reader's language")]
+
+
 class StopShown(Struct, kw_only=True):
     """A stop of a courier's round."""
 
@@ -117,6 +126,12 @@ class StopShown(Struct, kw_only=True):
 def show_parcel(row: ParcelRow) -> ParcelShown:
     """The parcel of a row."""
     return ParcelShown(id=row.id, label=row.label_key, place=ParcelPlace(row.place), stop_id=row.stop_id)
+
+
+def show_plan(row: StopRow, language: str) -> list[FallbackStep]:
+    """The fallback of a stop: its steps in order, worded."""
+    plan = plan_of(row.fallback, row.later_fallbacks, tries=row.tries)
+    return [FallbackStep(fallback=step, text=step_text(step, Words(language))) for step in plan]
 
 
 def show_stop(row: StopRow, parcels: list[ParcelRow]) -> StopShown:

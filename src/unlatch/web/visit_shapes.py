@@ -12,11 +12,11 @@ from unlatch.domain.proof import Kind
 from unlatch.domain.visit import Fact, State, Tail, Whereabouts
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
-from unlatch.store import journal
+from unlatch.store import journal, stops
 from unlatch.store.lines import LineRow
 from unlatch.store.visits import VisitRow
 from unlatch.web.problems import ReasonShown
-from unlatch.web.shapes import Identifier, Moment
+from unlatch.web.shapes import FallbackStep, Identifier, Moment, show_plan
 from unlatch.web.signing_in import Reader
 
 FIRST_ENTRIES = 20  # a refusal stands among the first entries of its visit
@@ -43,6 +43,10 @@ class VisitShown(Struct, kw_only=True):
     begun_at: Moment
     deadline_at: Moment | None
     ended_at: Moment | None
+    fallback_plan: Annotated[
+        list[FallbackStep] | None,
+        Meta(description="For the courier of a visit that did not deliver: what to do instead, in order"),
+    ] = None
 
 
 class LineShown(Struct, kw_only=True, omit_defaults=True):
@@ -115,6 +119,14 @@ async def find_reasons(connection: AsyncConnection, row: VisitRow) -> list[Incid
         if kept.entry.name == Fact.DENIED:
             return [Incident(reason) for reason in kept.entry.body.get("reasons", ())]
     return []
+
+
+async def find_plan(connection: AsyncConnection, row: VisitRow, language: str) -> list[FallbackStep] | None:
+    """The fallback of the stop, once the visit has ended without a delivery; None: there is no need of one."""
+    if row.visit.is_live or next_step_of(row.visit.state, row.incident) is NextStep.GO_ON:
+        return None
+    stop = await stops.find_stop(connection, row.stop_id)
+    return None if stop is None else show_plan(stop, language)
 
 
 def _text_of_line(line: LineRow, words: TextReader, language: Language) -> str:

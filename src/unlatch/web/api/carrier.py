@@ -412,19 +412,3 @@ async def create_stop(asked: Asked[NewStop]) -> StopShown:
         reasons = show_offer_reasons(booked.offer, Language(language_of(asked)))
         raise ProblemError(Trouble.NOT_OFFERED, " ".join(reason.text for reason in reasons), reasons=reasons)
     return show_stop(booked.stop, booked.parcels)
-
-
-@TABLE.add(
-    "GET",
-    "/v1/stops/{stop_id}",
-    readers=CARRIER,
-    summary="Read a stop",
-    gives=StopShown,
-    troubles=(Trouble.NOT_FOUND,),
-)
-async def read_stop(asked: Asked[None]) -> StopShown:
-    """A stop of yours, and where its parcels are."""
-    async with asked.platform.database.connection() as connection:
-        return show_stop(
-            *await booking.get_stop(connection, asked.path["stop_id"], carrier_id=asked.asker.id)
-        )

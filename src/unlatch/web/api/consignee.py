@@ -188,5 +188,10 @@ async def block_place(asked: Asked[None]) -> Blocked:
 async def unblock_place(asked: Asked[None]) -> Blocked:
     """Deliveries may open it again, as agreed before."""
     access_point_id = asked.path["access_point_id"]
-    await consent.unblock(asked.connection, access_point_id, consignee_id=asked.asker.id)
+    await consent.unblock(
+        asked.connection,
+        access_point_id,
+        consignee_id=asked.asker.id,
+        now=asked.platform.clock.now(),
+    )
     return Blocked(access_point_id=access_point_id, is_blocked=False, stopped_visit=None)

@@ -5,17 +5,26 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from unlatch.domain.access import PlaceKind
+from unlatch.domain.booking import Advice, StopState, advise, stage_of
+from unlatch.domain.booking_wording import advice_text
+from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol
-from unlatch.domain.visit import Fact
-from unlatch.errors import BadInput, LabelUnreadable
-from unlatch.flow import booking
+from unlatch.domain.visit import Fact, State
+from unlatch.domain.wording import Language as Words
+from unlatch.domain.wording import Reader as TextReader
+from unlatch.domain.wording import text_of
+from unlatch.errors import BadInput, LabelUnreadable, NotFound
+from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.locating import locate
 from unlatch.flow.registering import check_moment
 from unlatch.flow.scan import ScanRequest, request_visit
 from unlatch.flow.words import Photo, Word, record_word
 from unlatch.store import stops
-from unlatch.store.stops import RoundStop, StopState
+from unlatch.store.stops import RoundStop
+from unlatch.store.visits import VisitRow
 from unlatch.web.api.courier_shapes import (
     MAX_BODY_WITH_PHOTO_BYTES,
     CarShown,
@@ -29,13 +38,14 @@ from unlatch.web.api.courier_shapes import (
     StopQuery,
     WordBody,
 )
+from unlatch.web.api.stop_shapes import WishAnswered, show_changed, wisher_of
 from unlatch.web.darkroom import DarkroomFull
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import ProblemError, ReasonShown, Trouble
 from unlatch.web.reading_room import get_visit_for, language_of
-from unlatch.web.shapes import Language, PositionShown, StopShown, show_stop
+from unlatch.web.shapes import Language, PositionShown, show_plan
 from unlatch.web.signing_in import Reader
-from unlatch.web.visit_shapes import VisitShown, find_reasons, show_reasons, show_visit
+from unlatch.web.visit_shapes import VisitShown, find_plan, find_reasons, show_reasons, show_visit
 
 TABLE = EndpointTable("courier", "For a courier's enrolled phone: DPoP.")
 COURIER = (Reader.COURIER,)
@@ -43,17 +53,50 @@ ROUND_LASTS = timedelta(hours=12)  # a stop is listed for so long after its wind
 POSITION_EXAMPLE = {"latitude": 47.6205, "longitude": -122.3493, "accuracy_m": 8}
 
 
-def _show(row: RoundStop) -> CourierStop:
+def _show(row: RoundStop, language: Language) -> CourierStop:
+    stop = row.stop
+    ruled_out = Incident(stop.ruled_out) if stop.ruled_out else None
+    latest = State(row.visit_state) if row.visit_state else None
+    incident = Incident(row.visit_incident) if row.visit_incident else None
+    stage = stage_of(
+        StopState(stop.state),
+        has_courier=True,
+        is_heading=stop.heading_at is not None,
+        ruled_out=ruled_out,
+        visit=latest if row.is_visit_live else None,
+    )
+    advice = advise(stage, ruled_out=ruled_out, last_visit=None if latest is None else (latest, incident))
+    reason = None
+    if advice in (Advice.TAKE_FALLBACK, Advice.BRING_BACK):
+        reason = ruled_out or incident
+    spoken = Words(language)
     return CourierStop(
-        id=row.stop.id,
+        id=stop.id,
         kind=PlaceKind(row.kind),
         consignee_name=row.consignee_name,
-        window_from=row.stop.window_from,
-        window_until=row.stop.window_until,
-        fallback=row.stop.fallback,
-        state=StopState(row.stop.state),
+        window_from=stop.window_from,
+        window_until=stop.window_until,
+        fallback=stop.fallback,
+        fallback_plan=show_plan(stop, language),
+        state=StopState(stop.state),
+        stage=stage,
+        advice=advice,
+        advice_text=advice_text(advice, spoken),
+        reason=reason,
+        reason_text=None if reason is None else text_of(reason, TextReader.COURIER, spoken),
         labels=list(row.labels),
     )
+
+
+async def _show_visit(asked: Asked[Any], row: VisitRow, reasons: list[Incident] | None = None) -> VisitShown:
+    """The visit for its courier; once it has ended without a delivery, with what to do instead."""
+    language = language_of(asked)
+    shown = show_visit(row, Reader.COURIER, language, reasons)
+    if shown.is_live or shown.next_step is NextStep.GO_ON:
+        return shown
+    async with asked.platform.database.connection() as connection:
+        plan = await find_plan(connection, row, language)
+    return msgspec.structs.replace(shown, fallback_plan=plan)
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
@@ -79,7 +122,9 @@ def _read_phone_time(phone_at: datetime | None) -> datetime | None:
     gives=CourierStops,
 )
 async def list_my_stops(asked: Asked[None]) -> CourierStops:
-    """The courier's stops, the next first; those whose window ended more than 12 hours ago are left out."""
+    """The courier's stops, the next first; those whose window ended more than 12 hours ago are left out. Each says
+    what to do there now: go to the place, or take the fallback and why.
+    """
     query: StopQuery = asked.query
     async with asked.platform.database.connection() as connection:
         rows = await stops.list_round(
@@ -92,7 +137,7 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     page = rows[: query.limit]
     last = page[-1].stop if len(rows) > query.limit else None
     return CourierStops(
-        stops=[_show(row) for row in page],
+        stops=[_show(row, language_of(asked)) for row in page],
         next=None if last is None else f"{last.window_until.isoformat()}|{last.id}",
     )
 
@@ -204,7 +249,7 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
     if result.row is None:
         shown = show_reasons(list(result.reasons), Reader.COURIER, language)
         raise ProblemError(Trouble.CONFLICT, reasons=shown)
-    return show_visit(result.row, Reader.COURIER, language, list(result.reasons))
+    return await _show_visit(asked, result.row, list(result.reasons))
 
 
 async def _say(
@@ -221,7 +266,7 @@ async def _say(
             phone_at=_read_phone_time(asked.body.phone_at),
         ),
     )
-    return show_visit(row, Reader.COURIER, language_of(asked))
+    return await _show_visit(asked, row)
 
 
 @TABLE.add(
@@ -326,7 +371,7 @@ async def read_my_visit(asked: Asked[None]) -> VisitShown:
     async with asked.platform.database.connection() as connection:
         row = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
         reasons = await find_reasons(connection, row)
-    return show_visit(row, Reader.COURIER, language_of(asked), reasons)
+    return await _show_visit(asked, row, reasons)
 
 
 @TABLE.add(
@@ -335,15 +380,28 @@ async def read_my_visit(asked: Asked[None]) -> VisitShown:
     readers=COURIER,
     summary="The fallback is done",
     takes=FallbackBody,
-    gives=StopShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    gives=WishAnswered,
+    repeat=Repeat.BY_NATURE,
+    max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
+    examples=({"done": "neighbour", "told": "with Mr Noor, no. 14", "could_not": ["to_door"]},),
 )
-async def say_fallback_done(asked: Asked[FallbackBody]) -> StopShown:
-    """Says where what was not delivered is now: left (`to_door`, `neighbour`, `pickup_point`), or taken back
-    (`tomorrow`, `depot`). Ends the stop.
+async def say_fallback_done(asked: Asked[FallbackBody]) -> WishAnswered:
+    """Says which step of the plan was carried out, and where the parcels are now that were not delivered: left
+    (`to_door`, `neighbour`, `pickup_point`), or taken back (`tomorrow`, `depot`). Ends the stop. With `tomorrow`, the
+    answer names the stop of the next try, which is booked already. The photo is made anew from its pixels.
     """
-    row, parcels = await booking.end_with_fallback(
-        asked.connection, asked.path["stop_id"], courier_id=asked.asker.id, done=asked.body.done
-    )
-    return show_stop(row, parcels)
+    body, wisher = asked.body, wisher_of(asked)
+    photo = None
+    if body.photo is not None:
+        async with asked.platform.database.connection() as connection:
+            if await stops.find_stop(connection, asked.path["stop_id"], courier_id=asked.asker.id) is None:
+                raise NotFound("there is no such stop")
+        try:
+            photo = await asked.darkroom.make_photo(body.photo)
+        except DarkroomFull:
+            raise _busy() from None
+    given = FallbackGiven(done=body.done, told=body.told, could_not=body.could_not, photo=photo)
+    async with asked.platform.database.transaction() as connection:
+        changed = await take_fallback(asked.platform, connection, asked.path["stop_id"], wisher, given)
+        return await show_changed(asked, connection, changed)

@@ -8,8 +8,19 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from unlatch.domain.access import Fallback, PlaceKind
-from unlatch.store.stops import StopState
-from unlatch.web.shapes import Cursor, Identifier, LabelShape, Limit, Moment, PositionGiven, PositionShown
+from unlatch.domain.booking import Advice, Stage, StopState
+from unlatch.domain.incident import Incident
+from unlatch.web.shapes import (
+    PRINTABLE,
+    Cursor,
+    FallbackStep,
+    Identifier,
+    LabelShape,
+    Limit,
+    Moment,
+    PositionGiven,
+    PositionShown,
+)
 
 MAX_PHOTO_BYTES = 8_000_000
 MAX_BODY_WITH_PHOTO_BYTES = 10_800_000  # base64 of it, and the rest
@@ -17,6 +28,7 @@ MAX_BODY_WITH_PHOTO_BYTES = 10_800_000  # base64 of it, and the rest
 PhotoGiven = Annotated[
     bytes, Meta(max_length=MAX_PHOTO_BYTES, description="A PNG or JPEG in base64, at most 8 MB of picture")
 ]
+Told = Annotated[str, Meta(max_length=200, pattern=PRINTABLE, examples=["with Mr Noor, no. 14"])]
 PhoneTime = Annotated[Moment, Meta(description="By the phone's clock: written down, never believed")]
 
 
@@ -29,7 +41,15 @@ class CourierStop(Struct, kw_only=True):
     window_from: Moment
     window_until: Moment
     fallback: str
+    fallback_plan: Annotated[
+        list[FallbackStep], Meta(description="Step after step, if the place is not opened")
+    ]
     state: StopState
+    stage: Annotated[Stage, Meta(description="See the table of bookings")]
+    advice: Annotated[Advice, Meta(description="What to do at this stop now")]
+    advice_text: str
+    reason: Annotated[Incident | None, Meta(description="Why the fallback is to be taken")]
+    reason_text: str | None
     labels: list[str]
 
 
@@ -111,4 +131,11 @@ class CouldNotBody(Struct, kw_only=True, forbid_unknown_fields=True):
 class FallbackBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """Where the parcel is now."""
 
-    done: Fallback
+    done: Annotated[
+        Fallback, Meta(description="A step of the stop's plan; the steps before it count as tried")
+    ]
+    told: Annotated[Told, Meta(description="With whom, or where: needed for neighbour and pickup_point")] = ""
+    could_not: Annotated[
+        list[Fallback], Meta(max_length=5, description="Steps of the plan before it, tried in vain")
+    ] = []
+    photo: PhotoGiven | None = None

@@ -174,5 +174,10 @@ async def freeze_place(asked: Asked[None]) -> Frozen:
 async def unfreeze_place(asked: Asked[None]) -> Frozen:
     """Scans at this place are decided again as any other's. Opens nothing by itself."""
     access_point_id = asked.path["access_point_id"]
-    await consent.thaw(asked.connection, access_point_id)
+    await consent.thaw(
+        asked.connection,
+        access_point_id,
+        operator_id=asked.asker.id,
+        now=asked.platform.clock.now(),
+    )
     return Frozen(access_point_id=access_point_id, is_frozen=False, stopped_visit=None)
