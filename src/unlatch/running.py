@@ -43,7 +43,7 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     vault = Vault(settings.read_secret_key(), *settings.old_secret_keys)
     async with open_database(settings, name=name) as database:
-        makers = Catalogue(settings.clock(), settings.cloud_addresses)
+        makers = Catalogue(settings.clock(), settings.cloud_addresses, settings.oauth_clients)
         try:
             yield Platform(
                 settings=settings,

@@ -50,12 +50,7 @@ async def carry_out_command(platform: Platform, command_id: str) -> None:
         command = await commands.find_command(connection, command_id)
     if command is None:
         return
-    place = Place(
-        access_point_id=command.access_point_id,
-        maker=command.maker,
-        account_kind=command.account_kind,
-        sealed=command.sealed,
-    )
+    place = command.place
     maker, car = platform.car_at(place)
     if command.verb == "unlock":
         await _unlock(platform, command, maker, car)
