@@ -131,9 +131,9 @@ async def raise_fence(settings: Settings) -> Raised:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal what an old secret key had sealed; how many cars."""
+    """Seal what an old secret key had sealed; how many cars and accounts."""
     async with open_platform(settings, "reseal") as platform:
-        return await resealing.reseal_vehicles(platform)
+        return await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
 
 
 async def run_worker(settings: Settings) -> None:

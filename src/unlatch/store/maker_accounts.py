@@ -28,6 +28,7 @@ class MakerAccountRow:
     scopes: list[str]
     generation: int
     access_expires_at: datetime
+    refresh_at: datetime
     keep_alive_at: datetime | None
     spent_at: datetime | None
     held_by: str | None
@@ -38,6 +39,16 @@ class MakerAccountRow:
     unlinked_at: datetime | None
     ended_at: datetime | None
     is_revoked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedTokens:
+    """Tokens as they are kept."""
+
+    sealed: bytes
+    access_expires_at: datetime
+    refresh_at: datetime
+    keep_alive_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +79,12 @@ _INSERT = (
     f"INSERT INTO maker_account ({_ALL}) VALUES ({', '.join(f'%({name})s' for name in _NAMES)})"
 ).encode()
 _REQUEST = "id, consignee_id, account_id, maker, sealed, expires_at, used_at"
-# What may have to be locked soon, or must be seen locked: with `maker_account` in the statement around it. The same car
-# may stand behind another access point.
+# What may have to be locked soon, or must be seen locked: with `maker_account` in the statement around it.
 _IN_USE = """
-    EXISTS (
-        SELECT 1 FROM vehicle own
-        JOIN vehicle same ON same.access_point_id = own.access_point_id OR same.closure_key = own.closure_key
-        JOIN visit ON visit.access_point_id = same.access_point_id
-        WHERE own.account_id = maker_account.id
-          AND (visit.ended_at IS NULL OR visit.tail IN ('watching', 'alarm', 'blind')))
+    (EXISTS (SELECT 1 FROM vehicle JOIN visit ON visit.access_point_id = vehicle.access_point_id
+             WHERE vehicle.account_id = maker_account.id AND visit.ended_at IS NULL)
+     OR EXISTS (SELECT 1 FROM vehicle JOIN visit ON visit.access_point_id = vehicle.access_point_id
+                WHERE vehicle.account_id = maker_account.id AND visit.tail IN ('watching', 'alarm', 'blind')))
 """
 _LIST_DUE = """
     -- Accounts whose access token is needed now or soon, and ends soon: a visit or its tail lives there, or a window.
@@ -88,11 +96,15 @@ _LIST_DUE = """
         SELECT id FROM maker_account kept WHERE kept.state = 'live' AND kept.keep_alive_at <= %(now)s
         UNION
         SELECT vehicle.account_id FROM visit JOIN vehicle ON vehicle.access_point_id = visit.access_point_id
-        JOIN maker_account kept ON kept.id = vehicle.account_id AND kept.access_expires_at <= %(soon)s
-        WHERE visit.ended_at IS NULL OR visit.tail IN ('watching', 'alarm', 'blind')
+        JOIN maker_account kept ON kept.id = vehicle.account_id AND kept.refresh_at <= %(now)s
+        WHERE visit.ended_at IS NULL
+        UNION
+        SELECT vehicle.account_id FROM visit JOIN vehicle ON vehicle.access_point_id = visit.access_point_id
+        JOIN maker_account kept ON kept.id = vehicle.account_id AND kept.refresh_at <= %(now)s
+        WHERE visit.tail IN ('watching', 'alarm', 'blind')
         UNION
         SELECT vehicle.account_id FROM stop JOIN vehicle ON vehicle.access_point_id = stop.access_point_id
-        JOIN maker_account kept ON kept.id = vehicle.account_id AND kept.access_expires_at <= %(soon)s
+        JOIN maker_account kept ON kept.id = vehicle.account_id AND kept.refresh_at <= %(now)s
         WHERE stop.state IN ('open', 'fallback_due') AND kept.state = 'live'
           AND stop.window_until > %(now)s AND stop.window_from <= %(ahead)s)
     ORDER BY access_expires_at LIMIT %(limit)s
@@ -109,14 +121,15 @@ _HOLD = f"""
 """
 _KEEP_TOKENS = """
     -- Only by who holds it still: whoever took over after it has asked again, and the maker's later answer counts.
-    UPDATE maker_account SET sealed = %(sealed)s, generation = generation + 1, access_expires_at = %(access_expires_at)s,
-        keep_alive_at = %(keep_alive_at)s, spent_at = NULL, held_by = NULL, held_until = NULL, again_at = NULL
+    UPDATE maker_account SET sealed = %(sealed)s, generation = generation + 1,
+        access_expires_at = %(access_expires_at)s, refresh_at = %(refresh_at)s, keep_alive_at = %(keep_alive_at)s,
+        spent_at = NULL, held_by = NULL, held_until = NULL, again_at = NULL
     WHERE id = %(account_id)s AND held_by = %(holder)s AND state IN ('live', 'ending')
 """
 _LINK_AGAIN = """
     UPDATE maker_account SET state = 'live', sealed = %(sealed)s, scopes = %(scopes)s, generation = generation + 1,
-        access_expires_at = %(access_expires_at)s, keep_alive_at = %(keep_alive_at)s, spent_at = NULL, held_by = NULL,
-        held_until = NULL, again_at = NULL, linked_at = %(now)s, lost_at = NULL
+        access_expires_at = %(access_expires_at)s, refresh_at = %(refresh_at)s, keep_alive_at = %(keep_alive_at)s,
+        spent_at = NULL, held_by = NULL, held_until = NULL, again_at = NULL, linked_at = %(now)s, lost_at = NULL
     WHERE id = %(account_id)s AND state IN ('live', 'lost')
 """
 
@@ -169,12 +182,11 @@ async def list_due(
     *,
     now: datetime,
     real_now: datetime,
-    soon: datetime,
     ahead: datetime,
     limit: int,
 ) -> list[tuple[str, int]]:
     """Accounts to refresh now, with their generation, the soonest to expire first."""
-    values = {"now": now, "real_now": real_now, "soon": soon, "ahead": ahead, "limit": limit}
+    values = {"now": now, "real_now": real_now, "ahead": ahead, "limit": limit}
     cursor = await connection.execute(_LIST_DUE, values)
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
@@ -214,9 +226,7 @@ async def keep_tokens(
     account_id: str,
     *,
     holder: str,
-    sealed: bytes,
-    access_expires_at: datetime,
-    keep_alive_at: datetime | None,
+    tokens: SealedTokens,
 ) -> bool:
     """The next generation. False: we were too slow, and hold it no more."""
     cursor = await connection.execute(
@@ -224,9 +234,10 @@ async def keep_tokens(
         {
             "account_id": account_id,
             "holder": holder,
-            "sealed": sealed,
-            "access_expires_at": access_expires_at,
-            "keep_alive_at": keep_alive_at,
+            "sealed": tokens.sealed,
+            "access_expires_at": tokens.access_expires_at,
+            "refresh_at": tokens.refresh_at,
+            "keep_alive_at": tokens.keep_alive_at,
         },
     )
     return cursor.rowcount == 1
@@ -348,10 +359,8 @@ async def link_again(
     connection: AsyncConnection,
     account_id: str,
     *,
-    sealed: bytes,
+    tokens: SealedTokens,
     scopes: Sequence[str],
-    access_expires_at: datetime,
-    keep_alive_at: datetime | None,
     now: datetime,
 ) -> bool:
     """Lost -> live, with new tokens; every car that hangs on it is reached again. False: it was un-linked."""
@@ -359,10 +368,11 @@ async def link_again(
         _LINK_AGAIN,
         {
             "account_id": account_id,
-            "sealed": sealed,
+            "sealed": tokens.sealed,
             "scopes": list(scopes),
-            "access_expires_at": access_expires_at,
-            "keep_alive_at": keep_alive_at,
+            "access_expires_at": tokens.access_expires_at,
+            "refresh_at": tokens.refresh_at,
+            "keep_alive_at": tokens.keep_alive_at,
             "now": now,
         },
     )
@@ -393,13 +403,6 @@ async def hang_car(
             has_service,
             access_point_id,
         ),
-    )
-
-
-async def name_place(connection: AsyncConnection, access_point_id: str, *, name: str, country: str) -> None:
-    """How its household calls it, and its country."""
-    await connection.execute(
-        "UPDATE access_point SET name = %s, country = %s WHERE id = %s", (name, country, access_point_id)
     )
 
 

@@ -41,6 +41,7 @@ class OpenAccount:
     sealed: bytes | None
     generation: int
     access_expires_at: datetime
+    refresh_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class Place:
 PLACE_COLUMNS = """
     vehicle.maker, vehicle.account_kind, vehicle.sealed, vehicle.account_id, maker_account.state AS account_state,
     maker_account.sealed AS account_sealed, maker_account.generation AS account_generation,
-    maker_account.access_expires_at AS account_expires_at
+    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at
 """
 JOIN_ACCOUNT = "LEFT JOIN maker_account ON maker_account.id = vehicle.account_id"
 
@@ -74,6 +75,7 @@ def place_of(row: dict[str, Any]) -> Place:
             sealed=None if sealed is None else bytes(sealed),
             generation=row["account_generation"],
             access_expires_at=row["account_expires_at"],
+            refresh_at=row["account_refresh_at"],
         )
     return Place(
         access_point_id=row["access_point_id"],

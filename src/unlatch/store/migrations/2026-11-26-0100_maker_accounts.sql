@@ -12,6 +12,7 @@ CREATE TABLE maker_account (
     scopes            text[] NOT NULL,           -- what the owner agreed to
     generation        integer NOT NULL,          -- counts its tokens
     access_expires_at timestamptz NOT NULL,      -- by the clock of the physical world, as the maker's
+    refresh_at        timestamptz NOT NULL,      -- from then on it is renewed, if anyone is about to need it
     keep_alive_at     timestamptz,               -- refresh by then even if nobody needs it: unused, it dies; NULL: never
     spent_at          timestamptz,               -- physical: when the refresh token may first have been used; NULL: surely not
     held_by           text,                      -- who refreshes or revokes now
@@ -46,5 +47,4 @@ CREATE INDEX link_request_of_consignee ON link_request (consignee_id, created_at
 ALTER TABLE vehicle ADD COLUMN account_id text COLLATE "C" REFERENCES maker_account;  -- NULL: tokens given by the carrier
 ALTER TABLE vehicle ADD COLUMN powers text[];            -- what the maker says that the car can do from afar
 CREATE INDEX vehicle_of_account ON vehicle (account_id) WHERE account_id IS NOT NULL;
-CREATE INDEX visit_watched ON visit (access_point_id) WHERE ended_at IS NULL OR tail IN ('watching', 'alarm', 'blind');
 CREATE INDEX stop_in_window ON stop (window_until) WHERE state IN ('open', 'fallback_due');

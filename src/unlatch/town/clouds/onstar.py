@@ -18,7 +18,8 @@ Assumed, since nothing public says it: telemetry.data.closures (lock and lid of 
 every `ts`; that accounts of the older kind get 400 from v3, 404 from the digital twin, and their position
 by the v1 command `location` (body.location {lat, long}, body.speed, body.direction); the v3 status
 address; the scopes of a token, and what the list of an account tells of a car; the code words for
-asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a failure; that an awake car's values are at most 5 s old; error bodies of 4xx and 5xx.
+asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a failure; that an awake car's
+values are at most 5 s old; error bodies of 4xx and 5xx.
 """
 
 from __future__ import annotations
