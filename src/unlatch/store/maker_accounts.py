@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
@@ -134,6 +135,17 @@ _LINK_AGAIN = """
 """
 
 
+def _account_row(row: dict[str, Any]) -> MakerAccountRow:
+    sealed = row["sealed"]
+    return MakerAccountRow(
+        **{
+            **row,
+            "state": AccountState(row["state"]),
+            "sealed": None if sealed is None else bytes(sealed),
+        }
+    )
+
+
 async def insert_account(connection: AsyncConnection, row: MakerAccountRow) -> None:
     """A new account."""
     await connection.execute(_INSERT, {name: getattr(row, name) for name in _NAMES})
@@ -147,21 +159,22 @@ async def find_account(
         f"SELECT {_ALL} FROM maker_account WHERE id = %s AND (%s::text IS NULL OR consignee_id = %s)"
         f"{' FOR NO KEY UPDATE' if is_locked else ''}"
     )
-    async with connection.cursor(row_factory=class_row(MakerAccountRow)) as cursor:
+    async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(query.encode(), (account_id, consignee_id, consignee_id))
-        return await cursor.fetchone()
+        row = await cursor.fetchone()
+    return None if row is None else _account_row(row)
 
 
 async def list_accounts(
     connection: AsyncConnection, consignee_id: str, *, limit: int = 100
 ) -> list[MakerAccountRow]:
     """A consignee's accounts, newest first."""
-    async with connection.cursor(row_factory=class_row(MakerAccountRow)) as cursor:
+    async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
             f"SELECT {_ALL} FROM maker_account WHERE consignee_id = %s ORDER BY id DESC LIMIT %s".encode(),
             (consignee_id, limit),
         )
-        return await cursor.fetchall()
+        return [_account_row(row) for row in await cursor.fetchall()]
 
 
 async def count_open_accounts(connection: AsyncConnection, consignee_id: str) -> int:
@@ -216,9 +229,10 @@ async def hold(
         "held_until": real_now + timedelta(seconds=held_for_s),
         "is_spending": is_spending,
     }
-    async with connection.cursor(row_factory=class_row(MakerAccountRow)) as cursor:
+    async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_HOLD.encode(), values)
-        return await cursor.fetchone()
+        row = await cursor.fetchone()
+    return None if row is None else _account_row(row)
 
 
 async def keep_tokens(

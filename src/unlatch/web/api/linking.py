@@ -348,7 +348,7 @@ async def list_cars(asked: Asked[None]) -> Cars:
     examples=(
         {
             "account_id": "mak_019ab2f4c1d27a3b8e4f5061728394a5",
-            "vin": "YV1RS592X92000001",
+            "vin": "YV1RS592XM2000001",
             "address": {"latitude": 47.6205, "longitude": -122.3493},
             "time_zone": "America/Los_Angeles",
             "name": "Our Volvo at work",
