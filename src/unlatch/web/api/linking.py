@@ -37,7 +37,6 @@ TABLE = EndpointTable(
 )
 CONSIGNEE = (Reader.CONSIGNEE,)
 MOST_CHARACTERS = 2048
-PAGE_STATUS = {LinkPage.ASK: 200, LinkPage.LINKED: 200, LinkPage.DENIED: 200, LinkPage.OTHER_ACCOUNT: 409}
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 17px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto; padding: 0 1rem; }
@@ -250,9 +249,8 @@ async def begin_link(asked: Asked[NewLink]) -> LinkOpened:
     troubles=(Trouble.TOO_MANY,),
 )
 async def finish_link(asked: Asked[None]) -> Response[bytes]:
-    """For the owner's browser. First it shows whose link this is; with `confirm=yes` the account is linked, once. A
-    link that can't be used is answered 400, a maker that does not answer 502, another account than the one to be linked
-    again 409.
+    """For the owner's browser, which is always shown a page. First it shows whose link this is; with `confirm=yes` the
+    account is linked, once. What came of it, the app reads at `/v1/me/accounts`.
     """
     if not asked.platform.turnstile.lets_through():
         raise ProblemError(Trouble.TOO_MANY, "try again in a moment", headers={"Retry-After": "1"})
@@ -280,7 +278,7 @@ def _page(
     language: Language | None = None,
     href: str | None = None,
 ) -> Response[bytes]:
-    """One page without a script, complete in itself."""
+    """One page without a script, complete in itself. Always 200: a person reads it, and its `id` is for tests."""
     language = language or Language(language_of(asked))
     title, text = (line.format(**(words or {})) for line in PAGE_TEXTS[language][page])
     link = ""
@@ -290,10 +288,9 @@ def _page(
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1><p>{escape(text)}</p>{link}</main></body></html>"
+        f'<body><main id="{page}"><h1>{escape(title)}</h1><p>{escape(text)}</p>{link}</main></body></html>'
     )
-    status = PAGE_STATUS.get(page, 502 if page is LinkPage.FAILED else 400)
-    return Response(html.encode(), status_code=status, media_type="text/html; charset=utf-8")
+    return Response(html.encode(), media_type="text/html")
 
 
 @TABLE.add("GET", "/v1/me/accounts", readers=CONSIGNEE, summary="My accounts at makers", gives=Accounts)
