@@ -189,7 +189,7 @@ def test_of_what_the_demo_says_one_story_is_taken() -> None:
 
 @pytest.mark.parametrize("path", MANUAL, ids=shown)
 def test_every_setting_that_is_named_exists(path: Path) -> None:
-    known = {one.variable for one in describe_settings()} | {"UNLATCH_CLOUD_"}
+    known = {one.variable for one in describe_settings()} | {"UNLATCH_CLOUD_", "UNLATCH_OAUTH_"}
     for name in set(re.findall(r"\bUNLATCH_[A-Z_]*[A-Z_]", read(path))):
         is_cloud = name.startswith(CLOUD_PREFIX) and name.removeprefix(CLOUD_PREFIX).lower() in find_makers()
         assert name in known or is_cloud or name == "UNLATCH_", f"{shown(path)}: {name} is no setting"

@@ -43,7 +43,7 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     vault = Vault(settings.read_secret_key(), *settings.old_secret_keys)
     async with open_database(settings, name=name) as database:
-        makers = Catalogue(settings.clock(), settings.cloud_addresses)
+        makers = Catalogue(settings.clock(), settings.cloud_addresses, settings.oauth_clients)
         try:
             yield Platform(
                 settings=settings,
@@ -131,9 +131,9 @@ async def raise_fence(settings: Settings) -> Raised:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal what an old secret key had sealed; how many cars."""
+    """Seal what an old secret key had sealed; how many cars and accounts."""
     async with open_platform(settings, "reseal") as platform:
-        return await resealing.reseal_vehicles(platform)
+        return await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
 
 
 async def run_worker(settings: Settings) -> None:

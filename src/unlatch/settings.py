@@ -26,6 +26,7 @@ from unlatch.errors import SettingsError
 
 PREFIX = "UNLATCH_"
 CLOUD_PREFIX = "UNLATCH_CLOUD_"
+OAUTH_PREFIX = "UNLATCH_OAUTH_"
 SECRET_KEY_BYTES = 32
 MAX_VALUE_CHARACTERS = 4096
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -39,7 +40,22 @@ class SettingDescription:
     meaning: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClient:
+    """How this installation is registered at a maker. Its text shows no secret."""
+
+    client_id: str
+    client_secret: str = field(default="", repr=False)
+    api_key: str = field(default="", repr=False)  # of the application, for a maker that wants one besides
+
+
 def _read_text(value: str) -> str:
+    return value
+
+
+def _read_printable(value: str) -> str:
+    if not (value.isascii() and value.isprintable()) or len(value) > 1000:
+        raise ValueError("give at most 1000 printable ASCII characters")
     return value
 
 
@@ -209,6 +225,14 @@ class Settings:
         "another address for a maker's cloud than the maker's own, as in UNLATCH_CLOUD_ONSTAR",
         default_factory=lambda: MappingProxyType({}),
     )
+    oauth_clients: Mapping[str, OAuthClient] = _setting(
+        "OAUTH_<MAKER>_ID",
+        _read_printable,
+        "how this installation is registered at a maker, so that consignees can link their cars: "
+        "UNLATCH_OAUTH_VOLVO_ID, and _SECRET, and _KEY for a maker whose applications have a key besides. To be "
+        "registered there with it: PUBLIC_URL/v1/links/callback",
+        default_factory=lambda: MappingProxyType({}),
+    )
 
     def clock(self) -> Clock:
         """The clock of this installation's physical world."""
@@ -259,10 +283,12 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     given = {name: value for name, value in environ.items() if name.startswith(PREFIX) and value != ""}
     values: dict[str, Any] = {}
     clouds: dict[str, str] = {}
+    clients: dict[str, dict[str, str]] = {}
     known = {each.metadata["variable"]: each for each in fields(Settings)}
     for name, value in given.items():
         is_cloud = name.startswith(CLOUD_PREFIX) and name != CLOUD_PREFIX
-        if name not in known and not is_cloud:
+        maker, part = _split_oauth(name)
+        if name not in known and not is_cloud and not part:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "take it out of the environment"
             raise SettingsError(f"{name} is not a setting of Unlatch: {hint}")
@@ -271,6 +297,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         try:
             if is_cloud:
                 clouds[name.removeprefix(CLOUD_PREFIX).lower()] = _read_url(value)
+            elif part:
+                clients.setdefault(maker, {})[part] = _read_printable(value)
             else:
                 values[known[name].name] = known[name].metadata["read"](value)
         except ValueError as error:
@@ -280,7 +308,28 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     values.setdefault("data_dir", _default_data_dir(environ))
     host, port = values.get("http_host", "127.0.0.1"), values.get("http_port", 8700)
     values.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-    return Settings(cloud_addresses=MappingProxyType(clouds), **values)
+    return Settings(
+        cloud_addresses=MappingProxyType(clouds), oauth_clients=MappingProxyType(_join(clients)), **values
+    )
+
+
+_OAUTH_PARTS = {"_ID": "client_id", "_SECRET": "client_secret", "_KEY": "api_key"}
+
+
+def _split_oauth(name: str) -> tuple[str, str]:
+    """Maker and part of UNLATCH_OAUTH_<MAKER>_ID and its like; empty texts for another name."""
+    for ending, part in _OAUTH_PARTS.items():
+        maker = name.removeprefix(OAUTH_PREFIX).removesuffix(ending)
+        if name == f"{OAUTH_PREFIX}{maker}{ending}" and maker:
+            return maker.lower(), part
+    return "", ""
+
+
+def _join(clients: Mapping[str, Mapping[str, str]]) -> dict[str, OAuthClient]:
+    for maker, parts in clients.items():
+        if "client_id" not in parts:
+            raise SettingsError(f"{OAUTH_PREFIX}{maker.upper()}_ID is missing: give it beside the others")
+    return {maker: OAuthClient(**parts) for maker, parts in clients.items()}
 
 
 def _default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -64,5 +64,5 @@ async def test_a_cloud_whose_clock_is_ahead_makes_no_old_news_fresh(kind: type[M
 def test_every_code_is_one_of_the_contracts_words() -> None:
     told = (base.__doc__ or "").partition("one of these words:")[2]
     codes = {code for kind in find_makers().values() for code in (e.code for e in kind.examples) if code}
-    codes |= set(link._CODES.values()) | set(link._CAUSES_OF_403.values())
+    codes |= set(link.CODES_OF_CUT.values()) | set(link._CAUSES_OF_403.values())
     assert codes <= {word.strip("(),;. \n") for word in told.split()}

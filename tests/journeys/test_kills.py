@@ -81,7 +81,7 @@ async def finish(play: Play, door: PhoneDoor, ends: set[State], unlocks: set[int
     await door.front.check_all(may_begin_anew=True)
 
 
-@pytest.mark.parametrize("point", list(Point))
+@pytest.mark.parametrize("point", list(ENDS))
 async def test_a_worker_killed_there_is_taken_over(front: Front, no_worker: None, point: Point) -> None:
     killed = await front.installation.start_worker(fail_at=point.value)
     async with front.open_door("volvo") as door:

@@ -14,7 +14,7 @@ The kinds of `CommandNotSent` are `DeviceAsleep`, `ConsentLost` and `DeviceUnsup
 The code of an error is one of these words: auth_expired, consent_missing, subscription, privacy_mode (the owner);
 asleep, offline, unsafe_state (moving or in use), door_open, jammed, car_error, window_passed, rejected (the car);
 vendor_down, timeout, connection_cut, pending, unknown, unexpected_answer, contradiction, rate_limited, not_supported
-(the cloud); quota, busy, outage, in_flight, too_late, older_api, bad_request (this side of the link).
+(the cloud); client_refused, quota, busy, outage, in_flight, too_late, older_api, bad_request (this side of the link).
 
 An answer is never the truth about a bolt: only a `Reading` is. A reading that could not be had raises a
 `CommandNotSent` or `CommandUnknown` too; neither moves anything, since a reading is no command.
@@ -30,6 +30,7 @@ from enum import StrEnum, auto
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from unlatch.domain.access import Closure
+from unlatch.domain.linking import Power
 from unlatch.domain.reading import Reading
 from unlatch.errors import DeviceUnsupported
 
@@ -70,6 +71,52 @@ class Car:
     vin: str = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)  # access_token, api_key ...: see the maker's form_fields
     account_kind: str | None = None  # one of the maker's account_kinds; None: the one that promises least
+    is_let_in: bool = (
+        True  # False: the owner's account has ended or was lost, and nothing is asked of the cloud
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedCar:
+    """A car in an owner's account, as the maker describes it. What is not told is None."""
+
+    vin: str = field(repr=False)
+    make: str | None = None
+    model: str | None = None
+    model_year: int | None = None
+    colour: str | None = None
+    account_kind: str | None = None
+    powers: frozenset[Power] | None = None  # what it can do from afar; None: not told
+    has_service: bool | None = None  # an active subscription of the connected service
+
+
+class ClientSends(StrEnum):
+    """How an application shows the authorization server who it is (RFC 6749, 2.3)."""
+
+    BASIC = auto()
+    POST = auto()
+    NOTHING = auto()  # a public client: its id alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """How an owner lets us in: the OAuth 2 code flow with PKCE. `source` says where that is written.
+
+    `scopes` are the least that deliveries need, each with what it allows. Paths are of `address`, which is the
+    cloud's own where it is None.
+    """
+
+    authorize_path: str
+    token_path: str
+    revoke_path: str | None  # None: the maker has none; the owner withdraws there
+    client_sends: ClientSends
+    scopes: Mapping[str, tuple[Power, ...]]
+    rotates: bool  # a refresh token is good once
+    reuse_grace_s: float | None  # how long a used one may be sent once more; None: not documented
+    refresh_for_s: float | None  # how long an unused one lives; None: not documented
+    source: str
+    address: str | None = None
+    needs_api_key: bool = False  # the application has a key of its own besides, kept as `api_key`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +192,7 @@ class Maker(ABC):
     form_fields: ClassVar[tuple[FormField, ...]]
     account_kinds: ClassVar[tuple[str, ...]] = ()  # the first promises least
     commands_a_minute: ClassVar[int | None] = None  # the maker's limit per car; None: none known
+    authorization: ClassVar[Authorization | None] = None  # None: owners can't link their cars themselves
     examples: ClassVar[tuple[Example, ...]]
 
     def __init__(self, link: Link) -> None:
@@ -169,6 +217,10 @@ class Maker(ABC):
     async def flash(self, car: Car) -> Answer:
         """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""
         raise DeviceUnsupported(f"{self.label} can't flash this car", code="not_supported")
+
+    async def list_cars(self, secrets: Mapping[str, str]) -> list[LinkedCar]:
+        """The cars of the account that these tokens open, with what each can do. Raises DeviceError."""
+        raise DeviceUnsupported(f"{self.label} lists no cars", code="not_supported")
 
     def find_obstacle(self, car: Car) -> str | None:
         """Why an unlock would not leave now (outage, busy, quota, in_flight), or None. Makes no request."""

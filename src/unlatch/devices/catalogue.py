@@ -11,7 +11,9 @@ from unlatch.clock import Clock
 from unlatch.devices import makers
 from unlatch.devices.base import Maker
 from unlatch.devices.link import Link
+from unlatch.devices.oauth import Desk
 from unlatch.errors import NotFound
+from unlatch.settings import OAuthClient
 
 
 def find_makers() -> dict[str, type[Maker]]:
@@ -31,11 +33,19 @@ def find_makers() -> dict[str, type[Maker]]:
 class Catalogue:
     """The makers, each with its own link to its own cloud. One per process, used from one event loop."""
 
-    def __init__(self, clock: Clock, addresses: Mapping[str, str] | None = None) -> None:
-        """`addresses` replaces the makers' live clouds, by name; raises `NotFound` for a name unknown."""
+    def __init__(
+        self,
+        clock: Clock,
+        addresses: Mapping[str, str] | None = None,
+        clients: Mapping[str, OAuthClient] | None = None,
+    ) -> None:
+        """`addresses` replaces the makers' live clouds, by name, and their authorization servers with them.
+
+        `clients` is how we are registered at the makers. Raises `NotFound` for a name unknown.
+        """
         kinds = find_makers()
-        addresses = addresses or {}
-        if unknown := set(addresses) - set(kinds):
+        addresses, clients = addresses or {}, clients or {}
+        if unknown := (set(addresses) | set(clients)) - set(kinds):
             raise NotFound(f"no maker is called {', '.join(sorted(unknown))}")
         self.makers: dict[str, Maker] = {
             name: kind(
@@ -47,6 +57,17 @@ class Catalogue:
                 )
             )
             for name, kind in kinds.items()
+        }
+        self.desks: dict[str, Desk] = {  # of the makers at which owners can link their cars here
+            name: Desk(
+                name=name,
+                authorization=kind.authorization,
+                address=addresses.get(name, kind.authorization.address or kind.default_address),
+                client=clients[name],
+                clock=clock,
+            )
+            for name, kind in kinds.items()
+            if kind.authorization is not None and name in clients
         }
 
     def maker(self, name: str) -> Maker:
@@ -60,3 +81,5 @@ class Catalogue:
         """Close the connections to every cloud."""
         for maker in self.makers.values():
             await maker.link.close()
+        for desk in self.desks.values():
+            await desk.close()

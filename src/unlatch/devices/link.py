@@ -169,6 +169,7 @@ class Link:
         answer_within_s: float,
     ) -> Heard:
         """Send a command's bytes, once. Raises `CommandNotSent` or `CommandUnknown`; any status returns."""
+        self._check_let_in(car, verb)
         body = b"" if json is None else msgspec.json.encode(json)
         if sending.trace_id is not None:
             headers = {**headers, "x-request-id": sending.trace_id}
@@ -188,14 +189,15 @@ class Link:
         except WireError as error:
             self._note_failure(car, error)
             if error.has_left:
-                raise self.unknown(verb, _CODES[error.cut]) from None
-            raise self.not_sent(verb, _CODES[error.cut]) from None
+                raise self.unknown(verb, CODES_OF_CUT[error.cut]) from None
+            raise self.not_sent(verb, CODES_OF_CUT[error.cut]) from None
         finally:
             self.room.leave()
         return self._heard(car, answered)
 
     async def get(self, car: Car, target: str, *, headers: Mapping[str, str]) -> Heard:
         """Read. Tried once more after a short pause if the connection failed. Any status returns."""
+        self._check_let_in(car, Verb.READ)
         tries_left = 2
         while True:
             tries_left -= 1
@@ -208,7 +210,7 @@ class Link:
             except WireError as error:
                 self._note_failure(car, error)
                 if error.cut not in (Cut.NO_CONNECTION, Cut.CLOSED) or not tries_left:
-                    raise self.not_sent(Verb.READ, _CODES[error.cut]) from None
+                    raise self.not_sent(Verb.READ, CODES_OF_CUT[error.cut]) from None
             finally:
                 self.room.leave()
             await self.clock.sleep(random.uniform(0.2, 1.0))
@@ -263,6 +265,11 @@ class Link:
         """It may have happened."""
         return CommandUnknown(self.text(verb, code), code=code)
 
+    def _check_let_in(self, car: Car, verb: Verb) -> None:
+        """Without the owner's consent nothing is asked: not even whether it has come back."""
+        if not car.is_let_in:
+            raise ConsentLost(self.text(verb, "consent_missing"), code="consent_missing")
+
     async def _enter(self, verb: Verb, purpose: Purpose) -> None:
         if purpose is Purpose.OPENING and not self.room.has_room(purpose):
             raise self.not_sent(verb, "busy")
@@ -315,7 +322,7 @@ class Link:
 
 
 _CAUSES_OF_403 = {"subscription": "subscription", "privacy": "privacy_mode"}
-_CODES = {
+CODES_OF_CUT = {
     Cut.NO_CONNECTION: "vendor_down",
     Cut.TOO_LATE: "too_late",
     Cut.BAD_REQUEST: "bad_request",

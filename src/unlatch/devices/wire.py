@@ -253,7 +253,9 @@ class Wire:
         lines.append("accept: application/json")
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body is not None:
-            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+            if "content-type" not in headers:
+                lines.append("content-type: application/json")
+            lines.append(f"content-length: {len(body)}")
         text = "\r\n".join(lines)
         is_clean = text.isascii() and all(line.isprintable() for line in lines) and " " not in target
         if not is_clean:

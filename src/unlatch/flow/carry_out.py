@@ -29,6 +29,7 @@ from unlatch.flow.failpoint import Point, reach
 from unlatch.flow.gate import COMMAND_LEASE_S, pass_gate
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
+from unlatch.flow.refreshing import ask, freshen
 from unlatch.store import commands, readings, visits
 from unlatch.store.commands import CommandRow, CommandState
 from unlatch.store.readings import Place
@@ -50,17 +51,12 @@ async def carry_out_command(platform: Platform, command_id: str) -> None:
         command = await commands.find_command(connection, command_id)
     if command is None:
         return
-    place = Place(
-        access_point_id=command.access_point_id,
-        maker=command.maker,
-        account_kind=command.account_kind,
-        sealed=command.sealed,
-    )
-    maker, car = platform.car_at(place)
     if command.verb == "unlock":
+        # Before the gate: behind it the bytes leave once, whatever the maker says of their token.
+        maker, car = platform.car_at(await freshen(platform, command.place, is_for_unlock=True))
         await _unlock(platform, command, maker, car)
     else:
-        await _lock(platform, command, maker, car)
+        await _lock(platform, command)
 
 
 async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
@@ -80,7 +76,7 @@ async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Ca
     reach(platform.settings, Point.AFTER_RECORD)
 
 
-async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
+async def _lock(platform: Platform, command: CommandRow) -> None:
     """Locking twice does no harm, so a lock whose worker was lost is simply sent again."""
     if command.state not in (CommandState.INTENT, CommandState.SENT):
         return
@@ -89,7 +85,13 @@ async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car)
         row = await visits.lock_visit(connection, command.visit_id)
         await _set_lock_sent(platform, connection, command)
         await visits.set_last_command(connection, row.id, platform.clock.now())
-    state, body = await _send(maker.lock, car, Sending(trace_id=command.id))
+    maker, car = platform.car_at(command.place)
+
+    async def lock(_: Car, sending: Sending) -> Answer:
+        """With a new token, where the maker takes the old one no more: a lock may be sent again."""
+        return await ask(platform, command.place, lambda maker, car: maker.lock(car, sending))
+
+    state, body = await _send(lock, car, Sending(trace_id=command.id))
     while body.get("code") == "in_flight":
         # Another lock of ours is on its way to this car. It may have acted before the opening that this one answers,
         # so this one follows it, unless nobody wants it any more.
@@ -100,7 +102,7 @@ async def _lock(platform: Platform, command: CommandRow, maker: Maker, car: Car)
                 await commands.end_command(connection, command.id, state, platform.clock.now())
                 return
             await _set_lock_sent(platform, connection, command)
-        state, body = await _send(maker.lock, car, Sending(trace_id=command.id))
+        state, body = await _send(lock, car, Sending(trace_id=command.id))
     await end_command(platform, command.id, command.visit_id, "lock", state, f"cloud:{maker.name}", body)
 
 
@@ -175,9 +177,8 @@ async def end_command(
 
 async def read_place(platform: Platform, place: Place) -> Incident | None:
     """Read a closure and keep what it says; why not, where that failed."""
-    maker, car = platform.car_at(place)
     try:
-        reading = await maker.read(car, wants_position=True)
+        reading = await ask(platform, place, lambda maker, car: maker.read(car, wants_position=True))
     except DeviceError as error:
         refused = incident_of_error(error)
         async with platform.database.connection() as connection:

@@ -18,6 +18,8 @@ class Point(StrEnum):
     AFTER_LAST_BYTE = auto()  # of the unlock's request
     AFTER_ANSWER = auto()  # of the cloud; not recorded
     AFTER_RECORD = auto()  # of the unlock's end
+    BEFORE_REFRESH = auto()  # whose token is spent is committed; no byte has left
+    AFTER_REFRESH_ANSWER = auto()  # the new tokens are here, and not kept
 
 
 def reach(settings: Settings, point: Point) -> None:

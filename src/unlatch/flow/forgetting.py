@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from unlatch.flow.platform import Platform
-from unlatch.store import idempotency, jobs, proofs
+from unlatch.store import idempotency, jobs, maker_accounts, proofs
 
 AT_ONCE = 1000
+LINKS_KEPT_FOR = timedelta(days=1)
 
 
 async def forget(platform: Platform) -> int:
@@ -16,5 +17,6 @@ async def forget(platform: Platform) -> int:
     async with platform.database.connection() as connection:
         forgotten = await proofs.forget_expired_proofs(connection, now, limit=AT_ONCE)
         forgotten += await idempotency.forget_old_answers(connection, now, limit=AT_ONCE)
+        forgotten += await maker_accounts.forget_old_requests(connection, now - LINKS_KEPT_FOR, limit=AT_ONCE)
         forgotten += await jobs.forget_log(connection, now, limit=AT_ONCE)
     return forgotten

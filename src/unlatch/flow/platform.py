@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from unlatch.clock import Clock
@@ -43,8 +44,25 @@ class Platform:
         """The car behind an access point, with what opens its cloud to us. Raises NotFound, SealBroken."""
         secrets = self.vault.open_mapping(place.sealed, place.access_point_id)
         vin = secrets.pop("vin")
-        car = Car(maker=place.maker, vin=vin, secrets=secrets, account_kind=place.account_kind)
+        account = place.account
+        if account is not None and account.sealed is not None and account.is_open:
+            secrets |= self.secrets_of(place.maker, self.vault.open_mapping(account.sealed, account.id))
+        car = Car(
+            maker=place.maker,
+            vin=vin,
+            secrets=secrets,
+            account_kind=place.account_kind,
+            is_let_in=account is None or account.is_open,
+        )
         return self.makers.maker(place.maker), car
+
+    def secrets_of(self, maker: str, tokens: Mapping[str, str]) -> dict[str, str]:
+        """What goes along with each request for the cars of an account: its access token, never the refresh token."""
+        secrets = {"access_token": tokens["access_token"]}
+        client = self.settings.oauth_clients.get(maker)
+        if client is not None and client.api_key:
+            secrets["api_key"] = client.api_key
+        return secrets
 
     def find_obstacle(self, maker: Maker, car: Car) -> Incident | None:
         """Why an unlock should not even be tried now, as far as this process knows."""

@@ -80,6 +80,12 @@ def _time_zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def check_time_zone(name: str) -> None:
+    """Raises BadInput where there is no such time zone."""
+    if name not in _time_zones():
+        raise BadInput("time_zone", "give a name of the IANA data base, like America/New_York")
+
+
 async def register_consignee(
     connection: AsyncConnection,
     *,
@@ -161,8 +167,7 @@ async def register_access_point(
     """A new place with the car behind it, its secrets sealed. Raises BadInput, NotFound."""
     if given.kind is not PlaceKind.CAR:
         raise BadInput("kind", "give car: homes can't be registered yet")
-    if given.time_zone not in _time_zones():
-        raise BadInput("time_zone", "give a name of the IANA data base, like America/New_York")
+    check_time_zone(given.time_zone)
     if (given.from_local is None) != (given.until_local is None):
         raise BadInput("from_local", "give both from_local and until_local, or neither")
     await get_consignee(connection, given.consignee_id, carrier_id=carrier_id)

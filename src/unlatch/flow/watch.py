@@ -18,6 +18,7 @@ from unlatch.errors import DeviceError
 from unlatch.flow.carry_out import incident_of_error
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, change_of, save_change, tail_look_s
+from unlatch.flow.refreshing import ask
 from unlatch.flow.scan import position_body
 from unlatch.store import readings, visits
 from unlatch.store.readings import Place
@@ -44,14 +45,16 @@ async def claim_due(platform: Platform, limit: int) -> list[tuple[VisitRow, Plac
 
 async def watch_once(platform: Platform, row: VisitRow, place: Place) -> None:
     """Read one closure, record what it says, and set when to look again."""
-    maker, car = platform.car_at(place)
+    wants_position = _wants_position(row, platform.clock.now())
     try:
-        reading = await maker.read(car, wants_position=_wants_position(row, platform.clock.now()))
+        reading = await ask(
+            platform, place, lambda maker, car: maker.read(car, wants_position=wants_position)
+        )
     except DeviceError as error:
         log.info("a watched closure could not be read", visit=row.id, why=incident_of_error(error).value)
         await _look_again(platform, row)
         return
-    await record_reading(platform, row.id, reading, f"cloud:{maker.name}")
+    await record_reading(platform, row.id, reading, f"cloud:{place.maker}")
 
 
 def _wants_position(row: VisitRow, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from pgqueuer.core.executors import (
 from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
-from unlatch.flow import anchoring, deadlines, forgetting, scan, watch
+from unlatch.flow import anchoring, deadlines, forgetting, refreshing, scan, watch
 from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
@@ -39,6 +39,7 @@ BATCH = 20
 RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
 FORGET_EVERY_S = 60.0
+TOKENS_EVERY_S = 1.0
 
 
 async def work(platform: Platform, stop: asyncio.Event) -> None:
@@ -54,6 +55,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
             stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE
+        ),
+        "tokens": lambda: _repeat(
+            stop, TOKENS_EVERY_S, lambda: refreshing.refresh_due(closings), refreshing.DUE_AT_ONCE
+        ),
+        "unlinked": lambda: _repeat(
+            stop, TOKENS_EVERY_S, lambda: refreshing.end_unlinked(platform), refreshing.DUE_AT_ONCE
         ),
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE

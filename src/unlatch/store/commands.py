@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from unlatch.domain.incident import Incident
+from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of
 
 
 class CommandState(StrEnum):
@@ -37,10 +38,7 @@ class CommandRow:
     verb: str
     state: CommandState
     lease_until: datetime | None
-    access_point_id: str
-    maker: str
-    account_kind: str | None
-    sealed: bytes
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +110,23 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
     """The command with its car, unlocked."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            "SELECT command.id, visit_id, verb, command.state, lease_until, visit.access_point_id, maker, "
-            "account_kind, sealed FROM command JOIN visit ON visit.id = visit_id "
-            "JOIN vehicle ON vehicle.access_point_id = visit.access_point_id WHERE command.id = %s",
+            f"SELECT command.id, visit_id, verb, command.state, lease_until, visit.access_point_id, {PLACE_COLUMNS} "
+            "FROM command JOIN visit ON visit.id = visit_id "
+            f"JOIN vehicle ON vehicle.access_point_id = visit.access_point_id {JOIN_ACCOUNT} "
+            "WHERE command.id = %s".encode(),
             (command_id,),
         )
         row = await cursor.fetchone()
     if row is None:
         return None
-    return CommandRow(**{**row, "state": CommandState(row["state"]), "sealed": bytes(row["sealed"])})
+    return CommandRow(
+        id=row["id"],
+        visit_id=row["visit_id"],
+        verb=row["verb"],
+        state=CommandState(row["state"]),
+        lease_until=row["lease_until"],
+        place=place_of(row),
+    )
 
 
 _LOCK_GATE = """

@@ -33,6 +33,18 @@ _SAVE_REFUSAL = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount:
+    """The owner's account through which a car is reached, as it stood when the place was read."""
+
+    id: str
+    is_open: bool  # False: ended or lost
+    sealed: bytes | None
+    generation: int
+    access_expires_at: datetime
+    refresh_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """What is needed to ask an access point's device."""
 
@@ -40,6 +52,38 @@ class Place:
     maker: str
     account_kind: str | None
     sealed: bytes
+    account: OpenAccount | None = None  # None: the carrier gave the car's own tokens
+
+
+# A car with its account, for whoever asks it: in the one statement that reads the rest, behind a JOIN of vehicle.
+PLACE_COLUMNS = """
+    vehicle.maker, vehicle.account_kind, vehicle.sealed, vehicle.account_id, maker_account.state AS account_state,
+    maker_account.sealed AS account_sealed, maker_account.generation AS account_generation,
+    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at
+"""
+JOIN_ACCOUNT = "LEFT JOIN maker_account ON maker_account.id = vehicle.account_id"
+
+
+def place_of(row: dict[str, Any]) -> Place:
+    """The place in a row that has `access_point_id` and `PLACE_COLUMNS`."""
+    account = None
+    if row["account_id"] is not None:
+        sealed = row["account_sealed"]
+        account = OpenAccount(
+            id=row["account_id"],
+            is_open=row["account_state"] in ("live", "ending") and sealed is not None,
+            sealed=None if sealed is None else bytes(sealed),
+            generation=row["account_generation"],
+            access_expires_at=row["account_expires_at"],
+            refresh_at=row["account_refresh_at"],
+        )
+    return Place(
+        access_point_id=row["access_point_id"],
+        maker=row["maker"],
+        account_kind=row["account_kind"],
+        sealed=bytes(row["sealed"]),
+        account=account,
+    )
 
 
 def reading_of(row: dict[str, Any]) -> Reading | None:
@@ -103,8 +147,9 @@ async def find_places(connection: AsyncConnection, access_point_ids: Sequence[st
     """How to ask these access points' devices, by their ids; those that have none are left out."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            "SELECT access_point_id, maker, account_kind, sealed FROM vehicle WHERE access_point_id = ANY(%s)",
+            f"SELECT access_point_id, {PLACE_COLUMNS} FROM vehicle {JOIN_ACCOUNT} "
+            "WHERE access_point_id = ANY(%s)".encode(),
             (list(access_point_ids),),
         )
         rows = await cursor.fetchall()
-    return {row["access_point_id"]: Place(**{**row, "sealed": bytes(row["sealed"])}) for row in rows}
+    return {row["access_point_id"]: place_of(row) for row in rows}

@@ -14,7 +14,7 @@ from unlatch.domain.access import Closure, Consent, PlaceKind, Position
 from unlatch.domain.decision import READING_MAX_AGE_S, Situation
 from unlatch.domain.incident import Incident
 from unlatch.domain.parcel import ParcelPlace
-from unlatch.store.readings import Place, reading_of
+from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
 
 _LOCK_PLACE = """
     -- Scans, blocks and the gate queue up behind each other at this row, and the commit order decides. A statement of
@@ -22,7 +22,7 @@ _LOCK_PLACE = """
     SELECT 1 FROM access_point WHERE id = (SELECT access_point_id FROM stop WHERE id = %(stop_id)s)
     FOR NO KEY UPDATE
 """
-_AT_DOOR = """
+_AT_DOOR = f"""
     -- All that the decision looks at.
     SELECT stop.id AS stop_id, stop.access_point_id, stop.carrier_id, stop.courier_id, stop.state AS stop_state,
         window_from, window_until, ruled_out,
@@ -30,7 +30,7 @@ _AT_DOOR = """
         access_point.kind, access_point.latitude AS address_latitude,
         access_point.longitude AS address_longitude, range_m, time_zone, allows_unseen_lock, is_consent_given,
         blocked_at, consent_ends_at, from_local, until_local, is_frozen,
-        maker, account_kind, sealed, vehicle.closure_key,
+        {PLACE_COLUMNS}, vehicle.closure_key,
         parcel.id AS parcel_id, parcel.stop_id AS parcel_stop_id, parcel.place AS parcel_place,
         observed_at, is_locked, is_open, is_moving, reading.latitude, reading.longitude, accuracy_m, refused,
         tried_at,
@@ -48,6 +48,7 @@ _AT_DOOR = """
     JOIN access_point ON access_point.id = stop.access_point_id
     JOIN courier ON courier.id = %(courier_id)s AND courier.carrier_id = stop.carrier_id
     JOIN vehicle ON vehicle.access_point_id = stop.access_point_id
+    {JOIN_ACCOUNT}
     LEFT JOIN device ON device.id = %(device_id)s
     LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
     LEFT JOIN parcel ON parcel.carrier_id = stop.carrier_id AND parcel.label_key = %(label_key)s
@@ -139,14 +140,8 @@ async def find_doorstep(
     }
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_LOCK_PLACE, values)
-        await cursor.execute(_AT_DOOR, values)
+        await cursor.execute(_AT_DOOR.encode(), values)
         row = await cursor.fetchone()
     if row is None:
         return None
-    place = Place(
-        access_point_id=row["access_point_id"],
-        maker=row["maker"],
-        account_kind=row["account_kind"],
-        sealed=bytes(row["sealed"]),
-    )
-    return Doorstep(row=row, place=place, asking_courier_id=courier_id)
+    return Doorstep(row=row, place=place_of(row), asking_courier_id=courier_id)

@@ -14,6 +14,8 @@ from typing import Any
 import uvicorn
 
 from unlatch.clock import Clock
+from unlatch.town.car import Maker
+from unlatch.town.clouds.oauth import AuthorizationServer
 from unlatch.town.clouds.onstar import OnStarCloud
 from unlatch.town.clouds.volvo import VolvoCloud
 from unlatch.town.control import Control
@@ -48,6 +50,8 @@ class TownApp:
             "api": onstar.serve_v1,
             "connected-vehicle": volvo.serve,
             "location": volvo.serve_location,
+            "as": AuthorizationServer(town, Maker.VOLVO).serve,
+            "sec": AuthorizationServer(town, Maker.ONSTAR).serve,
             "town": Control(town).serve,
         }
 

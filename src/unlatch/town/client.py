@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import msgspec
 
 from unlatch.errors import Conflict, NotFound, UnlatchError
 from unlatch.town.car import WENT_WELL, Maker, Outcome
-from unlatch.town.control import AddedCar, Done, Hand, NewCar, Truth
+from unlatch.town.control import AddedCar, Done, Hand, NewCar, NewClient, NewHabits, Truth
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.ledger import LedgerPage, LedgerRow
 
@@ -110,6 +111,44 @@ class TownClient:
 
     async def clear_cloud_faults(self, maker: Maker | str) -> None:
         await self._ask("DELETE", f"clouds/{Maker(maker)}/faults", type(None))
+
+    # ---- accounts at the makers ---------------------------------------------------------------------------
+
+    async def add_oauth_client(
+        self, maker: Maker | str, client_id: str, client_secret: str, *redirect_uris: str
+    ) -> None:
+        """Make an application known to a maker."""
+        new = NewClient(client_id=client_id, client_secret=client_secret, redirect_uris=list(redirect_uris))
+        await self._ask("POST", f"clouds/{Maker(maker)}/oauth/clients", type(None), new)
+
+    async def set_habits(self, maker: Maker | str, **habits: float) -> None:
+        """How a maker's tokens behave; `habits` are the fields of `control.NewHabits`."""
+        await self._ask("POST", f"clouds/{Maker(maker)}/oauth", type(None), NewHabits(**habits))
+
+    async def count_oauth(self, maker: Maker | str) -> dict[str, int]:
+        """How often a maker's authorization server did what: codes, exchanges, refreshes, reuses ..."""
+        return await self._ask("GET", f"clouds/{Maker(maker)}/oauth", dict[str, int])
+
+    async def withdraw(self, maker: Maker | str, account_id: str) -> int:
+        """The owner ends every consent of their account; how many there were."""
+        path = f"clouds/{Maker(maker)}/oauth/accounts/{account_id}/withdraw"
+        return (await self._ask("POST", path, dict[str, int]))["consents"]
+
+    async def approve(self, authorize_url: str, account_id: str, *, decision: str = "approve") -> str:
+        """What the owner of this account does in a browser; the address that it is led back to.
+
+        Raises UnlatchError where the maker shows something else than the question, or leads nowhere.
+        """
+        page = await self._http.get(authorize_url)
+        location: str | None = page.headers.get("location")
+        if page.status_code == 200:
+            fields = dict(parse_qsl(urlsplit(authorize_url).query, keep_blank_values=True))
+            fields |= {"account": account_id, "decision": decision}
+            said = await self._http.post(authorize_url.partition("?")[0], data=fields)
+            location = said.headers.get("location")
+        if location is None:
+            raise UnlatchError(f"the maker leads nowhere: {page.status_code}")
+        return location
 
     # ---- hands ------------------------------------------------------------------------------------------
 

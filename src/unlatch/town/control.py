@@ -14,6 +14,7 @@ import msgspec
 
 from unlatch.town.car import Car, Deed, Maker, Outcome
 from unlatch.town.faults import Fault, FaultKind
+from unlatch.town.grants import MAX_CLIENTS, Client, Grants
 from unlatch.town.ledger import MAX_PAGE
 from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
@@ -93,6 +94,22 @@ class Move(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
+class NewClient(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An application to make known to a maker; one of the same name is replaced."""
+
+    client_id: Word
+    client_secret: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    redirect_uris: Annotated[list[Annotated[str, msgspec.Meta(max_length=500)]], msgspec.Meta(max_length=10)]
+
+
+class NewHabits(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How a maker's tokens behave from now on, town seconds. A grace of 0: no second use at all."""
+
+    access_for_s: Annotated[float, msgspec.Meta(ge=1, le=31_536_000)] | None = None
+    refresh_for_s: Annotated[float, msgspec.Meta(ge=1, le=315_360_000)] | None = None
+    reuse_grace_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+
+
 class Hand(StrEnum):
     """What hands can do, as the last part of the path."""
 
@@ -160,6 +177,8 @@ class Control:
                 return self._car(request, self._get(vin), rest)
             case (_, "clouds", maker, "faults"):
                 return self._cloud(request, maker)
+            case (method, "clouds", maker, "oauth", *rest) if maker in Maker.__members__.values():
+                return self._oauth(request, method, self.town.grants[Maker(maker)], rest)
         raise no_such("resource")
 
     def _get(self, vin: str) -> Citizen:
@@ -254,6 +273,31 @@ class Control:
         if not self.town.set_cloud_fault(Maker(maker), request.read(Fault)):
             raise Refused(Answer(409, {"error": "not a fault of a cloud, or too many"}))
         return Answer(204)
+
+    def _oauth(self, request: Request, method: str, grants: Grants, rest: list[str]) -> Answer:
+        match (method, *rest):
+            case ("GET",):
+                return Answer(200, dict(grants.counts))
+            case ("POST",):
+                asked, habits = request.read(NewHabits), grants.habits
+                habits.access_for_s = asked.access_for_s or habits.access_for_s
+                habits.refresh_for_s = asked.refresh_for_s or habits.refresh_for_s
+                if asked.reuse_grace_s is not None:
+                    habits.reuse_grace_s = asked.reuse_grace_s or None
+                return Answer(204)
+            case ("POST", "clients"):
+                new = request.read(NewClient)
+                if len(grants.clients) >= MAX_CLIENTS and new.client_id not in grants.clients:
+                    raise Refused(Answer(409, {"error": "too many applications"}))
+                grants.clients[new.client_id] = Client(
+                    client_id=new.client_id,
+                    client_secret=new.client_secret,
+                    redirect_uris=tuple(new.redirect_uris),
+                )
+                return Answer(204)
+            case ("POST", "accounts", account_id, "withdraw"):
+                return Answer(200, {"consents": grants.withdraw(account_id)})
+        raise no_such("resource")
 
     def _truth(self, citizen: Citizen) -> Truth:
         car = self.town.look(citizen)

@@ -48,6 +48,7 @@ class Verb(StrEnum):
     LOCK = auto()
     ALERT = auto()
     READ = auto()
+    TOKEN = auto()  # the token endpoint; only faults of a whole cloud strike there
 
 
 class Trigger(StrEnum):
@@ -118,7 +119,7 @@ def fits(fault: Fault, verb: Verb) -> bool:
         return False
     if fault.kind in ONLY_UNLOCK and verb is not Verb.UNLOCK:
         return False
-    if fault.kind in ONLY_COMMANDS and verb is Verb.READ and fault.verb is not Verb.READ:
+    if fault.kind in ONLY_COMMANDS and verb in (Verb.READ, Verb.TOKEN) and fault.verb is not verb:
         return False
     return fault.verb in (Verb.ANY, verb)
 

@@ -32,12 +32,16 @@ encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body that msgspec can encode (None: empty), further headers. `is_cut`: no answer at all."""
+    """A status, a body that msgspec can encode (None: empty), further headers. `is_cut`: no answer at all.
+
+    `text` is a page of HTML instead of a body.
+    """
 
     status: int
     body: object = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     is_cut: bool = False
+    text: str | None = None
 
 
 CUT_OFF = Answer(0, is_cut=True)
@@ -83,6 +87,20 @@ class Request:
             return {key: values[-1] for key, values in parse_qs(raw, max_num_fields=32).items()}
         except ValueError:
             raise Refused(Answer(400, {"error": "too many fields in the query"})) from None
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The body's fields; none may come twice (RFC 6749, 3.2)."""
+        media_type = self.header(b"content-type").partition(";")[0].strip().lower()
+        if media_type != "application/x-www-form-urlencoded":
+            raise Refused(Answer(400, {"error": "invalid_request", "error_description": "send a form"}))
+        try:
+            fields = parse_qs(self.body.decode(), keep_blank_values=True, max_num_fields=32)
+        except (ValueError, UnicodeDecodeError):
+            fields = {"": ["", ""]}
+        if any(len(values) > 1 for values in fields.values()):
+            raise Refused(Answer(400, {"error": "invalid_request", "error_description": "not a good form"}))
+        return {name: values[0] for name, values in fields.items()}
 
     @property
     def address(self) -> str:
@@ -145,8 +163,11 @@ def split(scope: Any) -> list[str] | None:
 async def send_answer(send: Send, answer: Answer) -> None:
     """Write one answer with its length."""
     body = b"" if answer.body is None else encode(answer.body)
+    media_type = b"application/json"
+    if answer.text is not None:
+        body, media_type = answer.text.encode(), b"text/html; charset=utf-8"
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", media_type),
         (b"content-length", b"%d" % len(body)),
         *answer.headers,
     ]

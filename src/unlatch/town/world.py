@@ -25,6 +25,7 @@ from unlatch.town.faults import (
     after_s,
     fits,
 )
+from unlatch.town.grants import Grants
 from unlatch.town.ledger import Ledger
 
 MAX_CARS = 200_000
@@ -83,6 +84,7 @@ class Town:
         self.accounts: dict[str, Account] = {}
         self.by_token: dict[str, Account] = {}
         self.cloud_faults: dict[Maker, list[Standing]] = {maker: [] for maker in Maker}
+        self.grants: dict[Maker, Grants] = {maker: Grants(clock=clock) for maker in Maker}
         self.chance = random.Random(seed)
         self._waiting: set[str] = set()
 
@@ -97,6 +99,8 @@ class Town:
         self.ledger.clear()
         for standing in self.cloud_faults.values():
             standing.clear()
+        for grants in self.grants.values():
+            grants.reset()
 
     def open_account(self, maker: Maker, account_id: str | None) -> Account:
         """The account of that name at that maker, or a new one."""

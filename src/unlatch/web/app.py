@@ -23,6 +23,7 @@ from unlatch.web.api import (
     consignee,
     courier,
     eligibility,
+    linking,
     newcomer,
     operator,
     options,
@@ -55,6 +56,7 @@ TABLES: Sequence[EndpointTable] = (
     visits.TABLE,
     eligibility.TABLE,
     stops.TABLE,
+    linking.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),

@@ -15,16 +15,20 @@ No public contract exists: for a product this needs GM's partner programme. Know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from unlatch.devices.base import (
     Answer,
+    Authorization,
     Car,
+    ClientSends,
     End,
     Evidence,
     Example,
     FormField,
+    LinkedCar,
     Maker,
     Reply,
     Sending,
@@ -32,6 +36,7 @@ from unlatch.devices.base import (
 )
 from unlatch.devices.link import Heard, Link, quoted
 from unlatch.domain.access import Closure, Position
+from unlatch.domain.linking import Power
 from unlatch.domain.reading import Reading
 from unlatch.errors import CommandRejected, DeviceError, DeviceUnsupported
 
@@ -58,6 +63,13 @@ FAILURES = {
     "ONS-302": "jammed",
     "ONS-303": "unsafe_state",
 }
+POWERS = {
+    "unlockTrunk": Power.OPEN,
+    "lockTrunk": Power.LOCK,
+    "alert": Power.FLASH,
+    "location": Power.READ_POSITION,
+}
+MOST_CARS = 20
 LOCKS = {"LOCKED": True, "UNLOCKED": False}
 LIDS = {"CLOSED": False, "OPEN": True}
 
@@ -77,6 +89,25 @@ class OnStar(Maker):
     default_address = "https://na-mobile-api.gm.com"
     form_fields = (FormField(name="access_token"),)
     account_kinds = (CLASSIC, NEWER)
+    # All of it assumed but the token's path: GM opens its accounts to partners by contract.
+    authorization = Authorization(
+        authorize_path="/sec/authz/v3/oauth/authorize",
+        token_path="/sec/authz/v3/oauth/token",  # noqa: S106 - a path
+        revoke_path="/sec/authz/v3/oauth/revoke",
+        client_sends=ClientSends.POST,
+        scopes={
+            "vehicles": (Power.SEE_CARS, Power.SEE_WHAT_IT_CAN),
+            "trunk:unlock": (Power.OPEN,),
+            "trunk:lock": (Power.LOCK,),
+            "vehicle:status": (Power.READ_LOCK, Power.READ_ENGINE),
+            "vehicle:location": (Power.READ_POSITION,),
+            "vehicle:alert": (Power.FLASH,),
+        },
+        rotates=True,
+        reuse_grace_s=None,
+        refresh_for_s=None,
+        source="assumed; the token's path: github.com/BigThunderSR/OnStarJS",
+    )
 
     def __init__(self, link: Link) -> None:
         super().__init__(link)
@@ -115,6 +146,50 @@ class OnStar(Maker):
         target = f"{TWIN}{quoted(car.vin)}?sms=true&region=na"
         heard = await self.link.get(car, target, headers=self._headers(car))
         return self._reading(self._taken_on(car, Verb.READ, heard))
+
+    async def list_cars(self, secrets: Mapping[str, str]) -> list[LinkedCar]:
+        """At most `MOST_CARS`. Which kind of account it is, the digital twin tells: the classic ones have none."""
+        account = Car(maker=self.name, vin="", secrets=secrets)
+        target = f"{VEHICLES_V1.rstrip('/')}?includeCommands=true&includeEntitlements=true"
+        heard = await self.link.get(account, target, headers=self._headers(account))
+        listed = self._taken_on(account, Verb.READ, heard).find("vehicles", "vehicle")
+        if not isinstance(listed, list):
+            raise self.link.unknown(Verb.READ, "unexpected_answer")
+        cars = []
+        for number in range(min(len(listed), MOST_CARS)):
+            vin = heard.find_word("vehicles", "vehicle", number, "vin")
+            if vin is not None:
+                cars.append(
+                    await self._describe(Car(maker=self.name, vin=vin, secrets=secrets), heard, number)
+                )
+        return cars
+
+    async def _describe(self, car: Car, heard: Heard, number: int) -> LinkedCar:
+        told = ("vehicles", "vehicle", number)
+        twin = await self.link.get(
+            car, f"{TWIN}{quoted(car.vin)}?sms=false&region=na", headers=self._headers(car)
+        )
+        if twin.status not in (200, 403, 404):
+            self._taken_on(car, Verb.READ, twin)
+        is_newer = twin.status == 200
+        listed = heard.find(*told, "commands", "command")
+        words = {
+            heard.find_word(*told, "commands", "command", index, "name")
+            for index in range(len(listed) if isinstance(listed, list) else 0)
+        }
+        powers = {power for word, power in POWERS.items() if word in words}
+        year = _number(heard.find(*told, "year"))
+        status = heard.find_word(*told, "onstarStatus")
+        return LinkedCar(
+            vin=car.vin,
+            make=heard.find_word(*told, "make"),
+            model=heard.find_word(*told, "model"),
+            model_year=int(year) if year is not None and 1980 <= year <= 2100 else None,
+            colour=heard.find_word(*told, "color"),
+            account_kind=NEWER if is_newer else CLASSIC,
+            powers=frozenset(powers | ({Power.READ_LOCK} if is_newer else set())) if words else None,
+            has_service=None if status is None else status.upper() == "ACTIVE",
+        )
 
     async def _read_classic(self, car: Car, wants_position: bool) -> Reading:
         if not wants_position:

@@ -1,7 +1,9 @@
 """Volvo Cars (Volvo On Call): Connected Vehicle API v2 and Location API v1.
 
 Documentation: developer.volvocars.com/apis/connected-vehicle/v2/endpoints/commands and .../doors-windows-locks.
-Authorization: OAuth 2 bearer token of the owner, and the application's key in `vcc-api-key`.
+Authorization: OAuth 2 bearer token of the owner, and the application's key in `vcc-api-key`. Code flow with PKCE at
+volvoid.eu.volvocars.com (developer.volvocars.com/apis/docs/authorisation); access tokens live some minutes (300 s
+seen); a refresh token is good once and lives 7 days unused. Whether a used one has a grace is not documented.
 
 | | |
 |---|---|
@@ -20,15 +22,19 @@ reading of locked *before* `Answer.handle_until` is no proof that the handle is 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from unlatch.devices.base import (
     Answer,
+    Authorization,
     Car,
+    ClientSends,
     End,
     Evidence,
     Example,
     FormField,
+    LinkedCar,
     Maker,
     Reply,
     Sending,
@@ -36,6 +42,7 @@ from unlatch.devices.base import (
 )
 from unlatch.devices.link import Heard, quoted
 from unlatch.domain.access import Closure, Position
+from unlatch.domain.linking import Power
 from unlatch.domain.reading import Reading
 from unlatch.errors import (
     CommandRejected,
@@ -83,6 +90,9 @@ NOT_DONE: dict[str, tuple[type[DeviceError], str]] = {
     "INVOCATION_SPECIFIC_ERROR": (CommandUnknown, "car_error"),
 }
 
+POWERS = {"LOCK": Power.LOCK, "UNLOCK": Power.OPEN, "FLASH": Power.FLASH}
+MAKE = "Volvo"
+MOST_CARS = 20
 LOCKS = {"LOCKED": True, "UNLOCKED": False}
 LIDS = {"CLOSED": False, "OPEN": True, "AJAR": True}
 
@@ -95,6 +105,31 @@ class Volvo(Maker):
     default_address = "https://api.volvocars.com"
     form_fields = (FormField(name="access_token"), FormField(name="api_key"))
     commands_a_minute = 10
+    authorization = Authorization(
+        address="https://volvoid.eu.volvocars.com",
+        authorize_path="/as/authorization.oauth2",
+        token_path="/as/token.oauth2",  # noqa: S106 - a path
+        revoke_path="/as/revoke_token.oauth2",  # assumed: not on the page, but its server has one there
+        client_sends=ClientSends.BASIC,
+        scopes={
+            "openid": (),
+            "conve:vehicle_relation": (Power.SEE_CARS,),
+            "conve:commands": (Power.SEE_WHAT_IT_CAN,),
+            "conve:command_accessibility": (Power.SEE_WHAT_IT_CAN,),
+            "conve:doors_status": (Power.READ_LOCK,),
+            "conve:lock_status": (Power.READ_LOCK,),
+            "conve:engine_status": (Power.READ_ENGINE,),
+            "conve:lock": (Power.LOCK,),
+            "conve:unlock": (Power.OPEN,),
+            "conve:honk_flash": (Power.FLASH,),
+            "location:read": (Power.READ_POSITION,),
+        },
+        rotates=True,
+        reuse_grace_s=None,
+        refresh_for_s=7 * 86_400.0,
+        source="developer.volvocars.com/apis/docs/authorisation",
+        needs_api_key=True,
+    )
 
     def closure(self, car: Car) -> Closure:
         """Lock and lid can be read; an unused unlock ends by itself."""
@@ -136,6 +171,45 @@ class Volvo(Maker):
             self._find(car, f"{LOCATIONS}{quoted(car.vin)}/location"),
         )
         return self._reading(doors, engine, location)
+
+    async def list_cars(self, secrets: Mapping[str, str]) -> list[LinkedCar]:
+        """At most `MOST_CARS`; of a car that tells nothing of itself only the VIN is known."""
+        account = Car(maker=self.name, vin="", secrets=secrets)
+        heard = await self._get(account, VEHICLES.rstrip("/"))
+        listed = heard.find("data")
+        if not isinstance(listed, list):
+            raise self.link.unknown(Verb.READ, "unexpected_answer")
+        vins = [vin for number in range(len(listed)) if (vin := heard.find_word("data", number, "vin"))]
+        return [
+            await self._describe(Car(maker=self.name, vin=vin, secrets=secrets)) for vin in vins[:MOST_CARS]
+        ]
+
+    async def _describe(self, car: Car) -> LinkedCar:
+        target = f"{VEHICLES}{quoted(car.vin)}"
+        # Nothing public says how a lapsed subscription reads; the prose of a 403 may name it.
+        try:
+            commands, has_service = await self._get(car, f"{target}/commands"), True
+        except ConsentLost as error:
+            return LinkedCar(
+                vin=car.vin, make=MAKE, has_service=False if error.code == "subscription" else None
+            )
+        details = await self._find(car, target)
+        listed = commands.find("data")
+        words = [
+            commands.find_word("data", number, "command")
+            for number in range(len(listed) if isinstance(listed, list) else 0)
+        ]
+        year = details.find_number("data", "modelYear") if details is not None else None
+        return LinkedCar(
+            vin=car.vin,
+            make=MAKE,
+            model=details.find_word("data", "descriptions", "model") if details is not None else None,
+            model_year=int(year) if year is not None and 1980 <= year <= 2100 else None,
+            colour=details.find_word("data", "externalColour") if details is not None else None,
+            # doors can always be read; the engine and the position have scopes of their own
+            powers=frozenset({POWERS[word] for word in words if word in POWERS} | {Power.READ_LOCK}),
+            has_service=has_service,
+        )
 
     async def _command(self, car: Car, verb: Verb, command: str, sending: Sending) -> Heard:
         async with self.link.command(car, verb):

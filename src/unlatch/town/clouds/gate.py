@@ -28,6 +28,14 @@ class Visitor:
     drawn: dict[FaultKind, Fault]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """Whose token it is, and what it is good for. `scopes` None: all, as for tokens handed out by hand."""
+
+    account: Account
+    scopes: frozenset[str] | None
+
+
 class Gate:
     """The door of one maker's cloud."""
 
@@ -40,13 +48,25 @@ class Gate:
         """A refusal in the maker's own words."""
         return Refused(Answer(status, self.say(status, word, description)))
 
-    def account_of(self, request: Request) -> Account:
-        """The account of the bearer token; 401 without one."""
+    def account_of(self, request: Request, scopes: tuple[str, ...] = ()) -> Account:
+        """The account of the bearer token; 401 without one, 403 where the token lacks one of `scopes`."""
         scheme, _, token = request.header(b"authorization").partition(" ")
-        account = self.town.by_token.get(token.strip()) if scheme.lower() == "bearer" else None
-        if account is None or account.maker is not self.maker:
+        bearer = self._find_bearer(token.strip()) if scheme.lower() == "bearer" else None
+        if bearer is None:
             raise self.refuse(401, "UNAUTHORIZED", "the access token is missing, expired or invalid")
-        return account
+        if bearer.scopes is not None and (missing := set(scopes) - bearer.scopes):
+            raise self.refuse(403, "FORBIDDEN", f"the access token lacks {' '.join(sorted(missing))}")
+        return bearer.account
+
+    def _find_bearer(self, token: str) -> Bearer | None:
+        account = self.town.by_token.get(token)
+        if account is not None:
+            return Bearer(account=account, scopes=None) if account.maker is self.maker else None
+        family = self.town.grants[self.maker].find_family(token)
+        account = self.town.accounts.get(f"{self.maker}:{family.account_id}") if family is not None else None
+        if family is None or account is None:
+            return None
+        return Bearer(account=account, scopes=family.scopes)
 
     def let_in(
         self,
@@ -55,18 +75,19 @@ class Gate:
         verb: Verb,
         *,
         what: str,
+        scopes: tuple[str, ...] = (),
         further: Callable[[Visitor], None] | None = None,
     ) -> Visitor:
         """Let a request pass, or raise Refused. Either way it is written into the ledger, with its fate.
 
-        `further` is one more check, which may raise Refused too.
+        `scopes` are those that the token must have. `further` is one more check, which may raise Refused too.
         """
         citizen = self.town.citizens.get(vin)
         if citizen is not None and citizen.car.maker is not self.maker:
             citizen = None
         fate = "taken"
         try:
-            visitor = self._judge(request, vin, verb, citizen)
+            visitor = self._judge(request, vin, verb, citizen, scopes)
             if further is not None:
                 further(visitor)
         except Refused as refused:
@@ -84,13 +105,15 @@ class Gate:
             )
         return visitor
 
-    def _judge(self, request: Request, vin: str, verb: Verb, citizen: Citizen | None) -> Visitor:
+    def _judge(
+        self, request: Request, vin: str, verb: Verb, citizen: Citizen | None, scopes: tuple[str, ...]
+    ) -> Visitor:
         drawn = self.town.draw(self.maker, citizen, verb)
         if (outage := drawn.get(FaultKind.OUTAGE)) is not None:
             raise self.refuse(outage.status or 503, "SERVICE_UNAVAILABLE", "the service is down")
         if (cut := drawn.get(FaultKind.CONNECTION_CUT)) is not None and not cut.acts:
             raise Refused(CUT_OFF)
-        account = self.account_of(request)
+        account = self.account_of(request, scopes)
         if (consent := drawn.get(FaultKind.CONSENT_WITHDRAWN)) is not None:
             word = "FORBIDDEN" if consent.status == 403 else "UNAUTHORIZED"
             raise self.refuse(consent.status or 401, word, "the owner has withdrawn the consent")

@@ -17,8 +17,9 @@ Known from those clients:
 Assumed, since nothing public says it: telemetry.data.closures (lock and lid of the trunk, doors) and
 every `ts`; that accounts of the older kind get 400 from v3, 404 from the digital twin, and their position
 by the v1 command `location` (body.location {lat, long}, body.speed, body.direction); the v3 status
-address; the code words for asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a
-failure; that an awake car's values are at most 5 s old; error bodies of 4xx and 5xx.
+address; the scopes of a token, and what the list of an account tells of a car; the code words for
+asleep, lid open, jammed and in motion; that lockTrunk on an open lid is a failure; that an awake car's
+values are at most 5 s old; error bodies of 4xx and 5xx.
 """
 
 from __future__ import annotations
@@ -47,6 +48,17 @@ COMMANDS: dict[str, tuple[Deed, Verb]] = {
     "unlockTrunk": (Deed.UNLOCK_TRUNK, Verb.UNLOCK),
     "alert": (Deed.ALERT, Verb.ALERT),
     "cancelAlert": (Deed.ALERT, Verb.ALERT),
+}
+SCOPES: dict[str, tuple[str, ...]] = {  # assumed
+    "lockTrunk": ("trunk:lock",),
+    "unlockTrunk": ("trunk:unlock",),
+    "lock": ("doors",),
+    "unlock": ("doors",),
+    "alert": ("vehicle:alert",),
+    "cancelAlert": ("vehicle:alert",),
+    "location": ("vehicle:location",),
+    "digitaltwin": ("vehicle:status", "vehicle:location"),
+    "vehicles": ("vehicles",),
 }
 V1_NAMES = {"lockDoor": "lock", "unlockDoor": "unlock"}  # v1 calls two of them otherwise
 ERROR_OF = {
@@ -113,8 +125,9 @@ class OnStarCloud:
         parts, method = request.parts, request.method
         if parts[1:4] == ["v1", "account", "vehicles"]:
             if len(parts) == 4 and method == "GET":
-                account = self.gate.account_of(request)
-                return Answer(200, {"vehicles": {"vehicle": [{"vin": vin} for vin in sorted(account.vins)]}})
+                account = self.gate.account_of(request, SCOPES["vehicles"])
+                cars = [papers_of(self.town.citizens[vin]) for vin in sorted(account.vins)]
+                return Answer(200, {"vehicles": {"vehicle": cars}})
             if len(parts) == 7 and parts[5] == "commands" and method == "POST":
                 name = V1_NAMES.get(parts[6], parts[6])
                 return await self._command(request, parts[4], name, is_v1=True)
@@ -133,7 +146,7 @@ class OnStarCloud:
             raise self.gate.refuse(404, "NOT_FOUND", "no such command")
         body = request.read(dict[str, object])
         further = None if is_v1 else self._check_newer
-        visitor = self.gate.let_in(request, vin, verb, what=name, further=further)
+        visitor = self.gate.let_in(request, vin, verb, what=name, scopes=SCOPES[name], further=further)
         command_id, command = self._take_on(visitor, name, deed, delay_s(body), is_v1=is_v1)
         if FaultKind.CONNECTION_CUT in visitor.drawn:
             return CUT_OFF
@@ -232,7 +245,14 @@ class OnStarCloud:
             raise self.gate.refuse(404, "NOT_FOUND", "not supported for this vehicle")
 
     async def _twin(self, request: Request, vin: str) -> Answer:
-        visitor = self.gate.let_in(request, vin, Verb.READ, what="digitaltwin", further=self._check_has_twin)
+        visitor = self.gate.let_in(
+            request,
+            vin,
+            Verb.READ,
+            what="digitaltwin",
+            scopes=SCOPES["digitaltwin"],
+            further=self._check_has_twin,
+        )
         citizen = visitor.citizen
         held = await self.gate.held(request, visitor)
         if held is not None:
@@ -251,6 +271,20 @@ class OnStarCloud:
             else:
                 pending = "PENDING" if waited_s < REFRESH_GIVEN_UP_S else "FAILED"
         return Answer(200, {"telemetry": {"data": twin_of(car.report(), pending)}})
+
+
+def papers_of(citizen: Citizen) -> object:
+    """A car in the list of an account. Field names as the unofficial clients print them; the values are assumed."""
+    is_lapsed = any(one.fault.kind is FaultKind.SUBSCRIPTION_LAPSED for one in citizen.faults)
+    return {
+        "vin": citizen.car.vin,
+        "make": citizen.make,
+        "model": citizen.model,
+        "year": str(citizen.model_year),
+        "color": citizen.colour,
+        "onstarStatus": "INACTIVE" if is_lapsed else "ACTIVE",
+        "commands": {"command": [{"name": name} for name in (*COMMANDS, "location")]},
+    }
 
 
 def delay_s(body: dict[str, object]) -> float:

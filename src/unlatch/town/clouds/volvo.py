@@ -30,6 +30,20 @@ from unlatch.town.faults import Ending, FaultKind, Verb, plan_command
 from unlatch.town.wire import CUT_OFF, Answer, Request
 from unlatch.town.world import Citizen, Town
 
+SCOPES: dict[str, tuple[str, ...]] = {
+    "details": ("conve:vehicle_relation",),
+    "doors": ("conve:doors_status", "conve:lock_status"),
+    "engine-status": ("conve:engine_status",),
+    "commands": ("conve:commands",),
+    "command-accessibility": ("conve:command_accessibility",),
+    "location": ("location:read",),
+    "lock": ("conve:lock",),
+    "lock-reduced-guard": ("conve:lock",),
+    "unlock": ("conve:unlock",),
+    "honk": ("conve:honk_flash",),
+    "flash": ("conve:honk_flash",),
+    "honk-flash": ("conve:honk_flash",),
+}
 UNREACHABLE_S = 1.0
 TIMEOUT_S = 30.0
 
@@ -92,7 +106,7 @@ class VolvoCloud:
             raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         self._check_key(request)
         if len(parts) == 3 and method == "GET":
-            account = self.gate.account_of(request)
+            account = self.gate.account_of(request, SCOPES["details"])
             return Answer(200, {"data": [{"vin": vin} for vin in sorted(account.vins)]})
         if len(parts) == 6 and parts[4] == "commands" and method == "POST":
             return await self._command(request, parts[3], parts[5])
@@ -100,7 +114,7 @@ class VolvoCloud:
         if len(parts) not in (4, 5) or read is None or method != "GET":
             raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         name = parts[4] if len(parts) > 4 else "details"
-        visitor = self.gate.let_in(request, parts[3], Verb.READ, what=name)
+        visitor = self.gate.let_in(request, parts[3], Verb.READ, what=name, scopes=SCOPES[name])
         held = await self.gate.held(request, visitor)
         return held or Answer(200, {"data": read(visitor)})
 
@@ -115,7 +129,7 @@ class VolvoCloud:
         ):
             raise self.gate.refuse(404, "NOT_FOUND", "no such resource")
         self._check_key(request)
-        visitor = self.gate.let_in(request, parts[3], Verb.READ, what="location")
+        visitor = self.gate.let_in(request, parts[3], Verb.READ, what="location", scopes=SCOPES["location"])
         held = await self.gate.held(request, visitor)
         if held is not None:
             return held
@@ -140,7 +154,9 @@ class VolvoCloud:
         if name not in COMMANDS:
             raise self.gate.refuse(404, "NOT_FOUND", f"command {name[:40]} is not supported")
         deed, verb = COMMANDS[name]
-        visitor = self.gate.let_in(request, vin, verb, what=name, further=self._check_limit)
+        visitor = self.gate.let_in(
+            request, vin, verb, what=name, scopes=SCOPES[name], further=self._check_limit
+        )
         asked_at = self.town.clock.now()
         citizen = visitor.citizen
         car = self.town.look(citizen)

@@ -1,0 +1,525 @@
+"""A consignee lets us into their account at a car's maker, chooses the car, and takes it all back.
+
+Begin -> the maker's page -> back to us with a code -> tokens -> choose the car. The `state` alone says which link the
+browser that comes back belongs to, so that browser is first shown whose it is: else someone might have a stranger say
+yes for a link of theirs. What goes out to a maker goes out between transactions.
+
+Un-linking takes effect at once for every opening. Closings keep their tokens until the visit and its tail are over;
+then the maker is told and the tokens are destroyed (`flow/refreshing.py`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from psycopg import AsyncConnection
+
+from unlatch.devices.base import LinkedCar
+from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
+from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind, Position
+from unlatch.domain.eligibility import fold
+from unlatch.domain.incident import Incident
+from unlatch.domain.linking import AccountState, LinkPage, Power
+from unlatch.domain.notice import NoticeEvent
+from unlatch.domain.proof import text_of_time
+from unlatch.domain.vin import VinFault, read_vin
+from unlatch.domain.visit import Fact
+from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
+from unlatch.flow import notifying, refreshing, registering
+from unlatch.flow.platform import Platform
+from unlatch.flow.record import Happening, record_in
+from unlatch.store import consignees, deeds, maker_accounts, visits
+from unlatch.store.consignees import AccessPointRow, VehicleRow
+from unlatch.store.ids import hash_key, make_id
+from unlatch.store.maker_accounts import LinkRequestRow, MakerAccountRow
+
+log = structlog.get_logger(__name__)
+
+LINK_FOR = timedelta(minutes=10)  # real
+MOST_LINKS_AN_HOUR = 20
+MOST_ACCOUNTS = 20
+CALLBACK = "/v1/links/callback"
+NEEDED = (Power.OPEN, Power.LOCK)  # without these a car is no place for parcels
+
+
+class TooManyLinks(Conflict):
+    """This consignee has begun too many links within an hour."""
+
+
+class MakerSilent(Conflict):
+    """The maker could not be asked just now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkBegun:
+    """Where the owner is to go. Its text does not show the state."""
+
+    authorize_url: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"LinkBegun({self.expires_at})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkShown:
+    """What the owner's browser is asked before anything is linked."""
+
+    who: str
+    carrier: str
+    maker: str  # its label
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenCar:
+    """A car of an account, and the place that it becomes."""
+
+    account_id: str
+    vin: str
+    address: Position
+    country: str
+    time_zone: str
+    name: str
+    plate: str
+    colour: str | None  # None: as the maker tells
+    range_m: float = DEFAULT_RANGE_M
+    allows_unseen_lock: bool = False
+
+
+# ---- linking an account
+
+
+async def begin(
+    platform: Platform,
+    connection: AsyncConnection,
+    *,
+    consignee_id: str,
+    maker: str,
+    account_id: str | None = None,
+) -> LinkBegun:
+    """The owner is about to let us in. `account_id`: an account to link again. Raises BadInput, NotFound, Conflict."""
+    desk = _find_desk(platform, maker)
+    real_now = datetime.now(UTC)
+    if account_id is not None:
+        account = await get_account(connection, account_id, consignee_id=consignee_id)
+        if account.maker != maker:
+            raise BadInput("maker", f"this account is one at {account.maker}")
+        if account.state not in (AccountState.LIVE, AccountState.LOST):
+            raise Conflict("this account was un-linked: begin without naming it")
+    elif await maker_accounts.count_open_accounts(connection, consignee_id) >= MOST_ACCOUNTS:
+        raise Conflict(f"at most {MOST_ACCOUNTS} accounts can be linked: un-link one first")
+    since = real_now - timedelta(hours=1)
+    if await maker_accounts.count_requests(connection, consignee_id, since=since) >= MOST_LINKS_AN_HOUR:
+        raise TooManyLinks("too many links were begun within the last hour")
+    state, verifier, request_id = secrets.token_urlsafe(32), make_verifier(), make_id("lnk")
+    row = LinkRequestRow(
+        id=request_id,
+        consignee_id=consignee_id,
+        account_id=account_id,
+        maker=maker,
+        sealed=platform.vault.seal({"verifier": verifier}, request_id),
+        expires_at=real_now + LINK_FOR,
+        used_at=None,
+    )
+    await maker_accounts.insert_request(connection, row, state_hash=hash_key(state), real_now=real_now)
+    url = desk.authorize_url(
+        state=state, challenge=challenge_of(verifier), redirect_uri=_redirect_uri(platform)
+    )
+    return LinkBegun(authorize_url=url, expires_at=row.expires_at)
+
+
+async def find_link(platform: Platform, state: str) -> LinkShown | None:
+    """Whose link this is; None: it can't be used any more. Changes nothing."""
+    async with platform.database.connection() as connection:
+        found = await maker_accounts.find_request(connection, hash_key(state), real_now=datetime.now(UTC))
+    if found is None:
+        return None
+    request, who, language, carrier = found
+    label = platform.makers.maker(request.maker).label
+    return LinkShown(who=who, carrier=carrier, maker=label, language=language)
+
+
+async def deny(platform: Platform, state: str) -> None:
+    """The owner has not agreed: the link can't be used any more."""
+    async with platform.database.connection() as connection:
+        await maker_accounts.use_request(connection, hash_key(state), real_now=datetime.now(UTC))
+
+
+async def finish(platform: Platform, *, state: str, code: str, issuer: str | None) -> LinkPage:
+    """The owner has come back with a code, once. What their browser is to be shown."""
+    async with platform.database.connection() as connection:
+        request = await maker_accounts.use_request(connection, hash_key(state), real_now=datetime.now(UTC))
+    if request is None or request.sealed is None:
+        return LinkPage.STALE
+    desk = platform.makers.desks.get(request.maker)
+    if desk is None or (issuer is not None and not desk.is_own_issuer(issuer)):
+        return LinkPage.FAILED
+    verifier = platform.vault.open_mapping(request.sealed, request.id)["verifier"]
+    try:
+        tokens = await desk.exchange(code, verifier=verifier, redirect_uri=_redirect_uri(platform))
+    except DeviceError as error:
+        log.warning("an owner's code was not taken", maker=request.maker, why=error.code)
+        return LinkPage.FAILED
+    if request.account_id is not None:
+        return await _link_again(platform, desk, request, request.account_id, tokens)
+    now = platform.clock.now()
+    account_id = make_id("mak")
+    sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
+    row = MakerAccountRow(
+        id=account_id,
+        consignee_id=request.consignee_id,
+        maker=request.maker,
+        state=AccountState.LIVE,
+        sealed=sealed.sealed,
+        scopes=_scopes(desk, tokens),
+        generation=1,
+        access_expires_at=sealed.access_expires_at,
+        refresh_at=sealed.refresh_at,
+        keep_alive_at=sealed.keep_alive_at,
+        spent_at=None,
+        held_by=None,
+        held_until=None,
+        again_at=None,
+        linked_at=now,
+        lost_at=None,
+        unlinked_at=None,
+        ended_at=None,
+        is_revoked=False,
+    )
+    async with platform.database.connection() as connection:
+        await maker_accounts.insert_account(connection, row)
+    return LinkPage.LINKED
+
+
+async def _link_again(
+    platform: Platform, desk: Desk, request: LinkRequestRow, account_id: str, tokens: Tokens
+) -> LinkPage:
+    """New tokens for an account of before, if it is the one that has its cars."""
+    maker = platform.makers.maker(request.maker)
+    try:
+        listed = await maker.list_cars(
+            platform.secrets_of(request.maker, {"access_token": tokens.access_token})
+        )
+    except DeviceError as error:
+        log.warning("an account's cars could not be listed", maker=request.maker, why=error.code)
+        return LinkPage.FAILED
+    vins, now = {car.vin for car in listed}, platform.clock.now()
+    sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
+    async with platform.database.transaction() as connection:
+        places = await maker_accounts.list_places(connection, account_id)
+        wanted = {platform.vault.open_mapping(one.sealed, one.access_point_id)["vin"] for one in places}
+        is_same = wanted <= vins
+        is_linked = is_same and await maker_accounts.link_again(
+            connection,
+            account_id,
+            tokens=sealed,
+            scopes=_scopes(desk, tokens),
+            now=now,
+        )
+        if is_linked:
+            for place in places:
+                await deeds.insert_deed(
+                    connection,
+                    access_point_id=place.access_point_id,
+                    stop_id=None,
+                    who=f"consignee:{request.consignee_id}",
+                    what="linked_again",
+                    at=now,
+                )
+    if is_linked:
+        return LinkPage.LINKED
+    await _give_back(desk, tokens)
+    return LinkPage.STALE if is_same else LinkPage.OTHER_ACCOUNT
+
+
+async def _give_back(desk: Desk, tokens: Tokens) -> None:
+    """We have no use for what the owner has just given us. Best effort: unused, it dies by itself."""
+    try:
+        await desk.revoke(tokens.refresh_token or tokens.access_token)
+    except DeviceError as error:
+        log.warning("tokens without use were not given back", maker=desk.name, why=error.code)
+
+
+def _find_desk(platform: Platform, maker: str) -> Desk:
+    desk = platform.makers.desks.get(maker)
+    if desk is None:
+        known = (
+            ", ".join(sorted(platform.makers.desks)) or "none: this installation is registered at no maker"
+        )
+        raise BadInput("maker", f"give one that can be linked here ({known})")
+    return desk
+
+
+def _redirect_uri(platform: Platform) -> str:
+    return f"{platform.settings.public_url}{CALLBACK}"
+
+
+def _scopes(desk: Desk, tokens: Tokens) -> list[str]:
+    """What the owner agreed to, of what we asked for."""
+    asked = desk.authorization.scopes
+    return sorted(asked if tokens.scopes is None else tokens.scopes & set(asked))
+
+
+# ---- the cars of an account
+
+
+async def get_account(connection: AsyncConnection, account_id: str, *, consignee_id: str) -> MakerAccountRow:
+    """An account of this consignee. Raises NotFound."""
+    account = await maker_accounts.find_account(connection, account_id, consignee_id=consignee_id)
+    if account is None:
+        raise NotFound("there is no such account")
+    return account
+
+
+def powers_of(platform: Platform, account: MakerAccountRow) -> frozenset[Power]:
+    """What the owner has let us do."""
+    authorization = platform.makers.maker(account.maker).authorization
+    scopes = {} if authorization is None else authorization.scopes
+    return frozenset(power for scope in account.scopes for power in scopes.get(scope, ()))
+
+
+async def list_cars(platform: Platform, account_id: str, *, consignee_id: str) -> list[LinkedCar]:
+    """The cars of an account, as its maker tells now. Raises NotFound, Conflict."""
+    async with platform.database.connection() as connection:
+        account = await get_account(connection, account_id, consignee_id=consignee_id)
+    if account.state is not AccountState.LIVE:
+        raise Conflict("this account is not linked any more: link it again")
+    maker = platform.makers.maker(account.maker)
+    opened = refreshing.open_account(account)
+    for is_refused in (False, True):
+        opened = await refreshing.freshen_account(platform, opened, account.maker, is_refused=is_refused)
+        if opened.sealed is None or not opened.is_open:
+            raise Conflict("the maker no longer lets us in: link the account again")
+        secrets_given = platform.secrets_of(
+            account.maker, platform.vault.open_mapping(opened.sealed, opened.id)
+        )
+        try:
+            return await maker.list_cars(secrets_given)
+        except ConsentLost as error:
+            if error.code != "auth_expired" or is_refused:
+                raise MakerSilent(f"{maker.label} does not show the cars of this account") from error
+        except DeviceError as error:
+            raise MakerSilent(f"{maker.label} can't be asked just now: try again in a moment") from error
+    raise AssertionError  # the second time round it returns or raises
+
+
+async def choose_car(
+    platform: Platform, chosen: ChosenCar, *, consignee_id: str, carrier_id: str, now: datetime
+) -> tuple[AccessPointRow, VehicleRow]:
+    """The car becomes a place for this consignee's parcels. Raises BadInput, NotFound, Conflict."""
+    registering.check_time_zone(chosen.time_zone)
+    car = await _find_car(platform, chosen.account_id, chosen.vin, consignee_id=consignee_id)
+    await _check_vin(platform, car)
+    point = AccessPointRow(
+        id=make_id("acc"),
+        carrier_id=carrier_id,
+        consignee_id=consignee_id,
+        kind=PlaceKind.CAR,
+        latitude=chosen.address.latitude,
+        longitude=chosen.address.longitude,
+        range_m=chosen.range_m,
+        time_zone=chosen.time_zone,
+        allows_unseen_lock=chosen.allows_unseen_lock,
+        is_consent_given=True,  # which is what choosing says
+        blocked_at=None,
+        consent_ends_at=None,
+        from_local=None,
+        until_local=None,
+        is_frozen=False,
+        created_at=now,
+        country=chosen.country,
+        name=chosen.name,
+    )
+    async with platform.database.transaction() as connection:
+        account = await _lock_live(connection, chosen.account_id, consignee_id=consignee_id)
+        _check_powers(platform, account, car)
+        vehicle = VehicleRow(
+            access_point_id=point.id,
+            maker=account.maker,
+            account_kind=car.account_kind,
+            sealed=platform.vault.seal({"vin": car.vin}, point.id),
+            closure_key=consignees.closure_key_of(platform.vault, account.maker, car.vin),
+            make=car.make or platform.makers.maker(account.maker).label,
+            model=car.model or "",
+            model_year=car.model_year,
+            colour=chosen.colour or car.colour or "",
+            plate=chosen.plate,
+            picture_url=None,
+        )
+        await consignees.insert_access_point(connection, point, vehicle)
+        await _hang(platform, connection, account, point.id, car)
+        await _write_deed(connection, point.id, consignee_id, "linked", now)
+    return point, vehicle
+
+
+async def relink(
+    platform: Platform, access_point_id: str, *, account_id: str, consignee_id: str, now: datetime
+) -> AccessPointRow:
+    """A place's car is reached through this account from now on: the same car alone. Raises NotFound, Conflict.
+
+    Linking again is consent given again, where un-linking had ended it.
+    """
+    async with platform.database.connection() as connection:
+        await _get_own_place(connection, access_point_id, consignee_id=consignee_id)
+        vehicle = await consignees.find_vehicle(connection, access_point_id)
+        account = await get_account(connection, account_id, consignee_id=consignee_id)
+    if vehicle is None or vehicle.maker != account.maker:
+        raise Conflict("this account is at another maker than the place's car")
+    vin = platform.vault.open_mapping(vehicle.sealed, access_point_id)["vin"]
+    try:
+        car = await _find_car(platform, account_id, vin, consignee_id=consignee_id)
+    except BadInput:
+        raise Conflict("the car of this place is not in that account") from None
+    async with platform.database.transaction() as connection:
+        point = await _get_own_place(connection, access_point_id, consignee_id=consignee_id, is_locked=True)
+        account = await _lock_live(connection, account_id, consignee_id=consignee_id)
+        _check_powers(platform, account, car)
+        await _hang(platform, connection, account, access_point_id, car)
+        await maker_accounts.set_consent(connection, access_point_id, is_given=True)
+        await _write_deed(connection, access_point_id, consignee_id, "linked_again", now)
+    return point
+
+
+async def _find_car(platform: Platform, account_id: str, vin: str, *, consignee_id: str) -> LinkedCar:
+    listed = await list_cars(platform, account_id, consignee_id=consignee_id)
+    car = next((one for one in listed if one.vin == vin), None)
+    if car is None:
+        raise BadInput("vin", "is none of the cars of this account")
+    return car
+
+
+async def _check_vin(platform: Platform, car: LinkedCar) -> None:
+    """What the number tells must fit what the maker tells. Raises BadInput."""
+    number = read_vin(car.vin)
+    if number.fault is not None:
+        is_wrong = number.fault is VinFault.CHECK_DIGIT_WRONG
+        raise BadInput("vin", "its check digit is wrong" if is_wrong else "is no number of a car")
+    rules = await platform.rules.get()
+    rule = next((one for name, one in rules.vehicles.items() if car.make and name == fold(car.make)), None)
+    if (
+        rule is not None
+        and number.maker is not None
+        and number.maker not in rule.vin_makers | rule.vin_groups
+    ):
+        raise BadInput("vin", f"is not one of a {rule.make}, which the account says that it is")
+    if car.model_year is not None and number.years and car.model_year not in number.years:
+        raise BadInput("vin", f"is not one of model year {car.model_year}, which the account says that it is")
+
+
+def _check_powers(platform: Platform, account: MakerAccountRow, car: LinkedCar) -> None:
+    if not set(NEEDED) <= powers_of(platform, account):
+        raise Conflict(
+            "the owner has not agreed that we open and lock: link the account again and agree to both"
+        )
+    if car.powers is not None and not set(NEEDED) <= car.powers:
+        raise Conflict("this car can't be opened and locked from afar")
+
+
+async def _hang(
+    platform: Platform,
+    connection: AsyncConnection,
+    account: MakerAccountRow,
+    access_point_id: str,
+    car: LinkedCar,
+) -> None:
+    await maker_accounts.hang_car(
+        connection,
+        access_point_id,
+        account_id=account.id,
+        account_kind=car.account_kind,
+        sealed=platform.vault.seal({"vin": car.vin}, access_point_id),
+        closure_key=consignees.closure_key_of(platform.vault, account.maker, car.vin),
+        powers=car.powers,
+        has_service=car.has_service,
+    )
+
+
+async def _lock_live(connection: AsyncConnection, account_id: str, *, consignee_id: str) -> MakerAccountRow:
+    """The account, locked, so that it is not un-linked while a car is hung on it."""
+    account = await maker_accounts.find_account(
+        connection, account_id, consignee_id=consignee_id, is_locked=True
+    )
+    if account is None:
+        raise NotFound("there is no such account")
+    if account.state is not AccountState.LIVE:
+        raise Conflict("this account is not linked any more: link it again")
+    return account
+
+
+async def _get_own_place(
+    connection: AsyncConnection, access_point_id: str, *, consignee_id: str, is_locked: bool = False
+) -> AccessPointRow:
+    """A place that this consignee owns: a member of its household links nothing there."""
+    point = await consignees.find_access_point(connection, access_point_id, is_locked=is_locked)
+    if point is None or point.consignee_id != consignee_id:
+        raise NotFound("there is no such access point")
+    return point
+
+
+# ---- un-linking
+
+
+async def unlink(
+    connection: AsyncConnection, account_id: str, *, consignee_id: str, now: datetime
+) -> MakerAccountRow:
+    """Nothing is opened through this account from now on; what is open there is locked. Raises NotFound, Conflict."""
+    account = await get_account(connection, account_id, consignee_id=consignee_id)
+    places = await maker_accounts.list_places(connection, account_id)
+    for place in places:
+        await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
+    locked = await maker_accounts.find_account(
+        connection, account_id, consignee_id=consignee_id, is_locked=True
+    )
+    if locked is None or locked.state not in (AccountState.LIVE, AccountState.LOST):
+        return locked or account  # un-linked already: saying it twice changes nothing
+    if await maker_accounts.list_places(connection, account_id) != places:
+        raise Conflict("a car was just linked through this account: try again")
+    for place in places:
+        await _close_place(connection, place.access_point_id, consignee_id, now)
+    await maker_accounts.unlink(connection, account_id, now=now)
+    return await get_account(connection, account_id, consignee_id=consignee_id)
+
+
+async def _close_place(
+    connection: AsyncConnection, access_point_id: str, consignee_id: str, now: datetime
+) -> None:
+    """The place's consent ends, with the visit and the stops that rested on it. Its row is locked."""
+    who = f"consignee:{consignee_id}"
+    await maker_accounts.set_consent(connection, access_point_id, is_given=False)
+    visit = await visits.find_live_visit(connection, access_point_id)
+    if visit is not None:
+        await record_in(connection, visit, Happening(fact=Fact.BLOCKED, who=who), now)
+    incident = Incident.DEVICE_CONSENT_LOST
+    for stop in await maker_accounts.rule_out_stops(connection, access_point_id, incident=incident, now=now):
+        await notifying.tell(
+            connection,
+            NoticeEvent.RULED_OUT,
+            place_id=access_point_id,
+            key=f"{stop.id}/{stop.plan_number}",
+            stop_id=stop.id,
+            facts={
+                "incident": incident.value,
+                "fallback": stop.fallback,
+                "window_from": text_of_time(stop.window_from),
+                "window_until": text_of_time(stop.window_until),
+            },
+            now=now,
+        )
+    await _write_deed(connection, access_point_id, consignee_id, "unlinked", now)
+
+
+async def _write_deed(
+    connection: AsyncConnection, access_point_id: str, consignee_id: str, what: str, now: datetime
+) -> None:
+    await deeds.insert_deed(
+        connection,
+        access_point_id=access_point_id,
+        stop_id=None,
+        who=f"consignee:{consignee_id}",
+        what=what,
+        at=now,
+    )
