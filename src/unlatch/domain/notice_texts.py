@@ -11,15 +11,17 @@ alone that was seen locked (S5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
 from string import Formatter
 from typing import Any
 
+from unlatch.domain import notice_texts_en, notice_texts_fr
 from unlatch.domain.access import Fallback
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
+from unlatch.domain.notice_phrases import Phrases, Template, ways
 from unlatch.domain.notice_timing import read_moment
 from unlatch.domain.wording import Language, Reader, text_of
 
@@ -56,38 +58,6 @@ class Words:
     body: str
 
 
-Sentence = str | tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """A text before its facts are filled in. The last way of saying the subject has no placeholder."""
-
-    subject: Sentence
-    body: tuple[Sentence, ...]
-
-
-def template(subject: Sentence, *body: Sentence) -> Template:
-    """A subject and the sentences of a body."""
-    return Template(subject, body)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phrases:
-    """All that one language says in notices."""
-
-    texts: Mapping[NoticeEvent, Mapping[NoticeReader, Template]]
-    confirmation: Template  # of a new channel; {code}
-    fallback_goes: Mapping[Fallback, tuple[str, str]]  # to the consignee, to others
-    fallback_went: Mapping[Fallback, tuple[str, str]]
-    obstacles: Mapping[Incident, tuple[str, str]]  # what stands in the way before the courier comes; what to do
-    claim_states: Mapping[str, str]
-    say_window: Callable[[datetime, datetime], str]  # of local times
-    say_moment: Callable[[datetime, bool], str]  # of a local time; to the second?
-    say_quoted: Callable[[str], str]
-    names: frozenset[str] = field(default=frozenset(PLACEHOLDERS))
-
-
 def write_notice(
     event: NoticeEvent,
     reader: NoticeReader,
@@ -111,11 +81,6 @@ def write_confirmation(language: Language, code: str) -> Words:
 def names_in(way: str) -> set[str]:
     """The placeholders of one way of saying something."""
     return {name for _, name, _, _ in Formatter().parse(way) if name is not None}
-
-
-def ways(sentence: Sentence) -> tuple[str, ...]:
-    """All ways of saying a sentence."""
-    return (sentence,) if isinstance(sentence, str) else sentence
 
 
 def _write(text: Template, values: Mapping[str, str]) -> Words:
@@ -156,10 +121,10 @@ def _add_times(
     if begins is not None and ends is not None and begins < ends:
         found["window"] = phrases.say_window(begins.astimezone(zone), ends.astimezone(zone))
     if (at := read_moment(facts.get("at"))) is not None:
-        found["at"] = phrases.say_moment(at.astimezone(zone), False)  # noqa: FBT003 - a table's own function
-        found["at_exact"] = phrases.say_moment(at.astimezone(zone), True)  # noqa: FBT003
+        found["at"] = phrases.say_moment(at.astimezone(zone), False)
+        found["at_exact"] = phrases.say_moment(at.astimezone(zone), True)
     if (until := read_moment(facts.get("until"))) is not None:
-        found["until"] = phrases.say_moment(until.astimezone(zone), False)  # noqa: FBT003
+        found["until"] = phrases.say_moment(until.astimezone(zone), False)
 
 
 def _add_fallback(
@@ -199,6 +164,4 @@ def _clean(given: Any, most: int) -> str | None:
 
 
 def _phrases(language: Language) -> Phrases:
-    from unlatch.domain import notice_texts_en, notice_texts_fr  # noqa: PLC0415 - they are made of words from here
-
     return notice_texts_fr.PHRASES if language is Language.FRENCH else notice_texts_en.PHRASES

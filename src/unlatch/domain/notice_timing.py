@@ -43,7 +43,7 @@ class QuietHours:
         """When the quiet hours that hold `at` end; None: none do. From 22:00 until 22:00 is never quiet.
 
         Read off the wall clock, so on the two days a year when it jumps they are an hour longer or shorter. An end that
-        the clock passes over in spring is the moment at which it jumps.
+        the clock passes over in spring (2:30) comes as long after the jump (3:30).
         """
         local = at.astimezone(self.zone)
         wall = local.time()
