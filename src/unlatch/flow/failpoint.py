@@ -18,6 +18,7 @@ class Point(StrEnum):
     AFTER_LAST_BYTE = auto()  # of the unlock's request
     AFTER_ANSWER = auto()  # of the cloud; not recorded
     AFTER_RECORD = auto()  # of the unlock's end
+    AFTER_LETTER = auto()  # a notice was taken on by the other side; not recorded
 
 
 def reach(settings: Settings, point: Point) -> None:

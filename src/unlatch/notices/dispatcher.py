@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from unlatch.domain.notice import ChannelKind
 from unlatch.errors import SettingsError
-from unlatch.notices.base import Sender
+from unlatch.notices.base import Address, Letter, NotDelivered, Sender
 from unlatch.notices.outward import Outward
 from unlatch.notices.senders.email import EmailSender
 from unlatch.notices.senders.sms import OtherSender, SmsSender
@@ -52,6 +52,13 @@ class Dispatcher:
     def find(self, kind: ChannelKind) -> Sender | None:
         """The sender of this kind; None: it is not set up here."""
         return self._senders.get(kind)
+
+    async def send(self, kind: ChannelKind, address: Address, letter: Letter) -> None:
+        """Hand one letter over. Raises `NotDelivered`."""
+        sender = self.find(kind)
+        if sender is None:  # its setting may come back
+            raise NotDelivered("this installation is not set up for this kind of channel any more")
+        await sender.send(address, letter)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -42,7 +42,6 @@ CREATE TABLE dispatch (
     state       text NOT NULL,
     tries       integer NOT NULL DEFAULT 0,
     next_at     timestamptz,                             -- due: when; taken: when another worker takes it over
-    taken_by    text,                                    -- which worker has it in hand
     why         text,                                    -- it failed, was dropped, or is late
     created_at  timestamptz NOT NULL,
     sent_at     timestamptz,
@@ -50,3 +49,5 @@ CREATE TABLE dispatch (
 );
 CREATE INDEX dispatch_due ON dispatch (kind, next_at) WHERE state IN ('due', 'taken');
 CREATE INDEX dispatch_failed ON dispatch (created_at) WHERE state = 'failed';
+
+CREATE INDEX notice_unseen ON notice (reader, reader_id, created_at) WHERE seen_at IS NULL;
