@@ -267,23 +267,29 @@ async def list_dispatches(connection: AsyncConnection, notice_ids: Sequence[str]
         return await cursor.fetchall()
 
 
-async def list_failed(connection: AsyncConnection, *, before: datetime, limit: int) -> list[DispatchRow]:
-    """What was given up, newest first."""
+async def list_failed(
+    connection: AsyncConnection, *, before: tuple[datetime, str], limit: int
+) -> list[DispatchRow]:
+    """What was given up, newest first, from the first one behind `before` (moment, and notice and channel)."""
     async with connection.cursor(row_factory=class_row(DispatchRow)) as cursor:
         query = (
-            f"{_SHOWN} WHERE dispatch.state = 'failed' AND dispatch.created_at < %s "
-            "ORDER BY dispatch.created_at DESC, notice_id LIMIT %s"
+            f"{_SHOWN} WHERE dispatch.state = 'failed' AND dispatch.created_at <= %s "
+            "AND (dispatch.created_at, notice_id || ':' || channel_id) < (%s, %s) "
+            "ORDER BY dispatch.created_at DESC, notice_id || ':' || channel_id DESC LIMIT %s"
         )
-        await cursor.execute(query.encode(), (before, limit))
+        await cursor.execute(query.encode(), (before[0], *before, limit))
         return await cursor.fetchall()
 
 
-async def list_under_way(connection: AsyncConnection, *, before: datetime, limit: int) -> list[DispatchRow]:
-    """What waits or is being sent, the longest waiting first."""
+async def list_under_way(
+    connection: AsyncConnection, *, after: tuple[datetime, str], limit: int
+) -> list[DispatchRow]:
+    """What waits or is being sent, what is due first first, from the first one behind `after`."""
     async with connection.cursor(row_factory=class_row(DispatchRow)) as cursor:
         query = (
-            f"{_SHOWN} WHERE dispatch.state IN ('due', 'taken') AND dispatch.created_at < %s "
-            "ORDER BY dispatch.next_at, notice_id LIMIT %s"
+            f"{_SHOWN} WHERE dispatch.state IN ('due', 'taken') "
+            "AND (next_at, notice_id || ':' || channel_id) > (%s, %s) "
+            "ORDER BY next_at, notice_id || ':' || channel_id LIMIT %s"
         )
-        await cursor.execute(query.encode(), (before, limit))
+        await cursor.execute(query.encode(), (*after, limit))
         return await cursor.fetchall()
