@@ -346,7 +346,9 @@ class PostOffice:
         plain = message.get_body(("plain",))
         shown = {
             "title": str(message["Subject"] or ""),
-            "body": plain.get_content().partition("\n\n-- \n")[0].strip() if plain is not None else "",
+            "body": plain.get_content().replace("\r", "").partition("\n\n-- \n")[0].strip()
+            if plain is not None
+            else "",
         }
         headers = {name.lower(): str(value) for name, value in message.items()}
         self._keep(Way.MAIL, to.lower(), str(message["Message-ID"] or next(self._numbers)), shown, headers)

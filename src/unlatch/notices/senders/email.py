@@ -39,6 +39,7 @@ class EmailSender:
         """`url`: smtp://[user:password@]host[:port] or smtps://..."""
         parts = urlsplit(url)
         self._host = parts.hostname or ""
+        self._is_here = self._host in ("localhost", "127.0.0.1", "::1")
         self._is_tls = parts.scheme == "smtps"
         self._port = parts.port or (465 if self._is_tls else 587)
         self._user = unquote(parts.username) if parts.username else None
@@ -50,8 +51,7 @@ class EmailSender:
     async def send(self, address: Address, letter: Letter) -> None:
         """One mail. Raises `NotDelivered`."""
         message = self.write(address["to"], letter)
-        is_here = self._host in ("localhost", "127.0.0.1", "::1")
-        must_be_tls = self._user is not None and not self._is_tls and not is_here
+        must_be_tls = self._user is not None and not self._is_tls and not self._is_here
         client = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -59,8 +59,8 @@ class EmailSender:
             password=self._password,
             use_tls=self._is_tls,
             start_tls=True if must_be_tls else None,
-            tls_context=self._trusted if not is_here or self._is_tls else None,
-            validate_certs=not is_here,
+            tls_context=None if self._is_here else self._trusted,
+            validate_certs=not self._is_here,
             timeout=WITHIN_S,
         )
         try:

@@ -1,1 +1,0 @@
-"""The town's post office: real mail, real pushes, real signatures; repeats counted; faults."""
