@@ -118,6 +118,7 @@ async def test_a_mail_server_that_is_not_there(town: TownClient) -> None:
 async def test_no_password_leaves_without_tls() -> None:
     """To another machine; the server of this test would see it, and sees no AUTH."""
     heard: list[bytes] = []
+    is_over = asyncio.Event()
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
@@ -127,6 +128,8 @@ async def test_no_password_leaves_without_tls() -> None:
                 b"250-hello\r\n250 AUTH PLAIN LOGIN\r\n" if line.startswith(b"EHLO") else b"250 fine\r\n"
             )
         writer.close()
+        await writer.wait_closed()
+        is_over.set()
 
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     async with server:
@@ -135,6 +138,7 @@ async def test_no_password_leaves_without_tls() -> None:
         sender._host = "127.0.0.1"  # the name decides, and this one is not taken for ours
         sender._is_here = False
         assert (await refusal(sender, ANN)).may_be_retried
+        await is_over.wait()
     assert not any(line.upper().startswith((b"AUTH", b"MAIL", b"RCPT")) for line in heard), heard
 
 

@@ -88,7 +88,6 @@ class EmailSender:
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = f"<{letter.once_id}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"
-        message["Content-Language"] = letter.language.value
         message["List-Unsubscribe"] = (
             f"<mailto:{self._bare_from}?subject=unsubscribe%20{quote(letter.channel_id)}>"
         )
@@ -102,6 +101,7 @@ class EmailSender:
             f'<p style="color:#555"><small>{html.escape(why)}</small></p></body></html>\n',
             subtype="html",
         )
+        message["Content-Language"] = letter.language.value  # earlier, it would be moved into the first part
         return message
 
     @property
