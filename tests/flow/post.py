@@ -128,7 +128,7 @@ class Post:
         return await posting.post(self.platform, posting.POST_AT_ONCE)
 
     @asynccontextmanager
-    async def sending(self, *, lease_s: float = posting.LEASE_S) -> AsyncIterator[None]:
+    async def sending(self) -> AsyncIterator[None]:
         """A worker's part that posts and sends, while the block lasts."""
         stop = asyncio.Event()
 
@@ -139,7 +139,7 @@ class Post:
 
         tasks = [
             asyncio.create_task(keep_posting()),
-            asyncio.create_task(posting.dispatch(self.platform, stop, lease_s=lease_s)),
+            asyncio.create_task(posting.dispatch(self.platform, stop)),
         ]
         try:
             yield

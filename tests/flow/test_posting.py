@@ -96,7 +96,7 @@ async def test_what_is_not_confirmed_is_told_nothing_but_its_code(post: Post) ->
 
 async def run_once(post: Post) -> None:
     """All that is due now, once."""
-    office = posting._Office(platform=post.platform, lease_s=posting.LEASE_S)
+    office = posting.Office(platform=post.platform)
     while await office.take_on():
         await asyncio.gather(*office.under_way)
     await office.close()

@@ -46,7 +46,6 @@ BACKOFF_S = (10, 60, 300, 1800, 7200)  # after the first try that failed, the se
 REST_S = 5.0  # of a channel after a failure; twice as long after each further one in a row
 LONGEST_REST_S = 300.0
 SEND_WITHIN_S = 15.0  # real; every sender has a shorter limit of its own
-LEASE_S = 25.0  # real; then another worker takes over
 SOON_S = 1.0
 URGENT_AHEAD_S = 3600  # an alarm stands in the queue as if it had waited so long already
 A_CHANNEL_AT_ONCE = 4
@@ -108,9 +107,9 @@ def _quiet_hours(begins: time | None, ends: time | None, zone: str | None) -> Qu
 # ---------------------------------------------------------------- from dispatches to the outside
 
 
-async def dispatch(platform: Platform, stop: asyncio.Event, *, lease_s: float = LEASE_S) -> None:
+async def dispatch(platform: Platform, stop: asyncio.Event) -> None:
     """Send what is due until `stop` is set, of each kind as much at once as it may have."""
-    office = _Office(platform=platform, lease_s=lease_s)
+    office = Office(platform=platform)
     try:
         while not stop.is_set():
             if not await office.take_on():
@@ -120,11 +119,10 @@ async def dispatch(platform: Platform, stop: asyncio.Event, *, lease_s: float = 
 
 
 @dataclass(kw_only=True)
-class _Office:
+class Office:
     """The letters that this process has on their way."""
 
     platform: Platform
-    lease_s: float
     under_way: dict[asyncio.Task[None], TakenRow] = field(default_factory=dict)
 
     async def take_on(self) -> bool:
@@ -137,6 +135,8 @@ class _Office:
             return False
         clock = self.platform.clock
         now = clock.now()
+        # Whoever holds a letter ends its try within that time, and shows a sign of life, or another takes over.
+        lease_s = (SEND_WITHIN_S + self.platform.settings.take_over_s) * clock.factor
         async with self.platform.database.connection() as connection:
             found = await dispatches.claim_due(
                 connection,
@@ -145,7 +145,7 @@ class _Office:
                 a_channel=A_CHANNEL_AT_ONCE,
                 now=now,
                 soon=now + timedelta(seconds=SOON_S),
-                lease=now + timedelta(seconds=self.lease_s * clock.factor),
+                lease=now + timedelta(seconds=lease_s),
             )
         for taken in found:
             task = asyncio.create_task(_send_one(self.platform, taken))

@@ -350,7 +350,7 @@ class PostOffice:
             if plain is not None
             else "",
         }
-        headers = {name.lower(): str(value) for name, value in message.items()}
+        headers = {name.lower(): str(value).strip() for name, value in message.items()}
         self._keep(Way.MAIL, to.lower(), str(message["Message-ID"] or next(self._numbers)), shown, headers)
 
     def draw(self, way: Way, to: str) -> PostFault | None:
