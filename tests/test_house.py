@@ -64,8 +64,17 @@ def test_all_settings_are_read() -> None:
             "UNLATCH_PUBLIC_URL": "https://unlatch.example/",
             "UNLATCH_LOG_LEVEL": "DEBUG",
             "UNLATCH_CLOUD_ONSTAR": "http://127.0.0.1:5000",
+            "UNLATCH_SMTP_URL": "smtp://ann:geheim@mail.example:587",
+            "UNLATCH_MAIL_FROM": "Unlatch <deliveries@unlatch.example>",
+            "UNLATCH_VAPID_KEY": KEY,
+            "UNLATCH_SMS_URL": "twilio://sid:geheim@+15550001/{to}",
+            "UNLATCH_OTHER_CHANNELS": "slack, tgram",
+            "UNLATCH_ALLOW_PRIVATE_WEBHOOKS": "yes",
         }
     )
+    assert settings.other_channels == ("slack", "tgram")
+    assert settings.may_hooks_be_private
+    assert settings.find_vapid_subject() == "https://unlatch.example"
     assert settings.clock().anchor_at == datetime(2026, 5, 1, tzinfo=UTC)
     assert settings.read_secret_key() == b"01234567890123456789012345678901"
     assert settings.public_url == "https://unlatch.example"
@@ -88,6 +97,14 @@ def test_all_settings_are_read() -> None:
         ("UNLATCH_LOG_LEVEL", "loud"),
         ("UNLATCH_CLOUD_ONSTAR", "ftp://x"),
         ("UNLATCH_HTTP_HOST", "x" * 5000),
+        ("UNLATCH_SMTP_URL", "mail.example"),
+        ("UNLATCH_SMTP_URL", "smtp://ann@mail.example"),
+        ("UNLATCH_MAIL_FROM", "Unlatch"),
+        ("UNLATCH_VAPID_KEY", "c2hvcnQ="),
+        ("UNLATCH_VAPID_SUBJECT", "ann@example.org"),
+        ("UNLATCH_SMS_URL", "twilio://a:b@c"),
+        ("UNLATCH_OTHER_CHANNELS", "slack tgram"),
+        ("UNLATCH_ALLOW_PRIVATE_WEBHOOKS", "maybe"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(variable: str, value: str) -> None:
@@ -107,6 +124,14 @@ def test_the_key_is_made_once_for_us_alone(tmp_path: Path) -> None:
     assert settings.read_secret_key() == key
     assert stat.S_IMODE((tmp_path / "data" / "secret.key").stat().st_mode) == 0o600
     assert [each.name for each in (tmp_path / "data").iterdir()] == ["secret.key"]
+
+
+def test_the_key_for_web_push_is_made_beside_it_and_stays(tmp_path: Path) -> None:
+    settings = read_settings({"UNLATCH_DATA_DIR": str(tmp_path / "data")})
+    assert settings.find_vapid_subject() is None
+    key = settings.read_vapid_key()
+    assert settings.read_vapid_key() == key != settings.read_secret_key()
+    assert stat.S_IMODE((tmp_path / "data" / "vapid.key").stat().st_mode) == 0o600
 
 
 def test_a_key_file_that_was_given_is_never_made(tmp_path: Path) -> None:

@@ -102,7 +102,13 @@ def town(arguments: Arguments) -> int:
     from unlatch.town.app import run_town
 
     clock = read_settings(os.environ).clock()
-    run_town(clock, seed=arguments.seed, host=arguments.host, port=arguments.port)
+    run_town(
+        clock,
+        seed=arguments.seed,
+        host=arguments.host,
+        port=arguments.port,
+        smtp_port=arguments.smtp_port,
+    )
     return 0
 
 
@@ -110,6 +116,9 @@ def add_town_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch town` takes."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090, help="0 takes a free one")
+    parser.add_argument(
+        "--smtp-port", type=int, default=0, help="of its mail server; 0, the default, for any free one"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the faults that are drawn by lot")
 
 

@@ -19,12 +19,13 @@ import structlog
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, DatabaseDown, SettingsError
-from unlatch.flow import eligibility, fence, resealing
+from unlatch.flow import channels, eligibility, fence, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.worker import work
+from unlatch.notices.dispatcher import make_dispatcher
 from unlatch.settings import Settings
 from unlatch.store.database import connect, open_database, use_server
 from unlatch.store.embedded import Embedded
@@ -44,6 +45,7 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
     vault = Vault(settings.read_secret_key(), *settings.old_secret_keys)
     async with open_database(settings, name=name) as database:
         makers = Catalogue(settings.clock(), settings.cloud_addresses, settings.oauth_clients)
+        dispatcher = make_dispatcher(settings)
         try:
             yield Platform(
                 settings=settings,
@@ -53,8 +55,10 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
                 makers=makers,
                 name=name,
                 rules=Rulebook(settings.rules_dir),
+                dispatcher=dispatcher,
             )
         finally:
+            await dispatcher.close()
             await makers.close()
 
 
@@ -131,9 +135,10 @@ async def raise_fence(settings: Settings) -> Raised:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal what an old secret key had sealed; how many cars and accounts."""
+    """Seal what an old secret key had sealed; how many cars, accounts and channels."""
     async with open_platform(settings, "reseal") as platform:
-        return await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
+        count = await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
+        return count + await channels.reseal_channels(platform)
 
 
 async def run_worker(settings: Settings) -> None:

@@ -11,6 +11,7 @@ import binascii
 import difflib
 import math
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -126,6 +127,48 @@ def _read_secret_keys(value: str) -> tuple[bytes, ...]:
     return tuple(_read_secret_key(each) for each in value.split(","))
 
 
+def _read_smtp_url(value: str) -> str:
+    parts = urlsplit(value)
+    is_whole = (
+        parts.scheme in ("smtp", "smtps") and parts.hostname and not (parts.path.strip("/") or parts.query)
+    )
+    if not is_whole or (parts.username is None) != (parts.password is None) or parts.port == 0:
+        raise ValueError("give an address like smtp://user:password@mail.example:587, or smtps://...")
+    return value
+
+
+def _read_mail_from(value: str) -> str:
+    bare = value.rpartition("<")[2].rstrip(">") if value.endswith(">") else value
+    if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.?[^@\s<>]+", bare) or not value.isprintable():
+        raise ValueError("give an address like Unlatch <deliveries@example.org>")
+    return value
+
+
+def _read_vapid_subject(value: str) -> str:
+    if not re.fullmatch(r"(mailto:[^@\s]+@[^@\s]+|https://[^\s/]+\S*)", value):
+        raise ValueError("give how a push service reaches you: mailto:you@example.org or https://example.org")
+    return value
+
+
+def _read_sms_url(value: str) -> str:
+    if "{to}" not in value or "://" not in value:
+        raise ValueError("give an address of Apprise with {to} where the telephone number stands")
+    return value
+
+
+def _read_words(value: str) -> tuple[str, ...]:
+    words = tuple(word.strip().lower() for word in value.split(","))
+    if not all(re.fullmatch(r"[a-z][a-z0-9+.-]{1,30}", word) for word in words):
+        raise ValueError("give kinds of Apprise with commas between, like slack,tgram")
+    return words
+
+
+def _read_yes(value: str) -> bool:
+    if value.lower() not in ("yes", "no"):
+        raise ValueError("give yes or no")
+    return value.lower() == "yes"
+
+
 def _setting(
     variable: str, read: Callable[[str], Any], meaning: str, *, is_secret: bool = False, **default: Any
 ) -> Any:
@@ -219,6 +262,63 @@ class Settings:
         "up without a restart. Default: the rules that the release ships",
         default=None,
     )
+    smtp_url: str | None = _setting(
+        "SMTP_URL",
+        _read_smtp_url,
+        "mail server for notices by e-mail: smtp://user:password@host:port, or smtps:// for TLS from the first byte. "
+        "May hold a password, so it is never printed. Default: no e-mail",
+        is_secret=True,
+        default=None,
+    )
+    mail_from: str = _setting(
+        "MAIL_FROM",
+        _read_mail_from,
+        "who those mails are from, like Unlatch <deliveries@example.org>; answers and wishes to get none any more "
+        "go there",
+        default="unlatch@localhost",
+    )
+    vapid_key: bytes | None = _setting(
+        "VAPID_KEY",
+        _read_secret_key,
+        "key by which push services of browsers know this installation: 32 bytes in base64. Browsers are bound to it: "
+        "with another one they must subscribe anew. Default: see VAPID_KEY_FILE",
+        is_secret=True,
+        default=None,
+    )
+    vapid_key_file: Path | None = _setting(
+        "VAPID_KEY_FILE",
+        _read_path,
+        "file that holds that key in base64. Default: vapid.key in the data folder, made at the first start",
+        default=None,
+    )
+    vapid_subject: str | None = _setting(
+        "VAPID_SUBJECT",
+        _read_vapid_subject,
+        "how a push service reaches whoever runs this installation: mailto:... or https://... "
+        "Default: PUBLIC_URL if that is https; else there is no web push",
+        default=None,
+    )
+    sms_url: str | None = _setting(
+        "SMS_URL",
+        _read_sms_url,
+        "gateway for text messages: an address of Apprise with {to} in place of the telephone number. May hold a "
+        "token, so it is never printed. Default: no text messages",
+        is_secret=True,
+        default=None,
+    )
+    other_channels: tuple[str, ...] = _setting(
+        "OTHER_CHANNELS",
+        _read_words,
+        "kinds of Apprise whose addresses people may give for their notices, with commas between, like slack,tgram. "
+        "Some of them can reach any host, yours too. Default: none",
+        default=(),
+    )
+    may_hooks_be_private: bool = _setting(
+        "ALLOW_PRIVATE_WEBHOOKS",
+        _read_yes,
+        "yes: webhooks and push services may stand in private networks and need no TLS; with the simulated town alone",
+        default=False,
+    )
     cloud_addresses: Mapping[str, str] = _setting(
         "CLOUD_<MAKER>",
         _read_url,
@@ -242,22 +342,35 @@ class Settings:
         """The 32 bytes that makers' tokens are encrypted with; makes the key file if need be."""
         if self.secret_key is not None:
             return self.secret_key
-        path = self.secret_key_file or self.data_dir / "secret.key"
+        return self._read_key_file("UNLATCH_SECRET_KEY_FILE", self.secret_key_file, "secret.key")
+
+    def read_vapid_key(self) -> bytes:
+        """The 32 bytes of the key that push services know us by; makes its file if need be."""
+        if self.vapid_key is not None:
+            return self.vapid_key
+        return self._read_key_file("UNLATCH_VAPID_KEY_FILE", self.vapid_key_file, "vapid.key")
+
+    def find_vapid_subject(self) -> str | None:
+        """How a push service reaches us; None: it can't, and there is no web push."""
+        if self.vapid_subject is None and self.public_url.startswith("https://"):
+            return self.public_url
+        return self.vapid_subject
+
+    def _read_key_file(self, variable: str, given: Path | None, usual_name: str) -> bytes:
+        path = given or self.data_dir / usual_name
         try:
-            if self.secret_key_file is None and not path.exists():
+            if given is None and not path.exists():
                 _make_key_file(path)
             with path.open(encoding="ascii") as file:
                 return _read_secret_key(file.read(MAX_VALUE_CHARACTERS))
         except (OSError, ValueError) as error:
-            raise SettingsError(
-                f"UNLATCH_SECRET_KEY_FILE: the key in {path} can't be used ({error})"
-            ) from error
+            raise SettingsError(f"{variable}: the key in {path} can't be used ({error})") from error
 
 
 def _make_key_file(path: Path) -> None:
     """Make the key whole or not at all, readable by us alone; of two processes at once the first one wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".secret.key.")  # mode 0600
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     draft = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -303,8 +416,10 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
                 values[known[name].name] = known[name].metadata["read"](value)
         except ValueError as error:
             raise SettingsError(f"{name} can't be used: {error}") from None
-    if "secret_key" in values and "secret_key_file" in values:
-        raise SettingsError("UNLATCH_SECRET_KEY and UNLATCH_SECRET_KEY_FILE are both given: take one out")
+    for key in ("secret_key", "vapid_key"):
+        if key in values and f"{key}_file" in values:
+            variable = PREFIX + key.upper()
+            raise SettingsError(f"{variable} and {variable}_FILE are both given: take one out")
     values.setdefault("data_dir", _default_data_dir(environ))
     host, port = values.get("http_host", "127.0.0.1"), values.get("http_port", 8700)
     values.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

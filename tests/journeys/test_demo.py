@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from unlatch.town.demo import change_a_byte
-from unlatch.town.papers import make_sscc, make_vin
 from unlatch.town.ledger import LedgerRow
+from unlatch.town.papers import make_sscc, make_vin
 from unlatch.town.truth import count_unlocks_asked, was_secured
 from unlatch.verify import verify
 

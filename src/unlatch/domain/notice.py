@@ -18,6 +18,34 @@ class NoticeReader(StrEnum):
     OPERATOR = auto()  # whoever is on duty
 
 
+class ChannelKind(StrEnum):
+    """By which way a notice leaves."""
+
+    EMAIL = auto()
+    WEBPUSH = auto()  # to a browser or an installed web app
+    SMS = auto()  # through the gateway that the operator has set
+    OTHER = auto()  # an address of Apprise, of a kind that the operator allows
+    WEBHOOK = auto()  # signed, to a back end
+
+
+class ChannelState(StrEnum):
+    """unconfirmed -> live -> gone; unconfirmed -> gone."""
+
+    UNCONFIRMED = auto()  # a code was sent there and has not come back
+    LIVE = auto()
+    GONE = auto()  # taken away, or the other side says that it is no more
+
+
+class DispatchState(StrEnum):
+    """due -> taken -> sent | failed | dropped | due (tried again later)."""
+
+    DUE = auto()
+    TAKEN = auto()  # a worker is sending it; after its lease another takes over
+    SENT = auto()  # the other side has taken it on
+    FAILED = auto()  # given up
+    DROPPED = auto()  # pointless by now, or not wanted any more
+
+
 class NoticeGroup(StrEnum):
     """What a consignee can turn on and off for each of their channels. ALARM can't be turned off everywhere."""
 
@@ -45,7 +73,9 @@ class NoticeEvent(StrEnum):
     UNLOCKED = auto()
     DELIVERED = auto()  # and seen locked
     DELIVERED_LOCK_NOT_SEEN = auto()
+    RULED_DELIVERED = auto()  # a person found out that the parcel is inside
     NOT_DELIVERED = auto()  # why, and what happens to the parcel
+    NOT_DELIVERED_LOCK_NOT_SEEN = auto()  # the same at a closure that was opened and whose lock can't be read
     FALLBACK_DONE = auto()  # where the parcel is now
     NOBODY_CAME = auto()  # the window is over
     NOT_SECURED = auto()  # not seen locked: look at your car
@@ -75,7 +105,9 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.UNLOCKED: G.RESULT,
     E.DELIVERED: G.RESULT,
     E.DELIVERED_LOCK_NOT_SEEN: G.ALARM,
+    E.RULED_DELIVERED: G.RESULT,
     E.NOT_DELIVERED: G.RESULT,
+    E.NOT_DELIVERED_LOCK_NOT_SEEN: G.ALARM,
     E.FALLBACK_DONE: G.RESULT,
     E.NOBODY_CAME: G.RESULT,
     E.NOT_SECURED: G.ALARM,
@@ -107,7 +139,9 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.UNLOCKED: _CONSIGNEE,
     E.DELIVERED: _CONSIGNEE_AND_CARRIER,
     E.DELIVERED_LOCK_NOT_SEEN: _CONSIGNEE_AND_CARRIER,
+    E.RULED_DELIVERED: _CONSIGNEE_AND_CARRIER,
     E.NOT_DELIVERED: _CONSIGNEE_AND_CARRIER,
+    E.NOT_DELIVERED_LOCK_NOT_SEEN: _CONSIGNEE_AND_CARRIER,
     E.FALLBACK_DONE: _CONSIGNEE_AND_CARRIER,
     E.NOBODY_CAME: _CONSIGNEE_AND_CARRIER,
     E.NOT_SECURED: _ALL,

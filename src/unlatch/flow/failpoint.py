@@ -20,6 +20,7 @@ class Point(StrEnum):
     AFTER_RECORD = auto()  # of the unlock's end
     BEFORE_REFRESH = auto()  # whose token is spent is committed; no byte has left
     AFTER_REFRESH_ANSWER = auto()  # the new tokens are here, and not kept
+    AFTER_LETTER = auto()  # a notice was taken on by the other side; not recorded
 
 
 def reach(settings: Settings, point: Point) -> None:

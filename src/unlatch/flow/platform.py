@@ -11,6 +11,7 @@ from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.turnstile import Turnstile
+from unlatch.notices.dispatcher import Dispatcher
 from unlatch.settings import Settings
 from unlatch.store.database import Database
 from unlatch.store.readings import Place
@@ -35,6 +36,7 @@ class Platform:
     name: str = field(default="platform")  # of this process, in rows and logs: "worker-1234@host"
     rules: Rulebook = field(default_factory=Rulebook)
     turnstile: Turnstile = field(default_factory=Turnstile)  # before what is asked without an account
+    dispatcher: Dispatcher = field(default_factory=Dispatcher)  # by which notices leave
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""

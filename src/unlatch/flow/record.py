@@ -22,6 +22,7 @@ from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.proof import SALT_BYTES, Entry, Kind, Private, next_entry, seal_private
 from unlatch.domain.visit import CAMERA_ORDERS, Fact, Order, State, Tail, Visit, step
 from unlatch.flow.platform import Platform
+from unlatch.flow.telling import tell_of_visit
 from unlatch.store import calls, commands, jobs, journal, parcels, visits
 from unlatch.store.database import pipelined
 from unlatch.store.ids import make_id
@@ -165,6 +166,7 @@ async def save_change(connection: AsyncConnection, change: Change, now: datetime
         await commands.end_grant(connection, change.after.id, commands.GrantState.DEAD, now)
         await commands.withdraw_unlock(connection, change.after.id, now)
     await _carry_into_rows(connection, change.after, change.orders, now)
+    await tell_of_visit(connection, change.before, change.after, now)
 
 
 def _incident(before: Visit, fact: Fact, after: Visit) -> Incident | None:

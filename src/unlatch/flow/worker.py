@@ -20,7 +20,7 @@ from pgqueuer.core.executors import (
 from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
-from unlatch.flow import anchoring, deadlines, forgetting, refreshing, scan, watch
+from unlatch.flow import anchoring, deadlines, forgetting, posting, refreshing, scan, watch
 from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
@@ -62,6 +62,13 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "unlinked": lambda: _repeat(
             stop, TOKENS_EVERY_S, lambda: refreshing.end_unlinked(platform), refreshing.DUE_AT_ONCE
         ),
+        "posting": lambda: _repeat(
+            stop,
+            posting.POST_EVERY_S,
+            lambda: posting.post(platform, posting.POST_AT_ONCE),
+            posting.POST_AT_ONCE,
+        ),
+        "dispatches": lambda: posting.dispatch(platform, stop),
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
         ),

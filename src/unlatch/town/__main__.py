@@ -16,6 +16,7 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090, help="0 takes a free one")
+    parser.add_argument("--smtp-port", type=int, default=0, help="of the mail server; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--time-factor", type=float, default=1.0, help="town seconds per real second")
     parser.add_argument("--time-anchor", type=datetime.fromisoformat, default=Clock().anchor_at)
@@ -31,7 +32,13 @@ def main() -> None:
     """Run until SIGTERM or SIGINT."""
     arguments = read_arguments()
     clock = Clock(factor=arguments.time_factor, anchor_at=arguments.time_anchor)
-    run_town(clock, seed=arguments.seed, host=arguments.host, port=arguments.port)
+    run_town(
+        clock,
+        seed=arguments.seed,
+        host=arguments.host,
+        port=arguments.port,
+        smtp_port=arguments.smtp_port,
+    )
 
 
 if __name__ == "__main__":

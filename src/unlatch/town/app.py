@@ -6,6 +6,7 @@ address, as their paths don't meet. Run it alone with `python -m unlatch.town --
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import sys
@@ -19,6 +20,7 @@ from unlatch.town.clouds.oauth import AuthorizationServer
 from unlatch.town.clouds.onstar import OnStarCloud
 from unlatch.town.clouds.volvo import VolvoCloud
 from unlatch.town.control import Control
+from unlatch.town.post_office import PostOffice
 from unlatch.town.wire import (
     Answer,
     CuttingProtocol,
@@ -44,6 +46,7 @@ class TownApp:
 
     def __init__(self, town: Town) -> None:
         self.town = town
+        self.post_office = PostOffice(town.clock)
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
         self._endpoints: dict[str, Endpoint] = {
             "veh": onstar.serve,
@@ -52,7 +55,9 @@ class TownApp:
             "location": volvo.serve_location,
             "as": AuthorizationServer(town, Maker.VOLVO).serve,
             "sec": AuthorizationServer(town, Maker.ONSTAR).serve,
-            "town": Control(town).serve,
+            "push": self.post_office.serve_push,
+            "hooks": self.post_office.serve_hook,
+            "town": Control(town, self.post_office).serve,
         }
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -96,19 +101,35 @@ def create_town(clock: Clock | None = None, seed: int = 0) -> TownApp:
 
 
 class TownServer(uvicorn.Server):
-    """A uvicorn that says when it listens."""
+    """A uvicorn that says when it listens, with the town's mail server beside it."""
 
-    def __init__(self, config: uvicorn.Config, said_when_ready: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: TownApp, said_when_ready: str, for_mail: socket.socket | None
+    ) -> None:
         super().__init__(config)
+        self._app = app
         self._said_when_ready = said_when_ready
+        self._for_mail = for_mail
+        self._mail: asyncio.Server | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._for_mail is not None:
+            self._mail = await self._app.post_office.listen_for_mail(self._for_mail)
         await super().startup(sockets)
         if self._said_when_ready:
             print(self._said_when_ready, flush=True)
+            if self._mail is not None:
+                print(f"mail: {self._app.post_office.smtp_url}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._mail is not None:
+            self._mail.close()
+        await super().shutdown(sockets)
 
 
-def create_server(app: TownApp, said_when_ready: str = "") -> TownServer:
+def create_server(
+    app: TownApp, said_when_ready: str = "", *, for_mail: socket.socket | None = None
+) -> TownServer:
     """A server that can cut connections and does not wait for held requests when it is told to end."""
     config = uvicorn.Config(
         app,
@@ -124,7 +145,7 @@ def create_server(app: TownApp, said_when_ready: str = "") -> TownServer:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=SHUT_DOWN_S,
     )
-    return TownServer(config, said_when_ready)
+    return TownServer(config, app, said_when_ready, for_mail)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -136,13 +157,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def run_town(clock: Clock, *, seed: int = 0, host: str = "127.0.0.1", port: int = 8090) -> None:
-    """Serve the town until SIGTERM or SIGINT. Prints one line with its address as soon as it listens."""
+def run_town(
+    clock: Clock, *, seed: int = 0, host: str = "127.0.0.1", port: int = 8090, smtp_port: int = 0
+) -> None:
+    """Serve the town until SIGTERM or SIGINT. Prints its address as soon as it listens, then its mail server's."""
     if host not in ("127.0.0.1", "::1", "localhost"):
         print("town: anyone who reaches this address may open its cars", file=sys.stderr)
     listening = listen(host, port)
     name, bound = listening.getsockname()[:2]
     address = f"http://{f'[{name}]' if ':' in name else name}:{bound}"
-    server = create_server(create_town(clock, seed), said_when_ready=f"town: {address}")
-    with contextlib.suppress(KeyboardInterrupt):
+    with listen(host, smtp_port) as for_mail, contextlib.suppress(KeyboardInterrupt):
+        server = create_server(
+            create_town(clock, seed), said_when_ready=f"town: {address}", for_mail=for_mail
+        )
         server.run(sockets=[listening])

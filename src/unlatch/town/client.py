@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 import msgspec
@@ -14,6 +14,7 @@ from unlatch.town.car import WENT_WELL, Maker, Outcome
 from unlatch.town.control import AddedCar, Done, Hand, NewCar, NewClient, NewHabits, Truth
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.ledger import LedgerPage, LedgerRow
+from unlatch.town.post_office import Box, Hook, PostFault, PostFaultKind, Subscription, Way
 
 Body = TypeVar("Body")
 MAX_ANSWER = 16 * 1024 * 1024
@@ -91,6 +92,45 @@ class TownClient:
         except UnlatchError:
             return False
         return True
+
+    # ---- the post office ---------------------------------------------------------------------------------
+
+    async def smtp_url(self) -> str:
+        """Where the town's mail server listens; empty where it has none."""
+        return str((await self._ask("GET", "health", dict[str, Any]))["smtp_url"])
+
+    async def mail(self, to: str) -> Box:
+        """What has come to a mailbox."""
+        return await self._ask("GET", f"mail?to={quote(to, safe='')}", Box)
+
+    async def subscribe(self, application_server_key: str) -> Subscription:
+        """A browser that wants to be told by whoever has this key."""
+        return await self._ask(
+            "POST", "push/subscriptions", Subscription, {"application_server_key": application_server_key}
+        )
+
+    async def pushed(self, subscription_id: str) -> Box:
+        """What that browser has shown."""
+        return await self._ask("GET", f"push/{subscription_id}", Box)
+
+    async def open_hook(self, secret: str = "") -> Hook:
+        """A back end that takes webhooks; without a secret it believes whatever comes."""
+        return await self._ask("POST", "hooks", Hook, {"secret": secret})
+
+    async def set_hook_secret(self, hook_id: str, secret: str) -> None:
+        await self._ask("POST", f"hooks/{hook_id}/secret", type(None), {"secret": secret})
+
+    async def hooked(self, hook_id: str) -> Box:
+        """What that back end was told."""
+        return await self._ask("GET", f"hooks/{hook_id}", Box)
+
+    async def set_post_fault(self, way: Way | str, kind: PostFaultKind | str, **how: Any) -> None:
+        """Let mail, pushes or webhooks go wrong; `how` are the further fields of `post_office.PostFault`."""
+        fault = PostFault(way=Way(way), kind=PostFaultKind(kind), **how)
+        await self._ask("POST", "post/faults", type(None), fault)
+
+    async def clear_post_faults(self) -> None:
+        await self._ask("DELETE", "post/faults", type(None))
 
     # ---- faults -----------------------------------------------------------------------------------------
 

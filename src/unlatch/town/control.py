@@ -16,6 +16,7 @@ from unlatch.town.car import Car, Deed, Maker, Outcome
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.grants import MAX_CLIENTS, Client, Grants
 from unlatch.town.ledger import MAX_PAGE
+from unlatch.town.post_office import PostOffice
 from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
 
@@ -153,16 +154,18 @@ def whole(text: str | None, default: int) -> int:
 class Control:
     """The endpoints under /town."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: Town, post_office: PostOffice) -> None:
         self.town = town
+        self.post_office = post_office
 
     async def serve(self, request: Request) -> Answer:
         """Find the endpoint: the path's parts after /town, and the method."""
         match (request.method, *request.parts[1:]):
             case ("GET", "health"):
-                return Answer(200, {"at": self.town.clock.now(), "cars": len(self.town.citizens)})
+                return Answer(200, self._health())
             case ("POST", "reset"):
                 self.town.reset()
+                self.post_office.reset()
                 return Answer(204)
             case ("GET", "ledger"):
                 return self._ledger(request)
@@ -179,7 +182,16 @@ class Control:
                 return self._cloud(request, maker)
             case (method, "clouds", maker, "oauth", *rest) if maker in Maker.__members__.values():
                 return self._oauth(request, method, self.town.grants[Maker(maker)], rest)
+            case (_, "mail" | "push" | "hooks" | "post", *_):
+                return self.post_office.control(request)
         raise no_such("resource")
+
+    def _health(self) -> dict[str, object]:
+        return {
+            "at": self.town.clock.now(),
+            "cars": len(self.town.citizens),
+            "smtp_url": self.post_office.smtp_url,
+        }
 
     def _get(self, vin: str) -> Citizen:
         citizen = self.town.citizens.get(vin)

@@ -138,6 +138,7 @@ class Installation:
     clock: Clock = field(init=False)
     town: TownClient = field(init=False)
     town_url: str = field(init=False, default="")
+    smtp_url: str = field(init=False, default="")
     server_url: str = field(init=False, default="")
     server: Member = field(init=False)
     workers: list[Member] = field(init=False, default_factory=list)  # those that were started, dead or alive
@@ -170,6 +171,7 @@ class Installation:
         town = await self._launch("town", "town", "--port=0", f"--seed={self.seed}")
         self.town_url = await self._wait_until_ready(town)
         self.town = TownClient(self.town_url)
+        self.smtp_url = await self.town.smtp_url()
         if self.database_url is not None:
             self.tell("bringing the database's schema up")
             await self.run("migrate")
@@ -238,6 +240,13 @@ class Installation:
         }
         if self.town_url:
             given |= {"UNLATCH_CLOUD_ONSTAR": self.town_url, "UNLATCH_CLOUD_VOLVO": self.town_url}
+        if self.smtp_url:
+            given |= {
+                "UNLATCH_SMTP_URL": self.smtp_url,
+                "UNLATCH_MAIL_FROM": "Unlatch <deliveries@unlatch.example>",
+                "UNLATCH_VAPID_SUBJECT": "mailto:deliveries@unlatch.example",
+                "UNLATCH_ALLOW_PRIVATE_WEBHOOKS": "yes",
+            }
         if self.database_url is not None:
             given["UNLATCH_DATABASE_URL"] = self.database_url
         return {**kept, **given, **self.more}

@@ -25,6 +25,7 @@ from unlatch.web.api import (
     eligibility,
     linking,
     newcomer,
+    notices,
     operator,
     options,
     stops,
@@ -57,6 +58,7 @@ TABLES: Sequence[EndpointTable] = (
     eligibility.TABLE,
     stops.TABLE,
     linking.TABLE,
+    notices.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),

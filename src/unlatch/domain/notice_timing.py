@@ -1,0 +1,91 @@
+"""When a notice may leave: not in the quiet hours unless it is urgent, and not at all once it is pointless."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from unlatch.domain.notice import NoticeEvent, is_urgent
+
+E = NoticeEvent
+
+# After so long nobody has any use for it. What is not named here is worth telling however late.
+POINTLESS_AFTER_S: Mapping[NoticeEvent, int] = {
+    E.COURIER_ON_THE_WAY: 2 * 3600,
+    E.COURIER_ARRIVING: 3600,
+    E.PREFLIGHT_FAILED: 2 * 3600,  # by then it was mended or ruled out, which is told by itself
+    E.PREFLIGHT_MENDED: 2 * 3600,
+    E.UNLOCKED: 2 * 3600,  # how the visit ended is told by itself
+}
+# Once the window is over there is nothing to park for, to mend or to wait for.
+POINTLESS_AFTER_WINDOW = frozenset(
+    {
+        E.MORNING_OF_DELIVERY,
+        E.PREFLIGHT_FAILED,
+        E.PREFLIGHT_MENDED,
+        E.COURIER_ON_THE_WAY,
+        E.COURIER_ARRIVING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """From when until when a person wants to be left alone, every day, by the clock of `zone`. May span midnight."""
+
+    from_local: time
+    until_local: time
+    zone: tzinfo
+
+    def find_end(self, at: datetime) -> datetime | None:
+        """When the quiet hours that hold `at` end; None: none do. From 22:00 until 22:00 is never quiet.
+
+        Read off the wall clock, so on the two days a year when it jumps they are an hour longer or shorter. An end that
+        the clock passes over in spring (2:30) comes as long after the jump (3:30).
+        """
+        local = at.astimezone(self.zone)
+        wall = local.time()
+        if self.from_local < self.until_local:
+            is_quiet, days = self.from_local <= wall < self.until_local, 0
+        else:
+            is_quiet = self.from_local != self.until_local and (
+                wall >= self.from_local or wall < self.until_local
+            )
+            days = 1 if wall >= self.from_local else 0
+        if not is_quiet:
+            return None
+        ends = datetime.combine(local.date() + timedelta(days=days), self.until_local, tzinfo=self.zone)
+        ends_at = ends.astimezone(UTC)
+        # In autumn an hour comes twice: the quiet hours end when their end comes for the first time that lies ahead.
+        return ends_at if ends_at > at else ends.replace(fold=1).astimezone(UTC)
+
+
+def is_pointless(event: NoticeEvent, facts: Mapping[str, Any], *, told_at: datetime, at: datetime) -> bool:
+    """Whether to tell this `at` that moment would help nobody any more."""
+    after_s = POINTLESS_AFTER_S.get(event)
+    if after_s is not None and at - told_at > timedelta(seconds=after_s):
+        return True
+    if event not in POINTLESS_AFTER_WINDOW:
+        return False
+    until = read_moment(facts.get("window_until"))
+    return until is not None and at >= until
+
+
+def leaves_at(event: NoticeEvent, quiet: QuietHours | None, at: datetime) -> datetime:
+    """When what is due `at` may leave."""
+    if quiet is None or is_urgent(event):
+        return at
+    return quiet.find_end(at) or at
+
+
+def read_moment(given: Any) -> datetime | None:
+    """A moment among the facts (RFC 3339 with an offset); None where it is none."""
+    if not isinstance(given, str):
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None

@@ -1,0 +1,1 @@
+"""How a notice leaves: one contract, one file per kind of channel."""
