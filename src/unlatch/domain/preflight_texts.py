@@ -22,8 +22,7 @@ REMEDY_TEXTS: Mapping[Remedy, tuple[str, str]] = {
     ),
     Remedy.WIDEN_HOURS: (
         "Your hours for this place don't meet the delivery window: widen them, or choose another way.",
-        "Vos horaires pour cet endroit ne couvrent pas le créneau de livraison : élargissez-les ou choisissez "
-        "une autre solution.",
+        "Vos horaires pour cet endroit ne couvrent pas le créneau : élargissez-les ou choisissez autre chose.",
     ),
     Remedy.MOVE_CAR_NEARER: (
         "Park nearer to the address of the delivery.",

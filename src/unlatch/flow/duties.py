@@ -131,7 +131,7 @@ OF_ROWS = tuple(kind for kind, rule in RULES.items() if not rule.needs_car)
 
 
 def moment_of(day: date, local: time, zone: ZoneInfo) -> datetime:
-    """The instant of a local time. One that exists twice: the first; one that does not exist: as long after midnight."""
+    """The instant of a local time. Of one that exists twice the first; one that a change skips is moved on by it."""
     return datetime.combine(day, local, tzinfo=zone).astimezone(ZoneInfo("UTC"))
 
 
@@ -143,11 +143,14 @@ def timetable_of(stop: StopRow, point: AccessPointRow, programme: Programme) -> 
     if morning_at > stop.window_from - NOTICE_AHEAD:
         morning_at = moment_of(day - timedelta(days=1), EVENING, zone)
     comes_at = stop.expected_at or stop.window_from
-    *_, first_s, last_s = (None, None, *sorted(programme.preflight_before_s, reverse=True))
+    ahead = sorted(programme.preflight_before_s)[
+        :2
+    ]  # of more than two, those nearest to the courier's coming
+    checks = [comes_at - timedelta(seconds=before_s) for before_s in ahead]
     return Timetable(
         morning_at=morning_at,
-        first_at=None if first_s is None else comes_at - timedelta(seconds=first_s),
-        last_at=None if last_s is None else comes_at - timedelta(seconds=last_s),
+        first_at=checks[1] if len(checks) > 1 else None,
+        last_at=checks[0] if checks else None,
         window_from=stop.window_from,
         window_until=stop.window_until,
     )

@@ -19,14 +19,14 @@ from unlatch.store.readings import Place, reading_of
 from unlatch.store.stops import StopRow
 
 LOCAL_STEP = timedelta(minutes=5)  # an hour that is allowed for less than this is of no use to a courier
-_PREFIXES: tuple[tuple[str, str, type], ...] = (
-    ("stop", "stop", StopRow),
-    ("point", "access_point", AccessPointRow),
-    ("vehicle", "vehicle", VehicleRow),
+_TABLES = (  # name here, name in the database, columns
+    ("stop", "stop", StopRow.__slots__),
+    ("point", "access_point", AccessPointRow.__slots__),
+    ("vehicle", "vehicle", VehicleRow.__slots__),
 )
 _CASE = f"""
     -- All that pre-flight looks at.
-    SELECT {", ".join(f"{t}.{n} AS {p}_{n}" for p, t, c in _PREFIXES for n in c.__slots__)},
+    SELECT {", ".join(f"{table}.{name} AS {short}_{name}" for short, table, names in _TABLES for name in names)},
         reading.observed_at, reading.is_locked, reading.is_open, reading.is_moving, reading.latitude,
         reading.longitude, reading.accuracy_m, reading.refused, reading.tried_at,
         EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
