@@ -49,7 +49,9 @@ def north(metres: float, accuracy_m: float = 0.0) -> Position:
     ],
 )
 @pytest.mark.parametrize("range_text", ["200 m", "656.168 ft"])
-def test_only_what_is_sure_is_said(away_m: float, accuracy_m: float, parking: Parking, range_text: str) -> None:
+def test_only_what_is_sure_is_said(
+    away_m: float, accuracy_m: float, parking: Parking, range_text: str
+) -> None:
     range_m = float(read_length_mm(range_text) / 1000)
     assert parking_of(north(away_m, accuracy_m), ADDRESS, range_m) is parking
 
@@ -120,4 +122,5 @@ def test_a_distance_is_shown_in_tens() -> None:
 def test_each_has_its_text_in_both_languages() -> None:
     assert set(PARKING_TEXTS) == set(Parking)
     texts = [parking_text(parking, language) for parking in Parking for language in Language]
-    assert len(set(texts)) == len(texts) and all(texts)
+    assert len(set(texts)) == len(texts)
+    assert all(texts)

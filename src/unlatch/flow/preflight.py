@@ -26,6 +26,7 @@ from unlatch.domain.preflight import (
     ask,
     is_by_preflight,
 )
+from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.duties import lock_stop, timetable_of, why_void, window_facts
@@ -144,7 +145,14 @@ async def carry_out_preflight(platform: Platform, duty_text: str) -> None:
             assert finding.again_after_s is not None
             await duties.postpone(connection, held, now + timedelta(seconds=finding.again_after_s), tries=1)
             return
-        check = Check(kind=kind, is_last=DutyKind(kind) in LAST_CHECKS, at=now, rules_version=rules.version)
+        last_at = timetable_of(case.stop, case.point, programme).last_at
+        check = Check(
+            kind=kind,
+            is_last=DutyKind(kind) in LAST_CHECKS,
+            at=now,
+            mend_by=last_at,
+            rules_version=rules.version,
+        )
         await draw_consequence(connection, case, finding, check)
         await duties.end(connection, held, DutyState.DONE, outcome_of(finding), now)
 
@@ -188,6 +196,7 @@ class Check:
     kind: str
     is_last: bool
     at: datetime
+    mend_by: datetime | None  # when the last check is made, if it is still to come
     rules_version: str
 
 
@@ -242,7 +251,9 @@ async def _tell(
         ruling = finding.find_ruling(is_last=check.is_last) if event is NoticeEvent.RULED_OUT else None
         reason = ruling or finding.reasons[0]
         facts |= {"incident": reason.value, "remedy": finding.remedies()[reason].value}
-    if event is NoticeEvent.RULED_OUT:
+    if event is NoticeEvent.PREFLIGHT_FAILED and check.mend_by is not None and check.mend_by > check.at:
+        facts["until"] = text_of_time(check.mend_by)
+    if event in (NoticeEvent.PREFLIGHT_FAILED, NoticeEvent.RULED_OUT):
         facts["fallback"] = stop.fallback
     await tell(
         connection,
@@ -300,6 +311,7 @@ async def check_now(platform: Platform, *, stop_id: str, consignee_id: str) -> C
                 kind=ASKED,
                 is_last=last_at is not None and now >= last_at,
                 at=now,
+                mend_by=last_at,
                 rules_version=rules.version,
             )
             await draw_consequence(connection, case, finding, check)

@@ -20,7 +20,7 @@ from pgqueuer.core.executors import (
 from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
-from unlatch.flow import anchoring, deadlines, duties, forgetting, preflight, scan, watch
+from unlatch.flow import anchoring, deadlines, due, forgetting, preflight, scan, watch
 from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
@@ -52,7 +52,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "jobs": lambda: _take_jobs(platform, stop),
         "watch": lambda: _watch(platform, stop),
         "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(closings, DUE_AT_ONCE)),
-        "duties": lambda: _repeat(stop, DUTIES_POLL_S, lambda: duties.do_due(platform, DUE_AT_ONCE)),
+        "duties": lambda: _repeat(stop, DUTIES_POLL_S, lambda: due.do_due(platform, DUE_AT_ONCE)),
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
             stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE

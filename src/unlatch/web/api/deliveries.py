@@ -17,9 +17,9 @@ from unlatch.domain.preflight_texts import reason_text, remedy_text
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
 from unlatch.errors import BadInput
-from unlatch.flow.booking import EARLIEST, check_moment
 from unlatch.flow.heading import set_out
 from unlatch.flow.preflight import check_now
+from unlatch.flow.registering import EARLIEST, check_moment
 from unlatch.store.deliveries import DeliveryRow, list_coming
 from unlatch.store.preflights import PreflightRow
 from unlatch.store.stops import StopRow, StopState
