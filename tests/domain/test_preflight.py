@@ -300,7 +300,7 @@ def render_page() -> str:
         "## The read budget",
         "",
         "Each reading costs a parked car some of its battery. Outside of visits a car is read at most `reads_a_day`",
-        "times a day of its address (the programme says how often) and at most once a minute, whoever asks: pre-flight,",
+        "times a day of its address (the programme says how often) and at most once a minute, whoever asks: a check,",
         "the household, or the courier who looks for the car. Stops at one place share a look for 5 minutes. Where the",
         f"budget is used up, a reading of the last {preflight.USABLE_FOR_S / 60:g} minutes counts; an older one says",
         "nothing, and the finding says `not_seen`: no reason to rule a place out, since the scan makes a look of its",

@@ -125,8 +125,8 @@ async def carry_out_preflight(platform: Platform, duty_text: str) -> None:
         stop = await lock_stop(connection, stop_id)
         now = platform.clock.now()
         held = await duties.find(connection, stop_id, int(plan_number), DutyKind(kind), is_locked=True)
-        if held is None or held.state != DutyState.TAKEN:
-            return  # another worker was faster
+        if held is None or held.ended_at is not None:
+            return  # another worker was faster; one that only put it off, for this one's reading, was not
         reason = why_void(held, stop)
         if reason is None and held.drop_at is not None and now >= held.drop_at:
             reason = "too_late"
