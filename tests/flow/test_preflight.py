@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from math import pi
@@ -15,6 +14,7 @@ from tests.flow.day import (
     HOUR,
     MINUTE,
     get_facts,
+    let_a_minute_pass,
     list_duties,
     list_events,
     list_notices,
@@ -44,6 +44,8 @@ from unlatch.store.duties import DutyKind
 from unlatch.store.read_budget import Spending, spend_reading
 
 I, R, K = Incident, Remedy, DutyKind  # noqa: E741
+# Its budget is used up, and no reading is on its way.
+SPENT = "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now() - interval '1 day')"
 ACCURACY_M = 5.0  # what the town's cars are sure within
 
 
@@ -200,7 +202,7 @@ async def test_two_hundred_metres_given_the_accuracy_of_the_car(
     accuracy = await _get_accuracy(stage, stop)
     if accuracy is not None and accuracy != ACCURACY_M:
         await moved(away_m + ACCURACY_M - accuracy)(stage, stop)
-        await query(stage, "DELETE FROM read_budget")
+        await let_a_minute_pass(stage)
         await query(stage, "DELETE FROM reading")
     await set_window(stage, stop, begins_in=20 * MINUTE)
     await run_due(stage)
@@ -235,7 +237,7 @@ async def test_what_is_mended_between_the_checks_is_said_once(stage: Stage) -> N
     await set_window(stage, stop, begins_in=59 * MINUTE)
     await run_due(stage)
     await moved(0)(stage, stop)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert checked.finding.is_well
     assert (checked.finding.parking, checked.finding.distance_m) == (Parking.IN_RANGE, 0.0)
@@ -258,7 +260,7 @@ async def test_a_good_answer_after_the_ruling_brings_the_parcel_to_the_car_after
     assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
     assert (await go(stage, stop)).reasons
     await moved(10)(stage, stop)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert await ruled_out(stage, stop) is None
     assert not (await go(stage, stop)).reasons
@@ -267,7 +269,7 @@ async def test_a_good_answer_after_the_ruling_brings_the_parcel_to_the_car_after
     ]  # fmt: skip
     # And away again, after the last check: it is known, so nobody is sent there.
     await moved(500)(stage, stop)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
     assert (await list_events(stage, stop)).count("ruled_out") == 2
@@ -282,7 +284,7 @@ async def test_before_the_last_check_an_own_look_tells_and_rules_nothing(stage: 
     assert await ruled_out(stage, stop) is None
     assert await list_events(stage, stop) == []
     await moved(0)(stage, stop)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert await list_events(stage, stop) == []  # nobody was told that anything was wrong
     rows = await query(stage, "SELECT who, what FROM deed")
@@ -298,7 +300,7 @@ async def test_what_people_have_decided_is_left_alone(stage: Stage, by: Incident
     assert (await states(stage, stop))[K.PREFLIGHT_2] == ("dropped", "ruled_out")
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     await moved(0)(stage, stop)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert await ruled_out(stage, stop) is by
     assert await list_events(stage, stop) == []
@@ -340,7 +342,7 @@ async def test_an_outage_that_is_over_in_a_moment_never_counts(stage: Stage) -> 
     await run_due(stage)
     assert (await states(stage, stop))[K.PREFLIGHT_2] == ("due", None)
     await stage.town.clear_faults(stop.vin)
-    await query(stage, "DELETE FROM read_budget")
+    await let_a_minute_pass(stage)
     await query(stage, "UPDATE duty SET next_at = %s WHERE tries > 0", [stage.platform.clock.now()])
     await run_due(stage)
     assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "well")
@@ -367,7 +369,7 @@ async def test_a_ruling_by_our_own_rows_is_lifted_though_the_car_may_not_be_read
     stop = await stage.add_stop()
     await row("access_point", "is_frozen = true")(stage, stop)
     await set_window(stage, stop, begins_in=20 * MINUTE)
-    await query(stage, "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now())", [stop.place_id])
+    await query(stage, SPENT, [stop.place_id])
     await run_due(stage)
     assert await ruled_out(stage, stop) is I.PLATFORM_PLACE_FROZEN
     await row("access_point", "is_frozen = false")(stage, stop)
@@ -383,8 +385,7 @@ async def test_where_the_budget_is_used_up_nothing_is_guessed(stage: Stage) -> N
     stop = await stage.add_stop()
     await moved(500)(stage, stop)
     await set_window(stage, stop, begins_in=20 * MINUTE)
-    await query(stage, "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now() - interval '1 day')",
-                [stop.place_id])  # fmt: skip
+    await query(stage, SPENT, [stop.place_id])  # fmt: skip
     await run_due(stage)
     assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "not_seen")
     assert await ruled_out(stage, stop) is None
@@ -422,8 +423,6 @@ async def test_two_hundred_questions_cost_a_car_no_more_than_its_budget(
         days = (stage.platform.clock.now() - begun_at) // timedelta(days=1) + 2
         reads = await stage.town.whole_ledger(vin=stop.vin)
         assert 1 <= len(reads) <= most * days
-        times = [one.at for one in reads]
-        assert all(later - earlier > timedelta(seconds=40) for earlier, later in itertools.pairwise(times))
         spent = await query(stage, "SELECT spent FROM read_budget")
         assert spent[0]["spent"] <= most
 

@@ -237,7 +237,7 @@ def decide(situation: Situation) -> Decision:
 
 def must_look_first(situation: Situation, decision: Decision) -> bool:
     """Whether the reading is too old to decide on, and nothing else stands against it."""
-    if is_reading_fresh(situation.reading, situation.now):
+    if is_reading_fresh(situation.reading, situation.now) or situation.ruled_out is not None:
         return False
     by_reading = _BY_READING | {situation.is_reading_refused}
     by_old_reading = {

@@ -329,7 +329,7 @@ async def _look_in_time(platform: Platform, case: Case, programme: Programme) ->
     """A person waits: a car that does not answer in time counts as one whose reading is still under way."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await look(platform, case, programme, shared_for=timedelta())
+            return await look(platform, case, programme, shared_for=APART)
     except TimeoutError:
         log.info("a car did not answer in time", stop=case.stop.id)
         return Looked(is_looked_at=False, is_read=True, is_under_way=True)
