@@ -32,7 +32,8 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # Words of the glossary that have no class of their own: a row, a habit, a folder, or the whole of it.
 WITHOUT_CLASS = {
     "Block", "Check", "Closure key", "Deadline", "Emission", "Epoch", "Fresh", "Journal", "Label key",
-    "Patience", "Proof of delivery", "Proof of possession", "Seen locked", "Take-over", "Watch", "fence",
+    "Patience", "Pre-flight", "Proof of delivery", "Proof of possession", "Read budget", "Ruled out",
+    "Seen locked", "Take-over", "Watch", "fence",
 }  # fmt: skip
 
 

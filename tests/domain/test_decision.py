@@ -282,6 +282,8 @@ OLD = NOW - 121 * SECOND
         ({"reading": reading(observed_at=OLD, is_locked=False)}, True),
         ({"reading": reading(is_open=True)}, False),  # fresh: it is open
         ({"reading": reading(position=None)}, False),  # fresh: it does not tell
+        ({"reading": None, "ruled_out": I.DEVICE_NO_READING}, False),  # ruled out stays ruled out
+        ({"reading": None, "ruled_out": I.DEVICE_ASLEEP, "is_reading_refused": I.DEVICE_ASLEEP}, False),
         ({"reading": None, "is_stop_open": False}, False),  # a look would change nothing
         ({"reading": reading(observed_at=OLD), "is_place_watched": True}, False),
         ({"reading": reading(observed_at=OLD), "courier_position": None}, False),

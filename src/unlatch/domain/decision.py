@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from unlatch.domain.access import Closure, Consent, PlaceKind, Position, distance_m
 from unlatch.domain.incident import Incident
+from unlatch.domain.parking import Parking, parking_of
 from unlatch.domain.reading import Reading
 
 POLICY_VERSION = "2026-11-26"
@@ -123,11 +124,11 @@ def _position(situation: Situation) -> Incident | None:
 
 def _range(situation: Situation) -> Incident | None:
     """The car's own position is the truth (S9): even at the far end of its accuracy it must be in range."""
-    car = _car_position(situation)
-    if car is None or situation.kind is PlaceKind.HOME:
+    if situation.kind is PlaceKind.HOME:
         return None
-    farthest_m = distance_m(car, situation.address) + car.accuracy_m
-    return I.CONSIGNEE_CAR_OUT_OF_RANGE if farthest_m > situation.range_m else None
+    parking = parking_of(_car_position(situation), situation.address, situation.range_m)
+    is_wrong = parking in (Parking.OUT_OF_RANGE, Parking.UNSURE)  # unknown is named by another check
+    return I.CONSIGNEE_CAR_OUT_OF_RANGE if is_wrong else None
 
 
 def _phone(situation: Situation) -> Incident | None:
@@ -236,7 +237,7 @@ def decide(situation: Situation) -> Decision:
 
 def must_look_first(situation: Situation, decision: Decision) -> bool:
     """Whether the reading is too old to decide on, and nothing else stands against it."""
-    if is_reading_fresh(situation.reading, situation.now):
+    if is_reading_fresh(situation.reading, situation.now) or situation.ruled_out is not None:
         return False
     by_reading = _BY_READING | {situation.is_reading_refused}
     by_old_reading = {

@@ -24,6 +24,7 @@ from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import options
+from unlatch.flow.duties import plan_duties
 from unlatch.flow.enrolment import get_courier
 from unlatch.flow.notifying import tell
 from unlatch.flow.options import WindowGiven
@@ -211,7 +212,7 @@ async def book_stop(
     if not await stops.insert_stop(connection, row):
         raise Conflict("every parcel of this shipment is delivered, or on another stop that is open")
     await _say_booked(connection, row, point, now)
-    # duties: wired by the lead (flow/duties.plan_duties(connection, row, point, programme, now))
+    await plan_duties(connection, row, point, programme, now)
     return Booked(stop=row, parcels=await stops.list_parcels(connection, stop_id=row.id))
 
 

@@ -1,22 +1,28 @@
 """Where the car stands, for the courier who is to find it: in the window, near the place, and only then.
 
 Each look and each refused look is a row that the consignee is shown (A3), written in the transaction that reads
-what is shown.
+what is shown. The first one that is shown means that the courier is arriving, and the household is told. A look at an
+old reading asks for a new one, out of the car's read budget.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 
 from unlatch.domain.access import Consent, Position, distance_m
 from unlatch.domain.incident import Incident
+from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.reading import Reading
 from unlatch.errors import NotFound
+from unlatch.flow.duties import window_facts
+from unlatch.flow.notifying import tell
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, couriers, jobs, looks, readings, stops
+from unlatch.flow.preflight import spend
+from unlatch.store import consignees, couriers, jobs, looks, preflights, readings, stops
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import make_id
 from unlatch.store.looks import LookRow
@@ -42,6 +48,7 @@ async def locate(
 ) -> Located:
     """Show this courier their stop's car, or say why not. Raises NotFound where it is not their stop."""
     now = platform.clock.now()
+    rules = await platform.rules.get()
     async with platform.database.transaction() as connection:
         stop = await stops.find_stop(connection, stop_id, courier_id=courier_id)
         courier = await couriers.find_courier(connection, courier_id, carrier_id=carrier_id)
@@ -68,11 +75,34 @@ async def locate(
         )
         if reasons:
             return Located(reasons=reasons)
+        await _say_arriving(connection, stop, courier.first_name, now)
         reading = await readings.find_reading(connection, point.id)
-        is_old = reading is None or now - reading.observed_at > FRESH_FOR
-        if is_old:
-            await _ask_for_reading(connection, point.id)
-        return Located(reasons=(), vehicle=vehicle, reading=reading, is_being_read=is_old)
+        is_asked = False
+        if reading is None or now - reading.observed_at > FRESH_FOR:
+            zone, programme = ZoneInfo(point.time_zone), rules.get_programme(stop.programme)
+            spending = await spend(connection, point, vehicle, programme, now, zone)
+            is_asked = spending.is_granted
+            if is_asked:
+                await _ask_for_reading(connection, point.id)
+            else:
+                is_asked = spending.is_under_way(now, await readings.find_tried_at(connection, point.id))
+        return Located(reasons=(), vehicle=vehicle, reading=reading, is_being_read=is_asked)
+
+
+async def _say_arriving(connection: AsyncConnection, stop: StopRow, first_name: str, now: datetime) -> None:
+    """The courier is near: told once a plan."""
+    if stop.arriving_at is not None:
+        return
+    if await preflights.set_arriving(connection, stop.id, stop.plan_number, now):
+        await tell(
+            connection,
+            NoticeEvent.COURIER_ARRIVING,
+            place_id=stop.access_point_id,
+            key=f"{stop.id}/{stop.plan_number}",
+            now=now,
+            stop_id=stop.id,
+            facts={**window_facts(stop), "courier": first_name},
+        )
 
 
 async def _ask_for_reading(connection: AsyncConnection, access_point_id: str) -> None:
@@ -104,4 +134,5 @@ def _list_reasons(
         Incident.COURIER_POSITION_UNKNOWN: position.accuracy_m > NEAR_M,
         Incident.COURIER_TOO_FAR: far_m > NEAR_M,
     }
-    return tuple(incident for incident, is_wrong in wrong.items() if is_wrong)
+    ruled_out = [Incident(stop.ruled_out)] if stop.ruled_out else []
+    return tuple(dict.fromkeys([*ruled_out, *(incident for incident, is_wrong in wrong.items() if is_wrong)]))

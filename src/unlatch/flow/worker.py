@@ -20,7 +20,17 @@ from pgqueuer.core.executors import (
 from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
-from unlatch.flow import anchoring, deadlines, forgetting, posting, refreshing, scan, watch
+from unlatch.flow import (
+    anchoring,
+    deadlines,
+    due,
+    forgetting,
+    posting,
+    preflight,
+    refreshing,
+    scan,
+    watch,
+)
 from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
@@ -32,6 +42,7 @@ from unlatch.store.visits import VisitRow
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.1  # real seconds between looks at the rows that are due, while none is
+DUTIES_POLL_S = 0.25
 READS_AT_ONCE = 64
 DUE_AT_ONCE = 100
 ASK_FOR_JOBS_S = 0.04  # real seconds between questions for jobs; what came in between is taken at once
@@ -52,6 +63,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "jobs": lambda: _take_jobs(platform, stop),
         "watch": lambda: _watch(platform, stop),
         "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(closings, DUE_AT_ONCE)),
+        "duties": lambda: _repeat(stop, DUTIES_POLL_S, lambda: due.do_due(platform, DUE_AT_ONCE)),
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
             stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE
@@ -99,6 +111,7 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         _register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
+        _register(manager, Job.PREFLIGHT, lambda payload: preflight.carry_out_preflight(platform, payload))
         ending = asyncio.create_task(_end_with(stop, manager))
         try:
             # No limit on jobs at once: unlocks that wait for their cloud would keep locks from starting (L5). Each

@@ -65,6 +65,7 @@ class Job(StrEnum):
     LOCK = "lock"  # the same, with connections of its own
     DECIDE = "decide"  # look at the closure of that visit, then decide
     READ_PLACE = "read_place"  # read the closure of that access point
+    PREFLIGHT = "preflight"  # the duty of that stop, plan and kind, which needs the car
 
 
 PRIORITY = {"lock": 100, "unlock": 50, "read": 10}  # L5: closings first

@@ -15,16 +15,22 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 
 _SAVE = """
-    -- A newer look at the closure; an older one changes nothing (S7). What the device did not tell this time is not
-    -- known now: least of all where it stands (S9).
+    -- A newer look at the closure; an older one changes nothing of what it showed (S7), but it was an answer: why the
+    -- try before it had failed is over. What the device did not tell this time is not known now: least of all where it
+    -- stands (S9).
     INSERT INTO reading AS kept (access_point_id, observed_at, is_locked, is_open, is_moving, latitude, longitude,
         accuracy_m, refused, tried_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
-    ON CONFLICT (access_point_id) DO UPDATE SET observed_at = excluded.observed_at,
-        is_locked = excluded.is_locked, is_open = excluded.is_open, is_moving = excluded.is_moving,
-        latitude = excluded.latitude, longitude = excluded.longitude, accuracy_m = excluded.accuracy_m,
-        refused = NULL, tried_at = excluded.tried_at
-    WHERE kept.observed_at IS NULL OR kept.observed_at < excluded.observed_at
+    ON CONFLICT (access_point_id) DO UPDATE SET
+        (observed_at, is_locked, is_open, is_moving, latitude, longitude, accuracy_m) = (
+            SELECT excluded.observed_at, excluded.is_locked, excluded.is_open, excluded.is_moving,
+                excluded.latitude, excluded.longitude, excluded.accuracy_m
+            WHERE kept.observed_at IS NULL OR kept.observed_at < excluded.observed_at
+            UNION ALL
+            SELECT kept.observed_at, kept.is_locked, kept.is_open, kept.is_moving,
+                kept.latitude, kept.longitude, kept.accuracy_m
+            WHERE kept.observed_at >= excluded.observed_at),
+        refused = NULL, tried_at = greatest(kept.tried_at, excluded.tried_at)
 """
 _SAVE_REFUSAL = """
     INSERT INTO reading (access_point_id, refused, tried_at) VALUES (%s, %s, %s)
@@ -136,6 +142,15 @@ async def find_reading(connection: AsyncConnection, access_point_id: str) -> Rea
         await cursor.execute("SELECT * FROM reading WHERE access_point_id = %s", (access_point_id,))
         row = await cursor.fetchone()
     return reading_of(row) if row else None
+
+
+async def find_tried_at(connection: AsyncConnection, access_point_id: str) -> datetime | None:
+    """When this closure was last asked, whether it told or refused."""
+    cursor = await connection.execute(
+        "SELECT tried_at FROM reading WHERE access_point_id = %s", (access_point_id,)
+    )
+    row = await cursor.fetchone()
+    return None if row is None else row[0]
 
 
 async def find_place(connection: AsyncConnection, access_point_id: str) -> Place | None:

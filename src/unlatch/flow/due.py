@@ -1,0 +1,132 @@
+"""What is due is done: by any number of workers, each duty at most once, whatever is killed at whatever moment.
+
+The longest overdue come first. A duty that needs the car is handed to the job engine in the transaction that takes it,
+and ends with its finding (`flow/preflight.py`); one that is rows alone is done in the transaction that ends it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from psycopg import AsyncConnection
+
+from unlatch.domain.incident import Incident
+from unlatch.domain.notice import NoticeEvent
+from unlatch.errors import DatabaseDown
+from unlatch.flow.duties import OF_CAR, OF_ROWS, lock_stop, why_void, window_facts
+from unlatch.flow.notifying import tell
+from unlatch.flow.platform import Platform
+from unlatch.store import consignees, duties, jobs, preflights, stops, visits
+from unlatch.store.duties import DutyKind, DutyState
+from unlatch.store.jobs import Job
+from unlatch.store.stops import StopRow, StopState
+
+AGAIN = timedelta(minutes=1)  # a window that is over while a visit lives is looked at again
+TAKEN_FOR = timedelta(minutes=3)  # a taken duty whose job never ends is taken again after this ...
+TAKEN_FOR_REAL_S = (
+    30.0  # ... and never earlier than after so many real seconds, however fast the town's clock runs
+)
+
+
+async def do_due(platform: Platform, limit: int) -> int:
+    """Drop what is too late, hand over what needs the car, do the rest. How many there were.
+
+    One duty that can't be done keeps no other waiting; its error is raised once all are done.
+    """
+    now = platform.clock.now()
+    async with platform.database.transaction() as connection:
+        count = await duties.drop_late(connection, now, limit=limit)
+        taken = await duties.take_due(
+            connection, now, kinds=OF_CAR, again_at=now + _taken_for(platform), limit=limit
+        )
+        for duty in taken:
+            await jobs.enqueue(
+                connection,
+                Job.PREFLIGHT,
+                duty.text,
+                priority=jobs.PRIORITY["read"],
+                dedupe_key=f"preflight {duty.text}",
+            )
+    count += len(taken)
+    broken: list[Exception] = []
+    for _ in range(limit):
+        try:
+            if not await _do_next(platform, passing_over=len(broken)):
+                break
+        except DatabaseDown:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised below
+            broken.append(error)
+        count += 1
+    if broken:
+        raise broken[0]
+    return count
+
+
+def _taken_for(platform: Platform) -> timedelta:
+    town_s_a_real_s = 1 / platform.clock.real_s(1)
+    return max(TAKEN_FOR, timedelta(seconds=TAKEN_FOR_REAL_S * town_s_a_real_s))
+
+
+async def _do_next(platform: Platform, *, passing_over: int) -> bool:
+    """Do one duty that is rows alone; False: none is due."""
+    now = platform.clock.now()
+    async with platform.database.transaction() as connection:
+        duty = await duties.lock_next(connection, now, kinds=OF_ROWS, passing_over=passing_over)
+        if duty is None:
+            return False
+        # Nobody who holds the place's row ever waits for a duty of this kind, so that this order can't lock up.
+        stop = await lock_stop(connection, duty.stop_id)
+        reason = why_void(duty, stop)
+        if reason is None and duty.drop_at is not None and now >= duty.drop_at:
+            reason = "too_late"
+        if reason is not None:
+            await duties.end(connection, duty, DutyState.DROPPED, reason, now)
+        elif duty.kind == DutyKind.MORNING_NOTICE:
+            await _tell_morning(connection, stop, now)
+            await duties.end(connection, duty, DutyState.DONE, "told", now)
+        elif await _has_live_visit(connection, stop):
+            await duties.postpone(connection, duty, now + AGAIN, tries=0)
+        else:
+            await end_of_window(connection, stop.id, now)
+            await duties.end(connection, duty, DutyState.DONE, "over", now)
+    return True
+
+
+async def _has_live_visit(connection: AsyncConnection, stop: StopRow) -> bool:
+    live = await consignees.find_live_visit_id(connection, stop.access_point_id)
+    return live is not None and (await visits.get_visit(connection, live)).stop_id == stop.id
+
+
+async def _tell_morning(connection: AsyncConnection, stop: StopRow, now: datetime) -> None:
+    point = await consignees.find_access_point(connection, stop.access_point_id)
+    assert point is not None
+    await tell(
+        connection,
+        NoticeEvent.MORNING_OF_DELIVERY,
+        place_id=stop.access_point_id,
+        key=f"{stop.id}/{stop.plan_number}",
+        now=now,
+        stop_id=stop.id,
+        facts={**window_facts(stop), "range_m": point.range_m},
+    )
+
+
+async def end_of_window(connection: AsyncConnection, stop_id: str, now: datetime) -> None:
+    """Nobody came: what was not delivered goes to its fallback. Place and stop are locked, and no visit lives."""
+    # lifecycle: flow/rebooking.end_of_window takes this place once it is merged
+    stop = await stops.find_stop(connection, stop_id)
+    if stop is None or stop.state != StopState.OPEN:
+        return
+    if stop.ruled_out is None:
+        await preflights.set_ruling(connection, stop_id, Incident.CARRIER_NOBODY_CAME, now)
+    await connection.execute("UPDATE stop SET state = 'fallback_due' WHERE id = %s", (stop_id,))
+    await tell(
+        connection,
+        NoticeEvent.NOBODY_CAME,
+        place_id=stop.access_point_id,
+        key=f"{stop.id}/{stop.plan_number}",
+        now=now,
+        stop_id=stop.id,
+        facts={**window_facts(stop), "fallback": stop.fallback},
+    )

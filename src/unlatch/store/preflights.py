@@ -1,0 +1,228 @@
+"""What pre-flight looks at and what it found; and what follows from it for a stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row, dict_row
+
+from unlatch.domain.access import Closure, Consent, Position
+from unlatch.domain.incident import Incident
+from unlatch.domain.preflight import Preflight
+from unlatch.domain.reading import Reading
+from unlatch.store.consignees import AccessPointRow, VehicleRow
+from unlatch.store.readings import Place, reading_of
+from unlatch.store.stops import StopRow
+
+LOCAL_STEP = timedelta(minutes=5)  # an hour that is allowed for less than this is of no use to a courier
+_TABLES = (  # name here, name in the database, columns
+    ("stop", "stop", StopRow.__slots__),
+    ("point", "access_point", AccessPointRow.__slots__),
+    ("vehicle", "vehicle", VehicleRow.__slots__),
+)
+_CASE = f"""
+    -- All that pre-flight looks at.
+    SELECT {", ".join(f"{table}.{name} AS {short}_{name}" for short, table, names in _TABLES for name in names)},
+        reading.observed_at, reading.is_locked, reading.is_open, reading.is_moving, reading.latitude,
+        reading.longitude, reading.accuracy_m, reading.refused, reading.tried_at,
+        EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
+    FROM stop
+    JOIN access_point ON access_point.id = stop.access_point_id
+    LEFT JOIN vehicle ON vehicle.access_point_id = stop.access_point_id
+    LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
+    WHERE stop.id = %(stop_id)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A stop with its place, its car and what is known of it."""
+
+    stop: StopRow
+    point: AccessPointRow
+    vehicle: VehicleRow | None
+    reading: Reading | None
+    refused: Incident | None  # why the last try to read failed
+    tried_at: datetime | None
+    is_visited: bool  # a visit of this stop lives
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.point.time_zone)
+
+    @property
+    def address(self) -> Position:
+        return Position(latitude=self.point.latitude, longitude=self.point.longitude)
+
+    @property
+    def place(self) -> Place | None:
+        """How to ask the car; None: there is none."""
+        vehicle = self.vehicle
+        if vehicle is None:
+            return None
+        return Place(
+            access_point_id=self.point.id,
+            maker=vehicle.maker,
+            account_kind=vehicle.account_kind,
+            sealed=bytes(vehicle.sealed),
+        )
+
+    def situation(
+        self,
+        *,
+        now: datetime,
+        closure: Closure | None,
+        obstacle: Incident | None,
+        refused: Incident | None,
+        is_looked_at: bool,
+    ) -> Preflight:
+        """What pre-flight is asked about."""
+        stop, point = self.stop, self.point
+        return Preflight(
+            now=now,
+            comes_at=max(now, stop.expected_at or stop.window_from),
+            local_times=_local_times(max(now, stop.window_from), stop.window_until, self.zone),
+            consent=Consent(
+                is_given=point.is_consent_given,
+                blocked_at=point.blocked_at,
+                ends_at=point.consent_ends_at,
+                from_local=point.from_local,
+                until_local=point.until_local,
+            ),
+            is_frozen=point.is_frozen,
+            closure=closure,
+            allows_unseen_lock=point.allows_unseen_lock,
+            obstacle=obstacle,
+            address=self.address,
+            range_m=point.range_m,
+            reading=self.reading,
+            refused=refused,
+            is_looked_at=is_looked_at,
+        )
+
+
+def _local_times(begin: datetime, end: datetime, zone: ZoneInfo) -> tuple[time, ...]:
+    steps = max(0, -(-(end - begin) // LOCAL_STEP))
+    return tuple((begin + step * LOCAL_STEP).astimezone(zone).time() for step in range(steps))
+
+
+async def find_case(connection: AsyncConnection, stop_id: str) -> Case | None:
+    """A stop with all that pre-flight looks at; None: no such stop."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_CASE.encode(), {"stop_id": stop_id})
+        row = await cursor.fetchone()
+    if row is None:
+        return None
+    refused = row["refused"]
+    return Case(
+        stop=StopRow(**_cut(row, "stop", StopRow)),
+        point=AccessPointRow(**_cut(row, "point", AccessPointRow)),
+        vehicle=None if row["vehicle_maker"] is None else VehicleRow(**_cut(row, "vehicle", VehicleRow)),
+        reading=reading_of(row),
+        refused=Incident(refused) if refused else None,
+        tried_at=row["tried_at"],
+        is_visited=row["is_visited"],
+    )
+
+
+def _cut(row: dict[str, Any], prefix: str, kind: Any) -> dict[str, Any]:
+    return {name: row[f"{prefix}_{name}"] for name in kind.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightRow:
+    """What one pre-flight found. `reasons` empty: all was well, as far as it `is_seen`."""
+
+    stop_id: str
+    plan_number: int
+    kind: str
+    at: datetime
+    reasons: list[str]
+    is_seen: bool
+    parking: str
+    distance_m: float | None
+    observed_at: datetime | None
+    is_alarming: bool  # the household was told that something stands in the way, and nothing better since
+    rules_version: str
+
+
+_NAMES = PreflightRow.__slots__
+_COLUMNS = ", ".join(_NAMES)
+_KEEP = f"""
+    -- The latest of its kind.
+    INSERT INTO preflight ({_COLUMNS}) VALUES ({", ".join(f"%({name})s" for name in _NAMES)})
+    ON CONFLICT (stop_id, plan_number, kind) DO UPDATE SET
+        {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
+"""
+
+
+async def keep(connection: AsyncConnection, row: PreflightRow) -> None:
+    """Keep what was found."""
+    await connection.execute(_KEEP.encode(), {name: getattr(row, name) for name in _NAMES})
+
+
+async def find_latest(connection: AsyncConnection, stop_id: str, plan_number: int) -> PreflightRow | None:
+    """What was found last for this plan of a stop."""
+    query = (
+        f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND plan_number = %s ORDER BY at DESC LIMIT 1"
+    )
+    async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, plan_number))
+        return await cursor.fetchone()
+
+
+async def list_kinds(connection: AsyncConnection, stop_id: str, plan_number: int) -> list[PreflightRow]:
+    """The latest finding of each kind, the oldest first."""
+    query = f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND plan_number = %s ORDER BY at"
+    async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, plan_number))
+        return await cursor.fetchall()
+
+
+# ---- what follows for the stop
+
+
+async def set_ruling(
+    connection: AsyncConnection, stop_id: str, ruled_out: Incident | None, now: datetime
+) -> None:
+    """Rule a stop's place out, or no longer. Place and stop must be locked."""
+    await connection.execute(
+        "UPDATE stop SET ruled_out = %s, ruled_out_at = %s WHERE id = %s",
+        (ruled_out, None if ruled_out is None else now, stop_id),
+    )
+
+
+async def set_heading(
+    connection: AsyncConnection, stop_id: str, now: datetime, expected_at: datetime | None
+) -> None:
+    """The courier has set out for it. Place and stop must be locked."""
+    await connection.execute(
+        "UPDATE stop SET heading_at = coalesce(heading_at, %s), expected_at = coalesce(%s, expected_at) WHERE id = %s",
+        (now, expected_at, stop_id),
+    )
+
+
+async def set_arriving(connection: AsyncConnection, stop_id: str, plan_number: int, now: datetime) -> bool:
+    """The courier of this plan is near; False: that was so before, or the plan has changed."""
+    cursor = await connection.execute(
+        "UPDATE stop SET arriving_at = %s WHERE id = %s AND plan_number = %s AND arriving_at IS NULL RETURNING id",
+        (now, stop_id, plan_number),
+    )
+    return await cursor.fetchone() is not None
+
+
+_RULED_OUT_AT_PLACE = """
+    -- Open stops at a place that are ruled out, whose window is not over.
+    SELECT id FROM stop WHERE access_point_id = %s AND state = 'open' AND ruled_out IS NOT NULL AND window_until > %s
+    ORDER BY window_until LIMIT 100
+"""
+
+
+async def list_ruled_out(connection: AsyncConnection, access_point_id: str, now: datetime) -> list[str]:
+    """The ids of a place's coming stops that are ruled out."""
+    cursor = await connection.execute(_RULED_OUT_AT_PLACE, (access_point_id, now))
+    return [row[0] for row in await cursor.fetchall()]

@@ -1,0 +1,617 @@
+"""Pre-flight on a real town: each kind of car that fails, who is told what, and that no courier is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from math import pi
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.flow.day import (
+    HOUR,
+    MINUTE,
+    get_facts,
+    let_a_minute_pass,
+    list_duties,
+    list_events,
+    list_notices,
+    make_due,
+    query,
+    ruled_out,
+    run_due,
+    save_reading,
+    set_window,
+    states,
+)
+from tests.flow.stage import HERE, Stage, Stop, open_stage
+
+from unlatch.domain.access import EARTH_RADIUS_M, Fallback
+from unlatch.domain.incident import Incident
+from unlatch.domain.parking import Parking
+from unlatch.domain.preflight import Remedy
+from unlatch.domain.visit import State
+from unlatch.errors import Conflict, NotFound
+from unlatch.flow.duties import ask_for_rechecks
+from unlatch.flow.heading import Heading, set_out
+from unlatch.flow.locating import Located, locate
+from unlatch.flow.preflight import check_now
+from unlatch.store import preflights
+from unlatch.store.database import Database
+from unlatch.store.duties import DutyKind
+from unlatch.store.read_budget import Spending, spend_reading
+
+I, R, K = Incident, Remedy, DutyKind  # noqa: E741
+# Its budget is used up, and no reading is on its way.
+SPENT = "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now() - interval '1 day')"
+ACCURACY_M = 5.0  # what the town's cars are sure within
+
+
+@pytest.fixture
+async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with open_stage(database, tmp_path, has_worker=False) as stage:
+        yield stage
+
+
+def north(metres: float) -> float:
+    return HERE.latitude + metres / EARTH_RADIUS_M * 180 / pi
+
+
+def consignee_of(stop: Stop) -> str:
+    return stop.place_id.replace("acc_", "con_")
+
+
+async def go(stage: Stage, stop: Stop, **changes: Any) -> Heading:
+    """The courier wants to set out for it."""
+    async with stage.platform.database.transaction() as connection:
+        return await set_out(
+            connection,
+            stop_id=stop.stop_id,
+            courier_id=stop.courier_id,
+            carrier_id=stop.place_id.replace("acc_", "car_"),
+            **{"expected_at": None, "now": stage.platform.clock.now(), **changes},
+        )
+
+
+async def find_car(stage: Stage, stop: Stop) -> Located:
+    return await locate(
+        stage.platform,
+        stop_id=stop.stop_id,
+        courier_id=stop.courier_id,
+        carrier_id=stop.place_id.replace("acc_", "car_"),
+        position=HERE,
+    )
+
+
+Break = Callable[[Stage, Stop], Awaitable[Any]]
+
+
+def fault(kind: str, **how: Any) -> Break:
+    return lambda stage, stop: stage.town.set_fault(stop.vin, kind, **how)
+
+
+def row(table: str, sets: str) -> Break:
+    key = "id" if table == "access_point" else "access_point_id"
+    return lambda stage, stop: query(stage, f"UPDATE {table} SET {sets} WHERE {key} = %s", [stop.place_id])
+
+
+def moved(metres: float) -> Break:
+    return lambda stage, stop: stage.town.move(stop.vin, north(metres), HERE.longitude)
+
+
+async def drop_vehicle(stage: Stage, stop: Stop) -> None:
+    await query(stage, "DELETE FROM vehicle WHERE access_point_id = %s", [stop.place_id])
+
+
+# Which car, how it fails, what that is called, what to do, and how often it is looked at before it counts.
+FAILING: list[tuple[str, str, Break, Incident, Remedy, int]] = [
+    ("onstar", "moved away", moved(300), I.CONSIGNEE_CAR_OUT_OF_RANGE, R.MOVE_CAR_NEARER, 1),
+    ("volvo", "moved away", moved(300), I.CONSIGNEE_CAR_OUT_OF_RANGE, R.MOVE_CAR_NEARER, 1),
+    ("onstar", "not surely in range", moved(199), I.CONSIGNEE_CAR_OUT_OF_RANGE, R.PARK_IN_THE_OPEN, 1),
+    ("onstar", "drives", lambda stage, stop: stage.town.drive(stop.vin), I.CONSIGNEE_CAR_MOVING, R.WAIT_FOR_PARKING, 3),
+    ("onstar", "unlocked", lambda stage, stop: stage.town.unlock_with_key(stop.vin), I.DEVICE_UNLOCKED_ON_ARRIVAL,
+     R.CLOSE_AND_LOCK, 1),
+    ("onstar", "consent withdrawn", fault("consent_withdrawn"), I.DEVICE_CONSENT_LOST, R.LINK_AGAIN, 1),
+    ("volvo", "consent withdrawn", fault("consent_withdrawn", status=403), I.DEVICE_CONSENT_LOST, R.LINK_AGAIN, 1),
+    ("onstar", "subscription", fault("subscription_lapsed"), I.DEVICE_SUBSCRIPTION_LAPSED, R.RENEW_SUBSCRIPTION, 1),
+    ("onstar", "outage", fault("outage", status=503), I.DEVICE_CLOUD_OUTAGE, R.NOTHING_WE_ARE_ON_IT, 3),
+    ("onstar", "blocked", row("access_point", "blocked_at = now()"), I.CONSIGNEE_BLOCKED, R.UNBLOCK, 1),
+    ("onstar", "frozen", row("access_point", "is_frozen = true"), I.PLATFORM_PLACE_FROZEN, R.NOTHING_WE_ARE_ON_IT, 1),
+    ("onstar", "consent ended", row("access_point", "consent_ends_at = now()"), I.CONSIGNEE_CONSENT_ENDED,
+     R.GIVE_CONSENT, 1),
+    ("onstar", "no hour", row("access_point", "from_local = '00:00:00', until_local = '00:00:00'"),
+     I.CONSIGNEE_HOUR_NOT_ALLOWED, R.WIDEN_HOURS, 1),
+    ("onstar", "no car", drop_vehicle, I.DEVICE_CONSENT_LOST, R.LINK_AGAIN, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("maker", "name", "break_it", "incident", "remedy", "looks"),
+    FAILING,
+    ids=[f"{one[0]} {one[1]}" for one in FAILING],
+)
+async def test_what_fails_is_told_in_time_and_then_rules_the_place_out(
+    stage: Stage, maker: str, name: str, break_it: Break, incident: Incident, remedy: Remedy, looks: int
+) -> None:
+    stop = await stage.add_stop(maker)
+    await break_it(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage, rounds=looks)
+    assert (await states(stage, stop))[K.PREFLIGHT_1] == ("done", incident), name
+    assert await ruled_out(stage, stop) is None
+    assert await list_events(stage, stop) == ["morning_of_delivery", "preflight_failed"]
+    facts = await get_facts(stage, stop, "preflight_failed")
+    assert (facts["incident"], facts["remedy"]) == (incident, remedy)
+    assert facts["until"] < facts["window_from"]
+
+    await make_due(stage, stop, K.PREFLIGHT_2)
+    await run_due(stage, rounds=looks)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", incident)
+    assert await ruled_out(stage, stop) is incident
+    assert (await list_notices(stage, stop))[-2:] == [("consignee", "ruled_out"), ("carrier", "ruled_out")]
+    facts = await get_facts(stage, stop, "ruled_out")
+    assert (facts["incident"], facts["remedy"], facts["fallback"]) == (incident, remedy, "to_door")
+    assert "latitude" not in str(facts)
+    assert "ABC 123" not in str(facts)
+
+    # No courier is sent there: neither by setting out, nor by looking for the car, nor by scanning.
+    heading = await go(stage, stop)
+    assert heading.reasons[0] is incident
+    assert heading.fallbacks == (Fallback.TO_DOOR,)
+    if name != "no car":
+        await query(stage, "UPDATE stop SET window_from = now() - interval '1 hour'")
+        located = await find_car(stage, stop)
+        assert located.reasons[0] is incident
+        assert located.vehicle is None
+        scanned = await stage.scan(stop)
+        assert scanned.row is not None
+        assert scanned.row.visit.state is State.REFUSED
+        assert incident in scanned.reasons
+    assert "courier_on_the_way" not in await list_events(stage, stop)
+
+
+async def test_a_car_that_is_never_heard_of_is_tried_again_and_then_ruled_out(
+    database: Database, tmp_path: Path
+) -> None:
+    """Asleep: its cloud goes on telling what it last said."""
+    async with open_stage(database, tmp_path, factor=240, has_worker=False) as stage:
+        stop = await stage.add_stop("onstar")
+        await stage.town.set_fault(stop.vin, "asleep")
+        await stage.platform.clock.sleep(601)
+        await set_window(stage, stop, begins_in=40 * MINUTE)
+        await make_due(stage, stop, K.PREFLIGHT_2)
+        await run_due(stage)
+        duty = (await list_duties(stage, stop))[K.PREFLIGHT_2]
+        assert (duty.state, duty.tries) == ("due", 1)
+        await run_due(stage, rounds=3)
+        assert await ruled_out(stage, stop) in (I.DEVICE_NO_READING, I.DEVICE_ASLEEP)
+        assert (await get_facts(stage, stop, "ruled_out"))["remedy"] == R.START_CAR_ONCE
+
+
+@pytest.mark.parametrize(
+    ("away_m", "is_in"), [(199 - ACCURACY_M, True), (201 - ACCURACY_M, False), (199, False), (201, False)]
+)
+async def test_two_hundred_metres_given_the_accuracy_of_the_car(
+    stage: Stage, away_m: float, is_in: bool
+) -> None:
+    """A car is in range if even the far end of its accuracy is; the scan has the same rule."""
+    stop = await stage.add_stop("volvo")
+    await moved(away_m)(stage, stop)
+    accuracy = await _get_accuracy(stage, stop)
+    if accuracy is not None and accuracy != ACCURACY_M:
+        await moved(away_m + ACCURACY_M - accuracy)(stage, stop)
+        await let_a_minute_pass(stage)
+        await query(stage, "DELETE FROM reading")
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is (None if is_in else I.CONSIGNEE_CAR_OUT_OF_RANGE)
+
+
+async def _get_accuracy(stage: Stage, stop: Stop) -> float | None:
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    rows = await query(stage, "SELECT accuracy_m FROM reading")
+    await query(stage, "UPDATE stop SET ruled_out = NULL")
+    accuracy: float | None = rows[0]["accuracy_m"]
+    return accuracy
+
+
+async def test_all_well_tells_nobody_anything(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    await make_due(stage, stop, K.PREFLIGHT_2)
+    await run_due(stage)
+    found = await states(stage, stop)
+    assert found[K.PREFLIGHT_1] == found[K.PREFLIGHT_2] == ("done", "well")
+    assert await list_events(stage, stop) == ["morning_of_delivery"]
+    # The two share a look, since they lie within five minutes here.
+    assert len(await stage.town.whole_ledger(vin=stop.vin)) == 1
+
+
+async def test_what_is_mended_between_the_checks_is_said_once(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    await moved(0)(stage, stop)
+    await let_a_minute_pass(stage)
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert checked.finding.is_well
+    assert (checked.finding.parking, checked.finding.distance_m) == (Parking.IN_RANGE, 0.0)
+    await make_due(stage, stop, K.PREFLIGHT_2)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "well")
+    assert await list_notices(stage, stop) == [
+        ("consignee", "morning_of_delivery"),
+        ("consignee", "preflight_failed"),
+        ("consignee", "preflight_mended"),
+        ("carrier", "preflight_mended"),
+    ]
+
+
+async def test_a_good_answer_after_the_ruling_brings_the_parcel_to_the_car_after_all(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
+    assert (await go(stage, stop)).reasons
+    await moved(10)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert await ruled_out(stage, stop) is None
+    assert not (await go(stage, stop)).reasons
+    assert await list_events(stage, stop) == [
+        "morning_of_delivery", "ruled_out", "preflight_mended", "courier_on_the_way",
+    ]  # fmt: skip
+    # And away again, after the last check: it is known, so nobody is sent there.
+    await moved(500)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
+    assert (await list_events(stage, stop)).count("ruled_out") == 2
+
+
+async def test_before_the_last_check_an_own_look_tells_and_rules_nothing(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=20 * HOUR)
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert checked.finding.reasons == (I.CONSIGNEE_CAR_OUT_OF_RANGE,)
+    assert await ruled_out(stage, stop) is None
+    assert await list_events(stage, stop) == []
+    await moved(0)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert await list_events(stage, stop) == []  # nobody was told that anything was wrong
+    rows = await query(stage, "SELECT who, what FROM deed")
+    assert [(one["who"], one["what"]) for one in rows] == [(f"consignee:{consignee_of(stop)}", "checked")] * 2
+
+
+@pytest.mark.parametrize("by", [I.CARRIER_CANCELLED, I.CONSIGNEE_REDIRECTED, I.CARRIER_NOBODY_CAME])
+async def test_what_people_have_decided_is_left_alone(stage: Stage, by: Incident) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=20 * MINUTE, ruled_out=by)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("dropped", "ruled_out")
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    await moved(0)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert await ruled_out(stage, stop) is by
+    assert await list_events(stage, stop) == []
+    assert (await go(stage, stop)).reasons[0] is by
+
+
+async def test_a_lock_that_can_never_be_seen_rules_out_at_the_first_check(stage: Stage) -> None:
+    stop = await stage.add_stop("onstar", is_older_account=True)
+    await row("access_point", "allows_unseen_lock = false")(stage, stop)
+    await save_reading(stage, stop, is_locked=None, is_open=None, position=HERE)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is I.DEVICE_LOCK_NOT_READABLE
+    assert await list_events(stage, stop) == ["morning_of_delivery", "ruled_out"]
+    assert (await get_facts(stage, stop, "ruled_out"))["remedy"] == R.NOTHING_IN_TIME
+    await make_due(stage, stop, K.PREFLIGHT_2)
+    await run_due(stage)
+    assert (await list_events(stage, stop)).count("ruled_out") == 1
+
+
+async def test_a_stop_that_is_being_visited_is_not_checked(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await save_reading(stage, stop, position=HERE)
+    await stage.begin(stop)
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=-HOUR)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("dropped", "visited")
+    assert await ruled_out(stage, stop) is None
+
+
+# ---- what is over is looked at again
+
+
+async def test_an_outage_that_is_over_in_a_moment_never_counts(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await stage.town.set_fault(stop.vin, "outage", status=503)
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("due", None)
+    await stage.town.clear_faults(stop.vin)
+    await let_a_minute_pass(stage)
+    await query(stage, "UPDATE duty SET next_at = %s WHERE tries > 0", [stage.platform.clock.now()])
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "well")
+    assert await list_events(stage, stop) == ["morning_of_delivery"]
+
+
+async def test_a_block_that_is_lifted_is_looked_at_again(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await row("access_point", "blocked_at = now()")(stage, stop)
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is I.CONSIGNEE_BLOCKED
+    await row("access_point", "blocked_at = NULL")(stage, stop)
+    async with stage.platform.database.transaction() as connection:
+        await ask_for_rechecks(connection, stop.place_id, stage.platform.clock.now())
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is None
+    assert (await list_events(stage, stop))[-2:] == ["ruled_out", "preflight_mended"]
+
+
+async def test_a_ruling_by_our_own_rows_is_lifted_though_the_car_may_not_be_read_any_more(
+    stage: Stage,
+) -> None:
+    stop = await stage.add_stop()
+    await row("access_point", "is_frozen = true")(stage, stop)
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await query(stage, SPENT, [stop.place_id])
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is I.PLATFORM_PLACE_FROZEN
+    await row("access_point", "is_frozen = false")(stage, stop)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert await ruled_out(stage, stop) is None
+    assert await stage.town.whole_ledger(vin=stop.vin) == []
+
+
+# ---- the read budget
+
+
+async def test_where_the_budget_is_used_up_nothing_is_guessed(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    await query(stage, SPENT, [stop.place_id])  # fmt: skip
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "not_seen")
+    assert await ruled_out(stage, stop) is None
+    async with stage.platform.database.connection() as connection:
+        found = await preflights.find_latest(connection, stop.stop_id, 2)
+    assert found is not None
+    assert (found.is_seen, found.parking, found.reasons) == (False, Parking.UNKNOWN, [])
+    assert await stage.town.whole_ledger(vin=stop.vin) == []
+    # What was read in the last half hour still counts.
+    await save_reading(stage, stop, age=25 * MINUTE, position=None)
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert checked.finding.reasons == (I.DEVICE_POSITION_UNKNOWN,)
+    await query(stage, "UPDATE reading SET observed_at = observed_at - interval '6 minutes'")
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert checked.finding.is_well
+    assert not checked.finding.is_seen
+
+
+async def test_two_hundred_questions_cost_a_car_no_more_than_its_budget(
+    database: Database, tmp_path: Path
+) -> None:
+    """Whoever asks: the household, the checks, the courier who looks for the car. By the town's own ledger."""
+    async with open_stage(database, tmp_path, factor=3600, has_worker=False) as stage:
+        stop = await stage.add_stop("onstar")
+        await set_window(stage, stop, begins_in=40 * HOUR, lasts=48 * HOUR)
+        most = (await stage.platform.rules.get()).get_programme(None).reads_a_day
+        begun_at = stage.platform.clock.now()
+
+        async def ask(number: int) -> None:
+            await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+            await stage.platform.clock.sleep(number % 7 * 30)
+
+        for start in range(0, 200, 20):
+            await asyncio.gather(*(ask(start + number) for number in range(20)))
+        days = (stage.platform.clock.now() - begun_at) // timedelta(days=1) + 2
+        reads = await stage.town.whole_ledger(vin=stop.vin)
+        assert 1 <= len(reads) <= most * days
+        spent = await query(stage, "SELECT spent FROM read_budget")
+        assert spent[0]["spent"] <= most
+
+
+async def test_two_hundred_at_once_cost_one_reading_a_minute(stage: Stage) -> None:
+    stop = await stage.add_stop("onstar")
+    await set_window(stage, stop, begins_in=40 * HOUR)
+    begun_at = stage.platform.clock.now()
+    answers = await asyncio.gather(
+        *(
+            check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+            for _ in range(200)
+        )
+    )
+    minutes = (stage.platform.clock.now() - begun_at) // MINUTE
+    assert 1 <= len(await stage.town.whole_ledger(vin=stop.vin)) <= 1 + minutes
+    assert any(answer.finding.is_well and answer.finding.is_seen for answer in answers)
+    assert all(
+        answer.finding.is_well for answer in answers
+    )  # whoever came too early for the reading was told no tales
+    assert len(await query(stage, "SELECT 1 FROM deed")) <= 1 + minutes
+
+
+async def test_stops_at_one_place_share_a_look_and_two_places_of_one_car_a_budget(stage: Stage) -> None:
+    first, second = await stage.add_stop(), await stage.add_stop()
+    # Another stop at the first one's place.
+    await query(stage, "UPDATE stop SET access_point_id = %s WHERE id = %s", [first.place_id, second.stop_id])
+    for stop in (first, second):
+        await set_window(stage, stop, begins_in=20 * MINUTE)
+    await run_due(stage)
+    await query(stage, "UPDATE duty SET next_at = %s WHERE state = 'due' AND kind = 'preflight_2'",
+                [stage.platform.clock.now()])  # fmt: skip
+    await run_due(stage)
+    for stop in (first, second):
+        assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "well")
+    assert len(await stage.town.whole_ledger(vin=first.vin)) == 1
+    assert await stage.town.whole_ledger(vin=second.vin) == []
+
+
+async def test_the_budget_s_edges(database: Database) -> None:
+    from datetime import UTC, date, datetime
+
+    at, day = datetime(2026, 11, 26, 12, tzinfo=UTC), date(2026, 11, 26)
+
+    async def take(after_s: float, *, days: int = 0, most: int = 2) -> Spending:
+        now = at + timedelta(seconds=after_s)
+        async with database.transaction() as connection:
+            return await spend_reading(connection, "car", day=day + timedelta(days=days), most=most, now=now)
+
+    assert not (await take(0, most=0)).is_granted  # a programme that reads no car at all
+    assert (await take(0)).is_granted
+    refused = await take(59)
+    assert (refused.is_granted, refused.last_at) == (False, at)
+    assert refused.is_under_way(at + timedelta(seconds=59), None)
+    assert not refused.is_under_way(at + timedelta(seconds=59), at)
+    assert not refused.is_under_way(at + timedelta(seconds=61), None)
+    assert (await take(60)).is_granted
+    assert not (await take(121)).is_granted  # both of the day are spent
+    assert (await take(120, days=1)).is_granted  # a new day at the address
+    assert (
+        await take(180, days=0)
+    ).is_granted  # another address of the same car, where it is still yesterday
+    assert not (await take(240, days=0)).is_granted  # begins nothing anew
+    assert not (await take(300, days=1)).is_granted
+    assert (await take(-86_400, days=2)).is_granted  # the clock was set back by a day
+
+
+# ---- the courier
+
+
+async def test_setting_out_asks_not_to_move_the_car_once_a_plan(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await set_window(stage, stop, begins_in=20 * MINUTE)
+    expected_at = stage.platform.clock.now() + HOUR
+    for _ in range(3):
+        heading = await go(stage, stop, expected_at=expected_at)
+        assert not heading.reasons
+        assert heading.is_being_checked  # nothing was found yet
+    assert await list_events(stage, stop) == ["courier_on_the_way"]
+    facts = await get_facts(stage, stop, "courier_on_the_way")
+    assert facts["courier"] == "Bo"
+    assert facts["at"][:16] == expected_at.isoformat()[:16]
+    await run_due(stage)
+    assert (await states(stage, stop))[K.HEADING] == ("done", "well")
+    assert not (await go(stage, stop)).is_being_checked  # the finding is fresh
+    await query(stage, "UPDATE preflight SET at = at - interval '16 minutes'")
+    assert (await go(stage, stop)).is_being_checked
+    await set_window(stage, stop, begins_in=20 * MINUTE, heading_at=None)
+    await go(stage, stop)
+    assert (await list_events(stage, stop)).count("courier_on_the_way") == 2
+
+
+async def test_what_is_found_once_the_courier_has_set_out_reaches_them(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=50 * MINUTE)
+    assert (await go(stage, stop)).is_being_checked
+    await make_due(stage, stop, K.HEADING)
+    await run_due(stage)
+    assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
+    heading = await go(stage, stop)
+    assert heading.reasons == (I.CONSIGNEE_CAR_OUT_OF_RANGE,)
+    assert heading.heading_at is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (row("access_point", "blocked_at = now()"), I.CONSIGNEE_BLOCKED),
+        (row("access_point", "is_frozen = true"), I.PLATFORM_PLACE_FROZEN),
+        (row("access_point", "consent_ends_at = now() - interval '1 hour'"), I.CONSIGNEE_CONSENT_ENDED),
+        (row("access_point", "is_consent_given = false"), I.CONSIGNEE_CONSENT_ENDED),
+        (row("stop", "state = 'delivered'"), I.CARRIER_STOP_ENDED),
+        (row("stop", "window_until = now()"), I.COURIER_TOO_LATE),
+        (row("stop", "window_from = now() + interval '2 hours'"), I.COURIER_TOO_EARLY),
+    ],
+)
+async def test_nobody_sets_out_for_what_is_blocked_frozen_over_or_too_early(
+    stage: Stage, change: Break, reason: Incident
+) -> None:
+    stop = await stage.add_stop()
+    await change(stage, stop)
+    assert (await go(stage, stop)).reasons == (reason,)
+    assert await list_events(stage, stop) == []
+
+
+async def test_a_courier_who_is_not_active_does_not_set_out(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await query(stage, "UPDATE courier SET is_active = false")
+    assert (await go(stage, stop)).reasons == (I.COURIER_NOT_ACTIVE,)
+
+
+async def test_the_first_time_the_car_is_shown_the_courier_is_arriving(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    await save_reading(stage, stop, position=HERE)
+    shown = await asyncio.gather(*(find_car(stage, stop) for _ in range(5)))
+    assert all(not one.reasons for one in shown)
+    assert await list_events(stage, stop) == ["courier_arriving"]
+    await find_car(stage, stop)
+    assert await list_events(stage, stop) == ["courier_arriving"]
+
+
+async def test_a_look_for_the_car_is_paid_from_its_budget(stage: Stage) -> None:
+    stop = await stage.add_stop()
+    assert (await find_car(stage, stop)).is_being_read
+    assert (await find_car(stage, stop)).is_being_read  # the same reading, still on its way
+    assert len(await query(stage, "SELECT 1 FROM pgqueuer WHERE entrypoint = 'read_place'")) == 1
+    await query(stage, "DELETE FROM pgqueuer")
+    await save_reading(stage, stop, age=2 * MINUTE, position=HERE)
+    await query(stage, "UPDATE read_budget SET spent = 9999, last_at = last_at - interval '2 minutes'")
+    located = await find_car(stage, stop)
+    assert not located.is_being_read
+    assert located.reading is not None  # the last one, with its time
+    assert await query(stage, "SELECT 1 FROM pgqueuer") == []
+
+
+# ---- whose it is
+
+
+async def test_only_the_household_may_ask_and_only_while_it_is_open(stage: Stage) -> None:
+    stop, other = await stage.add_stop(), await stage.add_stop()
+    with pytest.raises(NotFound):
+        await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(other))
+    with pytest.raises(NotFound):
+        await check_now(stage.platform, stop_id="stp_none", consignee_id=consignee_of(stop))
+    await query(
+        stage, "INSERT INTO member VALUES (%s, %s, now(), NULL)", [stop.place_id, consignee_of(other)]
+    )
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(other))
+    assert checked.finding.is_well
+    await query(stage, "UPDATE stop SET state = 'fallback_due'")
+    with pytest.raises(Conflict):
+        await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+
+
+async def test_a_ruling_and_a_scan_at_the_same_moment_never_both_win(stage: Stage) -> None:
+    """Either the visit was there first, and the check leaves it alone, or the scan is refused by the ruling."""
+    for _ in range(5):
+        stop = await stage.add_stop()
+        await moved(500)(stage, stop)
+        await set_window(stage, stop, begins_in=-HOUR)
+        await save_reading(stage, stop, position=HERE)  # what the scan goes by
+        await query(stage, "UPDATE reading SET tried_at = tried_at - interval '20 minutes' WHERE access_point_id = %s",
+                    [stop.place_id])  # fmt: skip
+        _, scanned = await asyncio.gather(run_due(stage), stage.scan(stop))
+        assert scanned.row is not None
+        if await ruled_out(stage, stop) is None:
+            assert (await states(stage, stop))[K.PREFLIGHT_2] == ("dropped", "visited")
+            assert scanned.row.visit.state is not State.REFUSED
+        else:
+            assert scanned.row.visit.state is State.REFUSED, await stage.story(scanned.row.id)
+        await query(stage, "UPDATE visit SET ended_at = now()")
