@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, time, timedelta
 from itertools import product
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -142,7 +143,10 @@ def test_times_are_those_of_the_address_and_delivered_is_said_to_the_second() ->
     assert "seen locked at 17:03:07 on Thursday 26 November" in say(NoticeEvent.DELIVERED)
     assert "constaté jeudi 26 novembre à 17 h 03 min 07 s" in say(NoticeEvent.DELIVERED, Language.FRENCH)
     assert "by 15:30 on" in say(NoticeEvent.PREFLIGHT_FAILED)
-    late = {"window_from": "2026-11-30T23:00:00-05:00", "window_until": "2026-12-01T03:30:00-05:00"}
+    late: dict[str, Any] = {
+        "window_from": "2026-11-30T23:00:00-05:00",
+        "window_until": "2026-12-01T03:30:00-05:00",
+    }
     assert "between 23:00 on Monday 30 November and 03:30 on Tuesday 1 December" in say(
         NoticeEvent.BOOKED, **late
     )

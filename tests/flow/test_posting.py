@@ -19,6 +19,7 @@ from unlatch.flow.channels import confirm_channel, reseal_channels
 from unlatch.store import dispatches
 from unlatch.store.channels import list_channels
 from unlatch.store.database import Database
+from unlatch.store.dispatches import DispatchState
 from unlatch.store.vault import Vault
 from unlatch.town.post_office import PostFaultKind, Way
 
@@ -31,7 +32,7 @@ async def post(database: Database, tmp_path: Path) -> AsyncIterator[Post]:
         yield post
 
 
-def all_sent(number: int):  # type: ignore[no-untyped-def]
+def all_sent(number: int):
     return lambda states: states == ["sent"] * number
 
 
@@ -279,12 +280,12 @@ async def test_a_worker_that_comes_back_late_changes_nothing(post: Post) -> None
     assert (late.tries, other.tries) == (1, 2)
     async with post.platform.database.connection() as connection:
         await dispatches.finish_dispatch(
-            connection, late, state=posting.DispatchState.FAILED, now=now, why="late", has_failed=True
+            connection, late, state=DispatchState.FAILED, now=now, why="late", has_failed=True
         )
         assert await post.states() == ["taken"]
-        await dispatches.finish_dispatch(connection, other, state=posting.DispatchState.SENT, now=now)
+        await dispatches.finish_dispatch(connection, other, state=DispatchState.SENT, now=now)
         await dispatches.finish_dispatch(
-            connection, late, state=posting.DispatchState.DUE, now=now, next_at=now, has_failed=True
+            connection, late, state=DispatchState.DUE, now=now, next_at=now, has_failed=True
         )
     assert await post.states() == ["sent"]
     (channel,) = await post.rows("SELECT failures FROM channel")
@@ -470,7 +471,7 @@ async def test_a_household_of_five_with_three_channels_each_costs_three_statemen
     asked: list[str] = []
     original = __import__("psycopg").AsyncCursor.execute
 
-    async def count(self, query, *more, **named):  # type: ignore[no-untyped-def]
+    async def count(self, query, *more, **named):
         asked.append(str(query))
         return await original(self, query, *more, **named)
 

@@ -26,7 +26,7 @@ from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import options
 from unlatch.flow.duties import plan_duties
 from unlatch.flow.enrolment import get_courier
-from unlatch.flow.notifying import tell
+from unlatch.flow.notifying import tell_of_stop, window_facts
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
 from unlatch.flow.registering import EARLIEST, LATEST, check_moment, get_consignee
@@ -256,25 +256,17 @@ async def _say_booked(
 ) -> None:
     """Written down as the carrier's deed, and told to everyone whom it concerns."""
     carrier = await carriers.get_carrier(connection, row.carrier_id)
-    window = {"window_from": row.window_from.isoformat(), "window_until": row.window_until.isoformat()}
     await insert_deed(
         connection,
         access_point_id=row.access_point_id,
         stop_id=row.id,
         who=f"carrier:{row.carrier_id}",
         what="booked",
-        body={**window, "fallbacks": [row.fallback, *row.later_fallbacks]},
+        body={**window_facts(row), "fallbacks": [row.fallback, *row.later_fallbacks]},
         at=now,
     )
-    await tell(
-        connection,
-        NoticeEvent.BOOKED,
-        place_id=row.access_point_id,
-        key=f"{row.id}/{row.plan_number}",
-        stop_id=row.id,
-        facts={**window, "fallback": row.fallback, "carrier": carrier.name, "place": point.name},
-        now=now,
-    )
+    facts = {"fallback": row.fallback, "carrier": carrier.name, "place": point.name}
+    await tell_of_stop(connection, NoticeEvent.BOOKED, row, now, facts)
 
 
 async def get_stop(

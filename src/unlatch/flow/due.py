@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 
-from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.errors import DatabaseDown
-from unlatch.flow.duties import OF_CAR, OF_ROWS, lock_stop, why_void, window_facts
-from unlatch.flow.notifying import tell
+from unlatch.flow.duties import OF_CAR, OF_ROWS, lock_stop, why_void
+from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, duties, jobs, preflights, stops, visits
+from unlatch.flow.window_over import end_of_window
+from unlatch.store import consignees, duties, jobs, visits
 from unlatch.store.duties import DutyKind, DutyState
 from unlatch.store.jobs import Job
-from unlatch.store.stops import StopRow, StopState
+from unlatch.store.stops import StopRow
 
 AGAIN = timedelta(minutes=1)  # a window that is over while a visit lives is looked at again
 TAKEN_FOR = timedelta(minutes=3)  # a taken duty whose job never ends is taken again after this ...
@@ -101,32 +101,4 @@ async def _has_live_visit(connection: AsyncConnection, stop: StopRow) -> bool:
 async def _tell_morning(connection: AsyncConnection, stop: StopRow, now: datetime) -> None:
     point = await consignees.find_access_point(connection, stop.access_point_id)
     assert point is not None
-    await tell(
-        connection,
-        NoticeEvent.MORNING_OF_DELIVERY,
-        place_id=stop.access_point_id,
-        key=f"{stop.id}/{stop.plan_number}",
-        now=now,
-        stop_id=stop.id,
-        facts={**window_facts(stop), "range_m": point.range_m},
-    )
-
-
-async def end_of_window(connection: AsyncConnection, stop_id: str, now: datetime) -> None:
-    """Nobody came: what was not delivered goes to its fallback. Place and stop are locked, and no visit lives."""
-    # lifecycle: flow/rebooking.end_of_window takes this place once it is merged
-    stop = await stops.find_stop(connection, stop_id)
-    if stop is None or stop.state != StopState.OPEN:
-        return
-    if stop.ruled_out is None:
-        await preflights.set_ruling(connection, stop_id, Incident.CARRIER_NOBODY_CAME, now)
-    await connection.execute("UPDATE stop SET state = 'fallback_due' WHERE id = %s", (stop_id,))
-    await tell(
-        connection,
-        NoticeEvent.NOBODY_CAME,
-        place_id=stop.access_point_id,
-        key=f"{stop.id}/{stop.plan_number}",
-        now=now,
-        stop_id=stop.id,
-        facts={**window_facts(stop), "fallback": stop.fallback},
-    )
+    await tell_of_stop(connection, NoticeEvent.MORNING_OF_DELIVERY, stop, now, {"range_m": point.range_m})

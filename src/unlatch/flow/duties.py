@@ -17,8 +17,8 @@ from psycopg import AsyncConnection
 from unlatch.domain.eligibility import Programme
 from unlatch.domain.incident import Incident
 from unlatch.domain.preflight import is_by_preflight
-from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict
+from unlatch.flow.platform import Platform
 from unlatch.store import consignees, duties, preflights, stops
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.duties import DutyKind, DutyRow
@@ -161,6 +161,8 @@ async def plan_duties(
     """
     table = timetable_of(stop, point, programme)
     due = {kind: rule.due(table) for kind, rule in RULES.items() if rule.due is not None}
+    if stop.plan_number > 1 and table.morning_at <= now:
+        del due[DutyKind.MORNING_NOTICE]  # the change is told, and its window with it
     await duties.plan(
         connection,
         [
@@ -176,6 +178,16 @@ async def plan_duties(
             if at is not None
         ],
     )
+
+
+async def plan_duties_of(
+    platform: Platform, connection: AsyncConnection, stop: StopRow, now: datetime
+) -> None:
+    """The same for a stop whose plan has changed; nothing is due for one that has ended. Its place is locked."""
+    point = await consignees.find_access_point(connection, stop.access_point_id)
+    assert point is not None
+    programme = (await platform.rules.get()).get_programme(stop.programme)
+    await plan_duties(connection, stop, point, programme, now)
 
 
 async def ask_for_check(connection: AsyncConnection, stop: StopRow, kind: DutyKind, now: datetime) -> bool:
@@ -229,11 +241,3 @@ async def lock_stop(connection: AsyncConnection, stop_id: str) -> StopRow:
     if stop.access_point_id != seen.access_point_id:
         raise Conflict("the stop was just planned anew, at another place: try again")
     return stop
-
-
-def window_facts(stop: StopRow) -> dict[str, str]:
-    """A stop's window, for the text of a notice."""
-    return {
-        "window_from": text_of_time(stop.window_from),
-        "window_until": text_of_time(stop.window_until),
-    }

@@ -6,7 +6,7 @@ stays in its place (L4). "Again tomorrow" books the next stop at once, so that n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,8 @@ from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput
-from unlatch.flow import notifying
+from unlatch.flow.duties import plan_duties_of
+from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
 from unlatch.flow.wishes import Booking, Changed, Wisher, lock_booking
 from unlatch.flow.words import Photo
@@ -54,7 +55,7 @@ async def take_fallback(
 ) -> Changed:
     """The courier has carried out a step of the plan: the stop ends. Raises BadInput, NotFound."""
     booking = await lock_booking(connection, stop_id, wisher)
-    now, wish, stop = platform.clock.now(), Wish.TAKE_FALLBACK, booking.stop
+    wish, stop = Wish.TAKE_FALLBACK, booking.stop
     outcome = outcome_of(wish, booking.stage)
     if booking.stage is Stage.FALLBACK_DONE and await _was_said(connection, stop, wisher, given):
         return Changed(wish=wish, outcome=NOTHING, stop=stop)
@@ -70,7 +71,7 @@ async def take_fallback(
             sha256=photo.sha256,
             media_type=photo.media_type,
             content=photo.content,
-            at=now,
+            at=platform.clock.now(),
         )
     end = _End(
         fallback=given.done,
@@ -81,7 +82,7 @@ async def take_fallback(
         photo=None if given.photo is None else given.photo.sha256,
         courier_id=wisher.id,
     )
-    ended = await _end(connection, booking, wish, wisher, end, now)
+    ended = await _end(platform, connection, booking, wish, wisher, end)
     return Changed(wish=wish, outcome=outcome, stop=ended)
 
 
@@ -92,7 +93,7 @@ async def settle(
     if (given.done is None) == (given.held_by is None):
         raise BadInput("done", "give either done or held_by")
     booking = await lock_booking(connection, stop_id, wisher)
-    now, wish, stop = platform.clock.now(), Wish.SETTLE, booking.stop
+    wish, stop = Wish.SETTLE, booking.stop
     outcome = outcome_of(wish, booking.stage)
     if outcome.is_refused:
         return Changed(wish=wish, outcome=outcome, stop=stop)
@@ -107,7 +108,7 @@ async def settle(
         photo=None,
         courier_id=stop.courier_id,
     )
-    ended = await _end(connection, booking, wish, wisher, end, now)
+    ended = await _end(platform, connection, booking, wish, wisher, end)
     return Changed(wish=wish, outcome=outcome, stop=ended)
 
 
@@ -147,10 +148,10 @@ def _is_same(end: EndRow, wisher: Wisher, given: FallbackGiven) -> bool:
 
 
 async def _end(
-    connection: AsyncConnection, booking: Booking, wish: Wish, wisher: Wisher, end: _End, now: datetime
+    platform: Platform, connection: AsyncConnection, booking: Booking, wish: Wish, wisher: Wisher, end: _End
 ) -> StopRow:
     """The parcels' ends, the stop's end, its deed and notice, and the next try where there is one."""
-    stop = booking.stop
+    stop, now = booking.stop, platform.clock.now()
     ended = replace(stop, state=StopState.FALLBACK_DONE)
     moved = await fallbacks.end_parcels(
         connection,
@@ -180,9 +181,9 @@ async def _end(
         body=body,
         at=now,
     )
-    await _tell(connection, NoticeEvent.FALLBACK_DONE, ended, now, facts)
+    await tell_of_stop(connection, NoticeEvent.FALLBACK_DONE, ended, now, facts)
     if end.fallback == Fallback.TOMORROW and moved:
-        await _book_again(connection, booking, wisher, now)
+        await _book_again(platform, connection, booking, wisher, now)
     return ended
 
 
@@ -194,7 +195,7 @@ async def _find_first_name(connection: AsyncConnection, stop: StopRow) -> str | 
 
 
 async def _book_again(
-    connection: AsyncConnection, booking: Booking, wisher: Wisher, now: datetime
+    platform: Platform, connection: AsyncConnection, booking: Booking, wisher: Wisher, now: datetime
 ) -> StopRow:
     """The same window on the next day, by the same rules, without a courier yet."""
     stop = booking.stop
@@ -229,25 +230,6 @@ async def _book_again(
         body={"again_of": stop.id, "tries": again.tries},
         at=now,
     )
-    facts = {
-        "window_from": text_of_time(window_from),
-        "window_until": text_of_time(window_until),
-        "fallback": again.fallback,
-    }
-    await _tell(connection, NoticeEvent.BOOKED, again, now, facts)
-    # duties: wired by the lead (for `again`; its place: booking.point)
+    await tell_of_stop(connection, NoticeEvent.BOOKED, again, now, {"fallback": again.fallback})
+    await plan_duties_of(platform, connection, again, now)
     return again
-
-
-async def _tell(
-    connection: AsyncConnection, event: NoticeEvent, stop: StopRow, now: datetime, facts: Mapping[str, Any]
-) -> None:
-    await notifying.tell(
-        connection,
-        event,
-        place_id=stop.access_point_id,
-        key=f"{stop.id}/{stop.plan_number}",
-        now=now,
-        stop_id=stop.id,
-        facts=facts,
-    )

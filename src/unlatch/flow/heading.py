@@ -15,8 +15,8 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput, NotFound
-from unlatch.flow.duties import ask_for_check, lock_stop, window_facts
-from unlatch.flow.notifying import tell
+from unlatch.flow.duties import ask_for_check, lock_stop
+from unlatch.flow.notifying import tell_of_stop
 from unlatch.store import couriers, preflights, stops
 from unlatch.store.couriers import CourierRow
 from unlatch.store.duties import DutyKind
@@ -113,16 +113,7 @@ def _list_reasons(case: Case, courier: CourierRow, now: datetime) -> tuple[Incid
 async def _tell(
     connection: AsyncConnection, case: Case, first_name: str, expected_at: datetime | None, now: datetime
 ) -> None:
-    stop = case.stop
-    facts = {**window_facts(stop), "courier": first_name}
+    facts = {"courier": first_name}
     if expected_at is not None:
         facts["at"] = text_of_time(expected_at)
-    await tell(
-        connection,
-        NoticeEvent.COURIER_ON_THE_WAY,
-        place_id=stop.access_point_id,
-        key=f"{stop.id}/{stop.plan_number}",
-        now=now,
-        stop_id=stop.id,
-        facts=facts,
-    )
+    await tell_of_stop(connection, NoticeEvent.COURIER_ON_THE_WAY, case.stop, now, facts)

@@ -24,14 +24,13 @@ from unlatch.domain.eligibility import fold
 from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState, LinkPage, Power
 from unlatch.domain.notice import NoticeEvent
-from unlatch.domain.proof import text_of_time
 from unlatch.domain.vin import VinFault, read_vin
 from unlatch.domain.visit import Fact
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
 from unlatch.flow import notifying, refreshing, registering
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, deeds, maker_accounts, visits
+from unlatch.store import consignees, deeds, maker_accounts, stops, visits
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import hash_key, make_id
 from unlatch.store.maker_accounts import LinkRequestRow, MakerAccountRow
@@ -494,20 +493,10 @@ async def _close_place(
     if visit is not None:
         await record_in(connection, visit, Happening(fact=Fact.BLOCKED, who=who), now)
     incident = Incident.DEVICE_CONSENT_LOST
-    for stop in await maker_accounts.rule_out_stops(connection, access_point_id, incident=incident, now=now):
-        await notifying.tell(
-            connection,
-            NoticeEvent.RULED_OUT,
-            place_id=access_point_id,
-            key=f"{stop.id}/{stop.plan_number}",
-            stop_id=stop.id,
-            facts={
-                "incident": incident.value,
-                "fallback": stop.fallback,
-                "window_from": text_of_time(stop.window_from),
-                "window_until": text_of_time(stop.window_until),
-            },
-            now=now,
+    for stop in await stops.rule_out_stops(connection, access_point_id, incident=incident, now=now):
+        facts = {"incident": incident.value, "fallback": stop.fallback}
+        await notifying.tell_of_stop(
+            connection, NoticeEvent.RULED_OUT, stop, now, facts, place_id=access_point_id
         )
     await _write_deed(connection, access_point_id, consignee_id, "unlinked", now)
 

@@ -18,8 +18,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.reading import Reading
 from unlatch.errors import NotFound
-from unlatch.flow.duties import window_facts
-from unlatch.flow.notifying import tell
+from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
 from unlatch.flow.preflight import spend
 from unlatch.store import consignees, couriers, jobs, looks, preflights, readings, stops
@@ -94,15 +93,7 @@ async def _say_arriving(connection: AsyncConnection, stop: StopRow, first_name: 
     if stop.arriving_at is not None:
         return
     if await preflights.set_arriving(connection, stop.id, stop.plan_number, now):
-        await tell(
-            connection,
-            NoticeEvent.COURIER_ARRIVING,
-            place_id=stop.access_point_id,
-            key=f"{stop.id}/{stop.plan_number}",
-            now=now,
-            stop_id=stop.id,
-            facts={**window_facts(stop), "courier": first_name},
-        )
+        await tell_of_stop(connection, NoticeEvent.COURIER_ARRIVING, stop, now, {"courier": first_name})
 
 
 async def _ask_for_reading(connection: AsyncConnection, access_point_id: str) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from unlatch.domain.notice import READERS, NoticeEvent, NoticeReader
+from unlatch.domain.proof import text_of_time
 from unlatch.store import notices
+from unlatch.store.stops import StopRow
 
 
 async def tell(
@@ -44,4 +46,36 @@ async def tell(
         visit_id=visit_id,
         facts=facts or {},
         now=now,
+    )
+
+
+def window_facts(stop: StopRow) -> dict[str, Any]:
+    """The window, as notices and deeds hold it."""
+    return {
+        "window_from": text_of_time(stop.window_from),
+        "window_until": text_of_time(stop.window_until),
+    }
+
+
+async def tell_of_stop(
+    connection: AsyncConnection,
+    event: NoticeEvent,
+    stop: StopRow,
+    now: datetime,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    place_id: str | None = None,
+) -> None:
+    """Tell of a stop, once for each of its plans. Its window is among the facts.
+
+    `place_id`: whose household is told, where that is not the one of the stop's present place.
+    """
+    await tell(
+        connection,
+        event,
+        place_id=place_id or stop.access_point_id,
+        key=f"{stop.id}/{stop.plan_number}",
+        now=now,
+        stop_id=stop.id,
+        facts={**window_facts(stop), **(facts or {})},
     )

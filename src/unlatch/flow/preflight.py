@@ -29,8 +29,8 @@ from unlatch.domain.preflight import (
 from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.carry_out import read_place
-from unlatch.flow.duties import lock_stop, timetable_of, why_void, window_facts
-from unlatch.flow.notifying import tell
+from unlatch.flow.duties import lock_stop, timetable_of, why_void
+from unlatch.flow.notifying import tell, window_facts
 from unlatch.flow.platform import Platform
 from unlatch.store import deeds, duties, preflights
 from unlatch.store.consignees import AccessPointRow, VehicleRow

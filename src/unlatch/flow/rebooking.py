@@ -36,7 +36,8 @@ from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import Fact
 from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, NotFound
-from unlatch.flow import options
+from unlatch.flow import notifying, options
+from unlatch.flow.duties import plan_duties_of
 from unlatch.flow.enrolment import get_courier
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
@@ -49,7 +50,6 @@ from unlatch.flow.wishes import (
     lock_booking,
     next_plan,
     tell,
-    window_facts,
 )
 from unlatch.store import consignees, deeds, household, parcels, stops
 from unlatch.store.stops import StopRow
@@ -110,7 +110,7 @@ async def replan(
     if planned.courier_id is not None and planned.courier_id != stop.courier_id:
         await parcels.hand_over(connection, stop_id, planned.courier_id)
     planned = replace(next_plan(planned), extended_at=None, before_redirect=None)
-    await _save(connection, booking, planned, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(platform, connection, booking, planned, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=planned)
 
 
@@ -179,7 +179,16 @@ async def cancel(platform: Platform, connection: AsyncConnection, stop_id: str, 
     )
     await parcels.give_back(connection, stop_id)
     cancelled = next_plan(cancelled)
-    await _save(connection, booking, cancelled, Wish.CANCEL, wisher, now, event=NoticeEvent.BOOKING_CANCELLED)
+    await _save(
+        platform,
+        connection,
+        booking,
+        cancelled,
+        Wish.CANCEL,
+        wisher,
+        now,
+        event=NoticeEvent.BOOKING_CANCELLED,
+    )
     return Changed(wish=Wish.CANCEL, outcome=outcome, stop=cancelled, stopped=stopped)
 
 
@@ -204,7 +213,7 @@ async def hand_over(
     if booking.stage is Stage.UNDER_WAY:
         handed, event = next_plan(handed), NoticeEvent.BOOKING_CHANGED
     body = {"courier": courier_id}
-    await _save(connection, booking, handed, wish, wisher, now, event=event, body=body)
+    await _save(platform, connection, booking, handed, wish, wisher, now, event=event, body=body)
     return Changed(wish=wish, outcome=outcome, stop=handed)
 
 
@@ -254,7 +263,9 @@ async def _redirect_to_fallback(
     )
     redirected = next_plan(redirected)
     body = {"fallback": chosen.value}
-    await _save(connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body)
+    await _save(
+        platform, connection, booking, redirected, wish, wisher, now, event=NoticeEvent.REDIRECTED, body=body
+    )
     return Changed(wish=wish, outcome=outcome, stop=redirected, stopped=stopped)
 
 
@@ -290,7 +301,7 @@ async def _redirect_to_place(
         rules_version=judged.rules_version,
     )
     moved = next_plan(moved)
-    await _save(connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(platform, connection, booking, moved, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=moved, stopped=stopped)
 
 
@@ -319,7 +330,7 @@ async def _keep(platform: Platform, connection: AsyncConnection, booking: Bookin
         before_redirect=None,
     )
     kept = next_plan(kept)
-    await _save(connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(platform, connection, booking, kept, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=kept)
 
 
@@ -348,7 +359,7 @@ async def extend(
     extended = replace(
         stop, window_until=until, extended_at=now, plan_number=stop.plan_number + 1
     )  # the courier who has set out is still on the way
-    await _save(connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
+    await _save(platform, connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=extended)
 
 
@@ -382,6 +393,7 @@ async def _stop_visit(
 
 
 async def _save(
+    platform: Platform,
     connection: AsyncConnection,
     booking: Booking,
     after: StopRow,
@@ -397,7 +409,7 @@ async def _save(
     await stops.update_stop(connection, after)
     told: dict[str, Any] = {"plan": after.plan_number, **(body or {})}
     if (after.window_from, after.window_until) != (before.window_from, before.window_until):
-        told |= window_facts(after)
+        told |= notifying.window_facts(after)
     if after.access_point_id != before.access_point_id:
         told["moved_to"] = after.access_point_id
     await deeds.insert_deed(
@@ -413,4 +425,5 @@ async def _save(
         person = await find_name(connection, wisher, booking.point)
         facts = {"who": person} if person else {}
         await tell(connection, event, after, now, facts=facts, old_place_id=before.access_point_id)
-    # duties: wired by the lead (for an open stop whose plan_number is a new one; its place: booking.other or .point)
+    if after.plan_number != before.plan_number and after.state in (StopState.OPEN, StopState.FALLBACK_DUE):
+        await plan_duties_of(platform, connection, after, now)

@@ -17,7 +17,6 @@ from unlatch.domain.booking import Outcome, Part, Stage, StopState, Wish, stage_
 from unlatch.domain.eligibility import Offer
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
-from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow import notifying
 from unlatch.store import consignees, household, stops, visits
@@ -126,14 +125,6 @@ async def find_name(connection: AsyncConnection, wisher: Wisher, point: AccessPo
     return None if person is None else person.name
 
 
-def window_facts(stop: StopRow) -> dict[str, Any]:
-    """The window, as notices and deeds hold it."""
-    return {
-        "window_from": text_of_time(stop.window_from),
-        "window_until": text_of_time(stop.window_until),
-    }
-
-
 async def tell(
     connection: AsyncConnection,
     event: NoticeEvent,
@@ -145,12 +136,5 @@ async def tell(
 ) -> None:
     """Once a plan; where the stop has moved, the household of the place that it has left is told too."""
     for place_id in dict.fromkeys((stop.access_point_id, old_place_id or stop.access_point_id)):
-        await notifying.tell(
-            connection,
-            event,
-            place_id=place_id,
-            key=f"{stop.id}/{stop.plan_number}",
-            now=now,
-            stop_id=stop.id,
-            facts={**window_facts(stop), "fallback": stop.fallback, **(facts or {})},
-        )
+        told = {"fallback": stop.fallback, **(facts or {})}
+        await notifying.tell_of_stop(connection, event, stop, now, told, place_id=place_id)

@@ -473,34 +473,6 @@ async def end(
     )
 
 
-_RULE_OUT = """
-    -- The stops that were still to come there: none of them opens it any more.
-    UPDATE stop SET ruled_out = %s, ruled_out_at = %s
-    WHERE access_point_id = %s AND state IN ('open', 'fallback_due') AND window_until > %s AND ruled_out IS NULL
-    RETURNING id, plan_number, fallback, window_from, window_until
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuledOutStop:
-    """A stop that no longer opens its place, with what people are told of it."""
-
-    id: str
-    plan_number: int
-    fallback: str
-    window_from: datetime
-    window_until: datetime
-
-
-async def rule_out_stops(
-    connection: AsyncConnection, access_point_id: str, *, incident: str, now: datetime
-) -> list[RuledOutStop]:
-    """Rule out every stop to come at a place, which must be locked; those that were not ruled out before."""
-    async with connection.cursor(row_factory=class_row(RuledOutStop)) as cursor:
-        await cursor.execute(_RULE_OUT, (incident, now, access_point_id, now))
-        return await cursor.fetchall()
-
-
 # ---- a new secret key
 
 
