@@ -9,7 +9,7 @@ from unlatch.devices.base import Car, Maker
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
 from unlatch.flow.rules import Rulebook
-from unlatch.flow.turnstile import Turnstile
+from unlatch.flow.turnstile import Turnstile, Turnstiles
 from unlatch.settings import Settings
 from unlatch.store.database import Database
 from unlatch.store.readings import Place
@@ -34,6 +34,9 @@ class Platform:
     name: str = field(default="platform")  # of this process, in rows and logs: "worker-1234@host"
     rules: Rulebook = field(default_factory=Rulebook)
     turnstile: Turnstile = field(default_factory=Turnstile)  # before what is asked without an account
+    joining: Turnstiles = field(
+        default_factory=lambda: Turnstiles(a_second=1 / 60, at_once=10)
+    )  # codes tried
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""

@@ -18,7 +18,17 @@ from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
-from unlatch.web.api import carrier, consignee, courier, eligibility, newcomer, operator, options, visits
+from unlatch.web.api import (
+    carrier,
+    consignee,
+    courier,
+    eligibility,
+    household,
+    newcomer,
+    operator,
+    options,
+    visits,
+)
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
@@ -41,6 +51,7 @@ TABLES: Sequence[EndpointTable] = (
     newcomer.TABLE,
     courier.TABLE,
     consignee.TABLE,
+    household.TABLE,
     operator.TABLE,
     visits.TABLE,
     eligibility.TABLE,

@@ -1,4 +1,4 @@
-"""Which visits an asker may see: a carrier its own, a courier theirs, a consignee those at their places."""
+"""Which visits an asker may see: a carrier its own, a courier theirs, a consignee those at places they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from unlatch.errors import NotFound
-from unlatch.store import consignees, visits
+from unlatch.store import household, visits
 from unlatch.store.visits import VisitRow
 from unlatch.web.endpoints import Asked
 from unlatch.web.shapes import Language, say_language
@@ -23,10 +23,10 @@ async def get_visit_for(connection: AsyncConnection, asker: Asker, visit_id: str
         return row
     if asker.reader is Reader.COURIER and row.courier_id == asker.id:
         return row
-    if asker.reader is Reader.CONSIGNEE:
-        point = await consignees.find_access_point(connection, row.access_point_id)
-        if point is not None and point.consignee_id == asker.id:
-            return row
+    if asker.reader is Reader.CONSIGNEE and await household.is_of_household(
+        connection, row.access_point_id, asker.id
+    ):
+        return row
     raise NotFound("there is no such visit")
 
 
