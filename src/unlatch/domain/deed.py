@@ -130,6 +130,7 @@ DOER_TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "you": ("you", "vous"),
         "consignee": ("someone who has left", "une personne partie depuis"),
+        "person": ("the consignee", "le destinataire"),
         "carrier": ("the carrier", "le transporteur"),
         "courier": ("the courier", "le livreur"),
         "operator": ("the operator", "l'exploitant"),

@@ -20,7 +20,7 @@ from pgqueuer.core.executors import (
 from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
-from unlatch.flow import anchoring, deadlines, forgetting, scan, watch
+from unlatch.flow import anchoring, claims, deadlines, forgetting, scan, watch
 from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
@@ -39,6 +39,8 @@ BATCH = 20
 RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
 FORGET_EVERY_S = 60.0
+CLAIMS_EVERY_S = 2.0
+CLAIMS_AT_ONCE = 20
 
 
 async def work(platform: Platform, stop: asyncio.Event) -> None:
@@ -57,6 +59,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         ),
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
+        ),
+        "claims": lambda: _repeat(
+            stop, CLAIMS_EVERY_S, lambda: claims.run_out_due(platform, CLAIMS_AT_ONCE), CLAIMS_AT_ONCE
+        ),
+        "evidence": lambda: _repeat(
+            stop, CLAIMS_EVERY_S, lambda: claims.complete_evidence(platform, CLAIMS_AT_ONCE), CLAIMS_AT_ONCE
         ),
     }
     async with asyncio.TaskGroup() as group:

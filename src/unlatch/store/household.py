@@ -135,6 +135,16 @@ async def list_names(connection: AsyncConnection, consignee_ids: Collection[str]
     return dict(await cursor.fetchall())
 
 
+async def list_persons(
+    connection: AsyncConnection, consignee_ids: Collection[str]
+) -> dict[str, tuple[str, str]]:
+    """Name and carrier of these consignees."""
+    cursor = await connection.execute(
+        "SELECT id, name, carrier_id FROM consignee WHERE id = ANY(%s)", (list(consignee_ids),)
+    )
+    return {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
+
+
 async def insert_member(
     connection: AsyncConnection, access_point_id: str, consignee_id: str, at: datetime
 ) -> None:

@@ -20,6 +20,7 @@ from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     carrier,
+    claims,
     consignee,
     courier,
     eligibility,
@@ -27,6 +28,7 @@ from unlatch.web.api import (
     newcomer,
     operator,
     options,
+    ratings,
     visits,
 )
 from unlatch.web.darkroom import Darkroom
@@ -54,6 +56,8 @@ TABLES: Sequence[EndpointTable] = (
     household.TABLE,
     operator.TABLE,
     visits.TABLE,
+    ratings.TABLE,
+    claims.TABLE,
     eligibility.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [

@@ -81,3 +81,5 @@ CREATE TABLE evidence (
 ALTER TABLE evidence ALTER COLUMN content SET STORAGE EXTERNAL;  -- photos don't get smaller
 CREATE TRIGGER evidence_is_not_changed BEFORE UPDATE ON evidence
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE INDEX look_of_stop ON look (stop_id, at) WHERE stop_id IS NOT NULL;  -- for its evidence

@@ -194,7 +194,8 @@ async def read_timeline(asked: Asked[None]) -> Timeline:
         shown = await _list_visits(connection, ids["visit"], language)
         deeds = await happenings.list_deeds_by_id(connection, ids["deed"])
         looks = await happenings.list_looks_by_id(connection, ids["look"])
-        whose = {row.who.partition(":")[2] for row in (*deeds.values(), *looks.values())}
+        doers = [row.who for row in deeds.values()] + [row.who for row in looks.values()]
+        whose = {who.partition(":")[2] for who in doers}
         names = await household.list_names(connection, whose)
     return Timeline(
         places=[_show_place(place) for place in places],
