@@ -35,7 +35,7 @@ class Deed(StrEnum):
     REMOVED = auto()
     OWNERSHIP_GIVEN = auto()
     LINKED = auto()
-    RELINKED = auto()
+    LINKED_AGAIN = auto()
     UNLINKED = auto()
     CHECKED = auto()
     RATED = auto()
@@ -100,7 +100,7 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
             "Ce lieu a été confié à un autre propriétaire.",
         ),
         Deed.LINKED: ("A car was linked.", "Une voiture a été liée."),
-        Deed.RELINKED: ("The car was linked anew.", "La voiture a été liée de nouveau."),
+        Deed.LINKED_AGAIN: ("The car was linked anew.", "La voiture a été liée de nouveau."),
         Deed.UNLINKED: ("The car was unlinked.", "La liaison avec la voiture a été supprimée."),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",
@@ -147,6 +147,6 @@ def deed_text(what: str, language: Language) -> str:
 
 
 def doer_text(part: str, language: Language) -> str:
-    """Who did it, by part."""
-    english, french = DOER_TEXTS[part]
+    """Who did it, by part; a part that has no text is named as it is."""
+    english, french = DOER_TEXTS.get(part, (part, part))
     return french if language is Language.FRENCH else english

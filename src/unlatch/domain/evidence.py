@@ -41,7 +41,7 @@ _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _VERSION, _DATE = 20, 0x21  # of the format ZIP 2.0; 1 January 1980
-_NAME = re.compile(r"(?:[a-z]+/)?[0-9a-z_]+\.[a-z-]+")
+_NAME = re.compile(r"(?:[a-z]+/)?[0-9a-z_-]+\.[a-z-]+")
 _MANIFEST_NAMES = {
     "claim_id", "files", "format", "key_id", "left_out", "made_at", "public_key", "signature", "visits",
 }  # fmt: skip
@@ -215,8 +215,8 @@ def verify_evidence(
                 ]
     if len(contents) != len(files):
         faults.append(EvidenceFault(name=None, what="it holds two files of one name"))
-    elif not faults and pack(files) != packed:
-        touched = _find_touched(files, packed)
+    elif not faults and pack(_in_order(files)) != packed:
+        touched = _find_touched(_in_order(files), packed)
         faults.append(EvidenceFault(name=touched, what="the archive around the files was changed"))
     return EvidenceVerdict(
         faults=tuple(faults),
@@ -226,6 +226,11 @@ def verify_evidence(
         key_id=manifest["key_id"],
         is_signed_by_known_key=is_known,
     )
+
+
+def _in_order(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """As a bundle is written: the manifest, then the rest by name."""
+    return [files[0], *sorted(files[1:])]
 
 
 def _find_touched(files: Sequence[tuple[str, bytes]], packed: bytes) -> str | None:

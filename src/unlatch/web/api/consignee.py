@@ -53,7 +53,7 @@ class Doer(Struct, kw_only=True):
     text: Annotated[str, Meta(description="In your language: you, a first name, or the part")]
 
 
-class DeedShown(Struct, kw_only=True):
+class TimelineDeed(Struct, kw_only=True):
     """What a person did to the place, or to a delivery to it."""
 
     id: Identifier
@@ -99,7 +99,7 @@ class Timeline(Struct, kw_only=True):
     places: list[Place]
     entries: Annotated[list[TimelineEntry], Meta(description="All of this page, newest first")]
     visits: list[TimelineVisit]
-    deeds: Annotated[list[DeedShown], Meta(description="What people did: who, and what")]
+    deeds: Annotated[list[TimelineDeed], Meta(description="What people did: who, and what")]
     looks: list[Look]
     next: str | None
 
@@ -142,8 +142,8 @@ def _show_doer(who: str, asker_id: str, names: Mapping[str, str], language: Lang
     return Doer(part=part, is_you=is_you, text=text)
 
 
-def _show_deed(row: DeedRow, asker_id: str, names: Mapping[str, str], language: Language) -> DeedShown:
-    return DeedShown(
+def _show_deed(row: DeedRow, asker_id: str, names: Mapping[str, str], language: Language) -> TimelineDeed:
+    return TimelineDeed(
         id=row.id,
         access_point_id=row.access_point_id,
         stop_id=row.stop_id,
