@@ -14,8 +14,8 @@ from unlatch.domain.household import Role
 from unlatch.domain.wording import Language as SpokenLanguage
 from unlatch.errors import BadInput
 from unlatch.flow import consent
-from unlatch.flow.booking import check_moment
 from unlatch.flow.household import first_name
+from unlatch.flow.registering import check_moment
 from unlatch.store import happenings, household, lines, visits
 from unlatch.store.deeds import DeedRow
 from unlatch.store.happenings import HappeningRow
