@@ -54,7 +54,7 @@ def draw_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def _page(title: str, source: str, *parts: str) -> str:
+def draw_page(title: str, source: str, *parts: str) -> str:
     head = f"# {title}\n\n{NOTE.format(source=source)}"
     return "\n\n".join((head, *(part.strip() for part in parts))) + "\n"
 
@@ -70,7 +70,7 @@ def draw_settings() -> str:
         if not default and each.default is not MISSING and each.default not in (None, ()):
             default = f"`{each.default.isoformat() if isinstance(each.default, datetime) else each.default}`"
         rows.append((f"`{each.metadata['variable']}`", meaning.removesuffix("."), default or "none"))
-    return _page(
+    return draw_page(
         "Settings",
         "settings.py",
         "Unlatch reads its settings from the environment, once, when a process starts. There is no file of settings. "
@@ -197,7 +197,7 @@ def draw_incidents() -> str:
     for culprit, who in CULPRITS.items():
         parts.append(f"## {who}")
         parts += [_incident(each, checks) for each in Incident if each.split("_")[0] == culprit]
-    return _page(
+    return draw_page(
         "Incidents",
         "domain/incident.py, domain/wording_en.py and domain/wording_fr.py",
         "What can go wrong. The culprit stands in front of the name. The texts are those that people read; the "
@@ -281,7 +281,7 @@ def _maker(maker: Maker) -> str:
 def draw_makers() -> str:
     """Every maker: what its cars can tell, its limits, what is assumed."""
     makers = Catalogue(Clock()).makers
-    return _page(
+    return draw_page(
         "Makers",
         "the files in devices/makers/",
         "**No maker's live cloud has been tried.** They could not be reached from where this release was made. What "
@@ -347,7 +347,7 @@ def _shown(action: argparse.Action) -> str:
 
 def draw_commands() -> str:
     """Every command of the command line, with its arguments."""
-    return _page(
+    return draw_page(
         "Commands",
         "the table of commands in main.py",
         "`unlatch --version` says which release this is; `unlatch COMMAND --help` says what a command takes. All but "

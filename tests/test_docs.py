@@ -12,8 +12,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.household_pages import draw_claims, draw_household
 from tests.pictures import choose_story, draw_picture
-from tests.reference_pages import PAGES, REFERENCE
+from tests.reference_pages import PAGES as TABLES_OF_PAGES
+from tests.reference_pages import REFERENCE
 
 import unlatch
 from unlatch.devices.catalogue import find_makers
@@ -24,6 +26,7 @@ from unlatch.main import COMMANDS, build_parser
 from unlatch.settings import CLOUD_PREFIX, describe_settings
 from unlatch.web.app import TABLES
 
+PAGES = {**TABLES_OF_PAGES, "household.md": draw_household, "claims.md": draw_claims}
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 RENEW = "PYTHONPATH=src:. python -m tests.test_docs"

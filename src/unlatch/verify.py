@@ -1,7 +1,9 @@
-"""`unlatch verify FILE...`: check exported proofs of delivery, offline.
+"""`unlatch verify FILE...`: check exported proofs of delivery, and the evidence of claims, offline.
 
 Needs no server, no database and no settings: the standard library, `cryptography` and the rules in
-`domain/verification.py` alone. Exit: 0 every file is good, 1 one is not, 2 one could not be read.
+`domain/verification.py` and `domain/evidence.py` alone.
+
+Exit: 0 every file is good, 1 one is not, 2 one could not be read.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from unlatch.domain import anchor, verification
 from unlatch.domain.anchor import Anchors, read_anchors
 from unlatch.domain.canonical import canonical
+from unlatch.domain.evidence import MAGIC, EvidenceVerdict, verify_evidence
 from unlatch.domain.proof import Hidden, Private, Signer, content_of, text_of_time
 from unlatch.domain.verification import Row, Verdict
 
@@ -53,10 +56,16 @@ def verify(text: bytes, *, public_key: bytes | None = None) -> Verdict:
     return verification.verify(text, public_key=public_key, is_signature_good=is_signature_good)
 
 
+def verify_bundle(packed: bytes, *, public_key: bytes | None = None) -> EvidenceVerdict:
+    """Check the evidence of a claim, with the proof of each visit in it."""
+    return verify_evidence(packed, public_key=public_key, is_signature_good=is_signature_good)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Carry out `unlatch verify` with these arguments; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="unlatch verify", description="Check exported proofs of delivery, offline."
+        prog="unlatch verify",
+        description="Check exported proofs of delivery and evidence of claims, offline.",
     )
     add_arguments(parser)
     try:
@@ -67,7 +76,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch verify` takes."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a proof as it was exported")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="a proof, or the evidence of a claim, as it was exported"
+    )
     parser.add_argument(
         "--key", metavar="FILE|BASE64", help="the operator's public key: PEM, raw, hexadecimal or base64"
     )
@@ -84,19 +95,32 @@ def run(chosen: argparse.Namespace) -> int:
     except Unusable as unusable:
         print(f"unlatch verify: {unusable}", file=sys.stderr)
         return 2
-    verdicts = {name: verify(text, public_key=public_key) for name, text in texts.items()}
+    bundles = {
+        name: verify_bundle(text, public_key=public_key)
+        for name, text in texts.items()
+        if text.startswith(MAGIC)
+    }
+    verdicts = {
+        name: verify(text, public_key=public_key) for name, text in texts.items() if name not in bundles
+    }
+    for name, bundle in bundles.items():
+        verdicts |= {f"{name}/{inner}": verdict for inner, verdict in bundle.proofs.items()}
     anchors = None
     if anchors_text is not None:
         visit_ids = {str(verdict.header["visit_id"]) for verdict in verdicts.values() if verdict.header}
         anchors = read_anchors(anchors_text, visit_ids)
         verdicts = {name: anchor.compare(verdict, anchors) for name, verdict in verdicts.items()}
     if chosen.json:
-        print(json.dumps(_as_json(verdicts, anchors), indent=2))
+        print(json.dumps(_as_json(verdicts, bundles, anchors), indent=2))
     else:
-        print("\n\n".join(_as_text(name, verdict, anchors) for name, verdict in verdicts.items()))
+        told = [_bundle_as_text(name, bundle) for name, bundle in bundles.items()]
+        told += [_as_text(name, verdict, anchors) for name, verdict in verdicts.items()]
+        print("\n\n".join(told))
         print(_anchors_text(chosen.anchors, anchors), end="")
     are_anchors_good = anchors is None or not anchors.faults
-    return 0 if are_anchors_good and all(verdict.is_good for verdict in verdicts.values()) else 1
+    are_bundles_good = all(bundle.is_good for bundle in bundles.values())
+    are_proofs_good = all(verdict.is_good for verdict in verdicts.values())
+    return 0 if are_anchors_good and are_bundles_good and are_proofs_good else 1
 
 
 def read_key(given: str) -> bytes:
@@ -150,8 +174,12 @@ def _read_file(name: str, largest_bytes: int) -> bytes:
     return content
 
 
-def _as_json(verdicts: Mapping[str, Verdict], anchors: Anchors | None) -> dict[str, Any]:
+def _as_json(
+    verdicts: Mapping[str, Verdict], bundles: Mapping[str, EvidenceVerdict], anchors: Anchors | None
+) -> dict[str, Any]:
     found: dict[str, Any] = {"files": [_verdict_as_json(name, verdict) for name, verdict in verdicts.items()]}
+    if bundles:
+        found["bundles"] = [_bundle_as_json(name, bundle) for name, bundle in bundles.items()]
     if anchors is not None:
         found["anchors"] = {
             "lines": anchors.lines,
@@ -177,6 +205,35 @@ def _verdict_as_json(name: str, verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _bundle_as_json(name: str, bundle: EvidenceVerdict) -> dict[str, Any]:
+    return {
+        "file": name,
+        "is_good": bundle.is_good,
+        "faults": [{"name": fault.name, "what": fault.what} for fault in bundle.faults],
+        "claim_id": bundle.manifest["claim_id"] if bundle.manifest else None,
+        "files": list(bundle.files),
+        "is_signed_by_known_key": bundle.is_signed_by_known_key,
+        "key_id": bundle.key_id,
+    }
+
+
+def _bundle_as_text(name: str, bundle: EvidenceVerdict) -> str:
+    manifest = bundle.manifest or {}
+    lines = [
+        f"{name}: {'good' if bundle.is_good else 'BAD'}",
+        f"  evidence of claim {_plain(manifest.get('claim_id', 'unknown'))}, {len(bundle.files)} files",
+        f"  made {_plain(manifest.get('made_at', '?'))}",
+        f"  {_key_text(bundle)}",
+    ]
+    left_out = manifest.get("left_out", ())
+    if left_out:
+        lines.append(f"  without the proofs of {len(left_out)} visits, for want of room")
+    lines += [
+        f"  {_plain(fault.name or 'between the files')}: {_plain(fault.what)}" for fault in bundle.faults
+    ]
+    return "\n".join(lines)
+
+
 def _private_as_json(row: Row) -> object:
     return dict(row.private.body) if isinstance(row.private, Private) else row.private
 
@@ -199,7 +256,7 @@ def _as_text(name: str, verdict: Verdict, anchors: Anchors | None) -> str:
     return "\n".join([*lines, "", *_timeline(verdict.rows)])
 
 
-def _key_text(verdict: Verdict) -> str:
+def _key_text(verdict: Verdict | EvidenceVerdict) -> str:
     if verdict.is_signed_by_known_key:
         return f"sealed with your key {verdict.key_id}"
     if verdict.key_id is None:

@@ -12,14 +12,13 @@ import pytest
 from tests.flow.post import Post, open_post
 from tests.flow.stage import Stop
 
-from unlatch.domain.notice import ChannelKind, NoticeEvent, NoticeGroup
+from unlatch.domain.notice import ChannelKind, DispatchState, NoticeEvent, NoticeGroup
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import channels, posting
 from unlatch.flow.channels import confirm_channel, reseal_channels
 from unlatch.store import dispatches
 from unlatch.store.channels import list_channels
 from unlatch.store.database import Database
-from unlatch.store.dispatches import DispatchState
 from unlatch.store.vault import Vault
 from unlatch.town.post_office import PostFaultKind, Way
 

@@ -84,6 +84,7 @@ class NoticeEvent(StrEnum):
     UNBLOCKED = auto()
     MEMBER_JOINED = auto()
     MEMBER_LEFT = auto()
+    OWNER_CHANGED = auto()  # the place was handed to one of its members
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
@@ -116,6 +117,7 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.UNBLOCKED: G.HOUSEHOLD,
     E.MEMBER_JOINED: G.HOUSEHOLD,
     E.MEMBER_LEFT: G.HOUSEHOLD,
+    E.OWNER_CHANGED: G.HOUSEHOLD,
     E.ACCOUNT_LOST: G.HOUSEHOLD,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
@@ -150,6 +152,7 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.UNBLOCKED: _CONSIGNEE,
     E.MEMBER_JOINED: _CONSIGNEE,
     E.MEMBER_LEFT: _CONSIGNEE,
+    E.OWNER_CHANGED: _CONSIGNEE,
     E.ACCOUNT_LOST: _CONSIGNEE,
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,

@@ -12,10 +12,13 @@ from datetime import datetime
 from psycopg import AsyncConnection
 
 from unlatch.domain.booking import DEEDS, Part, Wish
+from unlatch.domain.household import Right
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.visit import Fact
 from unlatch.errors import NotFound
 from unlatch.flow import notifying
+from unlatch.flow.duties import ask_for_rechecks
+from unlatch.flow.household import require, require_unblock
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import consignees, deeds, household, visits
 from unlatch.store.consignees import AccessPointRow
@@ -27,7 +30,8 @@ async def block(
 ) -> VisitRow | None:
     """Nothing is opened from now on, and what is open is locked; the visit that lives there. Raises NotFound."""
     who = f"{Part.CONSIGNEE}:{consignee_id}"
-    point = await _lock(connection, access_point_id, consignee_id=consignee_id)
+    point = (await require(connection, access_point_id, consignee_id, Right.BLOCK, is_locked=True)).point
+    await household.add_blocker(connection, access_point_id, consignee_id)
     if point.blocked_at is None:
         await consignees.set_blocked(connection, access_point_id, now)
     stopped = await _end_live_visit(connection, access_point_id, who, now)
@@ -41,13 +45,15 @@ async def block(
 async def unblock(
     connection: AsyncConnection, access_point_id: str, *, consignee_id: str, now: datetime
 ) -> None:
-    """Deliveries may open it again, as agreed before. Raises NotFound."""
-    point = await _lock(connection, access_point_id, consignee_id=consignee_id)
+    """Deliveries may open it again, as agreed before. Raises NotFound, and NotAllowed at the block of another."""
+    point = (await require_unblock(connection, access_point_id, consignee_id)).point
     if point.blocked_at is None:
         return
+    await household.clear_blockers(connection, access_point_id)
     await consignees.set_blocked(connection, access_point_id, None)
     await _leave(connection, point, Wish.UNBLOCK, f"{Part.CONSIGNEE}:{consignee_id}", None, now)
     await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
+    await ask_for_rechecks(connection, access_point_id, now)
 
 
 async def freeze(
@@ -74,18 +80,13 @@ async def thaw(connection: AsyncConnection, access_point_id: str, *, operator_id
     await _leave(connection, point, Wish.THAW, f"{Part.OPERATOR}:{operator_id}", None, now)
     if point.blocked_at is None:  # else it stays shut, by the household's own word
         await _tell(connection, point, NoticeEvent.UNBLOCKED, now)
+        await ask_for_rechecks(connection, access_point_id, now)
 
 
-async def _lock(
-    connection: AsyncConnection, access_point_id: str, *, consignee_id: str | None = None
-) -> AccessPointRow:
+async def _lock(connection: AsyncConnection, access_point_id: str) -> AccessPointRow:
     point = await consignees.find_access_point(connection, access_point_id, is_locked=True)
     if point is None:
         raise NotFound("there is no such access point")
-    if consignee_id is not None:
-        is_theirs = await household.is_of_household(connection, access_point_id, consignee_id)
-        if not is_theirs:
-            raise NotFound("there is no such access point")
     return point
 
 

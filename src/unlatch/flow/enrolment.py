@@ -52,6 +52,17 @@ class EnrolledPhone:
     token: str
 
 
+def make_code() -> str:
+    """A code of 100 random bits, to be read out and typed: four groups of five letters and digits."""
+    letters = "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
+    return "-".join(letters[at : at + 5] for at in range(0, _CODE_LENGTH, 5))
+
+
+def read_code(typed: str) -> str:
+    """A code as it was made, however it was typed; of this its hash is kept."""
+    return typed.upper().replace("-", "").replace(" ", "")
+
+
 async def admit_carrier(platform: Platform, name: str, programme: str | None = None) -> Admitted:
     """A new carrier with a key for its back end. Raises BadInput for a programme that is not among the rules."""
     if programme is not None:
@@ -109,17 +120,16 @@ async def invite_phone(
 ) -> Invitation:
     """A one-time code for a phone of this courier. Raises NotFound."""
     await get_courier(connection, courier_id, carrier_id=carrier_id)
-    letters = "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
     invitation = Invitation(
         device_id=make_id("dev"),
-        code="-".join(letters[at : at + 5] for at in range(0, _CODE_LENGTH, 5)),
+        code=make_code(),
         expires_at=datetime.now(UTC) + timedelta(seconds=CODE_LASTS_S),
     )
     await couriers.insert_device(
         connection,
         invitation.device_id,
         courier_id=courier_id,
-        code_hash=hash_key(letters),
+        code_hash=hash_key(read_code(invitation.code)),
         code_expires_at=invitation.expires_at,
         at=now,
     )
@@ -133,7 +143,7 @@ async def enrol_phone(
     token = make_key(PHONE_TOKEN)
     enrolled = await couriers.enrol_device(
         connection,
-        code_hash=hash_key(code.upper().replace("-", "").replace(" ", "")),
+        code_hash=hash_key(read_code(code)),
         thumbprint=thumbprint,
         token_hash=hash_key(token),
         at=now,

@@ -10,7 +10,7 @@ from unlatch.devices.base import Car, Maker
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
 from unlatch.flow.rules import Rulebook
-from unlatch.flow.turnstile import Turnstile
+from unlatch.flow.turnstile import Turnstile, Turnstiles
 from unlatch.notices.dispatcher import Dispatcher
 from unlatch.settings import Settings
 from unlatch.store.database import Database
@@ -37,6 +37,9 @@ class Platform:
     rules: Rulebook = field(default_factory=Rulebook)
     turnstile: Turnstile = field(default_factory=Turnstile)  # before what is asked without an account
     dispatcher: Dispatcher = field(default_factory=Dispatcher)  # by which notices leave
+    joining: Turnstiles = field(
+        default_factory=lambda: Turnstiles(a_second=1 / 60, at_once=10)
+    )  # codes tried
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 
 
 class Turnstile:
@@ -23,3 +24,23 @@ class Turnstile:
             return False
         self._left -= 1
         return True
+
+
+class Turnstiles:
+    """A turnstile for each asker. Those who have not come for longest are forgotten: their pause was long enough."""
+
+    def __init__(self, *, a_second: float, at_once: float, most: int = 10_000) -> None:
+        self._a_second = a_second
+        self._at_once = at_once
+        self._most = most
+        self._turnstiles: OrderedDict[str, Turnstile] = OrderedDict()
+
+    def lets_through(self, asker: str) -> bool:
+        """Count one more of this asker, if there is room for it."""
+        turnstile = self._turnstiles.pop(asker, None)
+        if turnstile is None:
+            turnstile = Turnstile(a_second=self._a_second, at_once=self._at_once)
+        self._turnstiles[asker] = turnstile
+        while len(self._turnstiles) > self._most:
+            self._turnstiles.popitem(last=False)
+        return turnstile.lets_through()

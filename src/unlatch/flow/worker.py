@@ -22,6 +22,7 @@ from pgqueuer.models import Job as QueuedJob
 from unlatch.errors import UnlatchError
 from unlatch.flow import (
     anchoring,
+    claims,
     deadlines,
     due,
     forgetting,
@@ -51,6 +52,8 @@ RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
 FORGET_EVERY_S = 60.0
 TOKENS_EVERY_S = 1.0
+CLAIMS_EVERY_S = 2.0
+CLAIMS_AT_ONCE = 20
 
 
 async def work(platform: Platform, stop: asyncio.Event) -> None:
@@ -83,6 +86,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "dispatches": lambda: posting.dispatch(platform, stop),
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
+        ),
+        "claims": lambda: _repeat(
+            stop, CLAIMS_EVERY_S, lambda: claims.run_out_due(platform, CLAIMS_AT_ONCE), CLAIMS_AT_ONCE
+        ),
+        "evidence": lambda: _repeat(
+            stop, CLAIMS_EVERY_S, lambda: claims.complete_evidence(platform, CLAIMS_AT_ONCE), CLAIMS_AT_ONCE
         ),
     }
     async with asyncio.TaskGroup() as group:

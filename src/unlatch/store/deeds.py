@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from unlatch.domain.deed import Deed
 from unlatch.store.ids import make_id
 
 
@@ -37,10 +38,10 @@ async def insert_deed(
     body: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> None:
-    """Write a deed down, in the transaction that does it."""
+    """Write a deed down, in the transaction that does it. Raises ValueError at a word that nobody could read."""
     await connection.execute(
         "INSERT INTO deed (id, access_point_id, stop_id, who, what, body, at) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (make_id("dee"), access_point_id, stop_id, who, what, Jsonb(dict(body or {})), at),
+        (make_id("dee"), access_point_id, stop_id, who, Deed(what), Jsonb(dict(body or {})), at),
     )
 
 

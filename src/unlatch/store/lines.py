@@ -21,10 +21,6 @@ _OVER = """
     -- Of these visits, those about which nothing more can be heard: ended, and not watched any more.
     SELECT id FROM visit WHERE id = ANY(%s) AND ended_at IS NOT NULL AND tail IN ('none', 'over')
 """
-_OF_CONSIGNEE = """
-    SELECT visit.id FROM visit JOIN access_point ON access_point.id = visit.access_point_id
-    WHERE consignee_id = %s AND visit.id < %s ORDER BY visit.id DESC LIMIT %s
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +58,6 @@ async def list_over(connection: AsyncConnection, visit_ids: list[str]) -> set[st
     """Those of these visits about which nothing more can be heard."""
     cursor = await connection.execute(_OVER, (visit_ids,))
     return {row[0] for row in await cursor.fetchall()}
-
-
-async def list_visit_ids_of_consignee(
-    connection: AsyncConnection, consignee_id: str, *, before: str, limit: int
-) -> list[str]:
-    """The visits at this consignee's places, newest first, that are older than `before`."""
-    cursor = await connection.execute(_OF_CONSIGNEE, (consignee_id, before, limit))
-    return [row[0] for row in await cursor.fetchall()]
 
 
 async def list_photos(connection: AsyncConnection, visit_id: str) -> list[PhotoRow]:

@@ -39,3 +39,12 @@ async def list_looks(
             (access_point_id, before, limit),
         )
         return await cursor.fetchall()
+
+
+async def list_looks_of_stop(connection: AsyncConnection, stop_id: str, *, limit: int) -> list[LookRow]:
+    """The looks for one stop, oldest first."""
+    async with connection.cursor(row_factory=class_row(LookRow)) as cursor:
+        await cursor.execute(
+            "SELECT * FROM look WHERE stop_id = %s ORDER BY at, id LIMIT %s", (stop_id, limit)
+        )
+        return await cursor.fetchall()

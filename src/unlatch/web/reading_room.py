@@ -1,4 +1,4 @@
-"""Which visits an asker may see: a carrier its own, a courier theirs, a consignee those at their places."""
+"""Which visits an asker may see: a carrier its own, a courier theirs, a consignee those at places they share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from unlatch.errors import NotFound
-from unlatch.store import consignees, visits
+from unlatch.store import aftermath, household, visits
+from unlatch.store.aftermath import ClaimRow
 from unlatch.store.visits import VisitRow
 from unlatch.web.endpoints import Asked
 from unlatch.web.shapes import Language, say_language
@@ -23,13 +24,29 @@ async def get_visit_for(connection: AsyncConnection, asker: Asker, visit_id: str
         return row
     if asker.reader is Reader.COURIER and row.courier_id == asker.id:
         return row
-    if asker.reader is Reader.CONSIGNEE:
-        point = await consignees.find_access_point(connection, row.access_point_id)
-        if point is not None and point.consignee_id == asker.id:
-            return row
+    if asker.reader is Reader.CONSIGNEE and await household.is_of_household(
+        connection, row.access_point_id, asker.id
+    ):
+        return row
     raise NotFound("there is no such visit")
 
 
 def language_of(asked: Asked[Any]) -> Language:
     """The language that this asker reads: as the request prefers, else as they were registered."""
     return say_language(asked.request.headers.get("accept-language"), asked.asker.language or "en")
+
+
+async def get_claim_for(connection: AsyncConnection, asker: Asker, claim_id: str) -> ClaimRow:
+    """A claim that this asker may see, as with visits. Raises NotFound."""
+    row = await aftermath.find_claim(connection, claim_id)
+    if row is not None:
+        is_theirs = {
+            Reader.OPERATOR: True,
+            Reader.CARRIER: row.carrier_id == asker.id,
+            Reader.COURIER: row.courier_id == asker.id,
+        }.get(asker.reader, False)
+        if asker.reader is Reader.CONSIGNEE:
+            is_theirs = await household.is_of_household(connection, row.access_point_id, asker.id)
+        if is_theirs:
+            return row
+    raise NotFound("there is no such claim")

@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import msgspec
+from psycopg import AsyncConnection
 from psycopg import Error as PsycopgError
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from unlatch.clock import monotonic_s
 from unlatch.errors import DatabaseDown
-from unlatch.store import lines
+from unlatch.store import household, lines
 from unlatch.store.database import Database
 from unlatch.store.lines import LineRow
 from unlatch.web.signing_in import Reader
@@ -46,6 +47,7 @@ class _Watcher:
 
     visit_id: str
     seen: int
+    consignee_id: str | None = None  # who follows as one of a household
     queue: asyncio.Queue[LineRow | None] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
     is_cut: bool = False
 
@@ -63,11 +65,17 @@ class Hub:
         """How many are open."""
         return len(self._watchers)
 
-    def follow(self, visit_id: str, *, after: int, reader: Reader, language: str) -> AsyncIterator[bytes]:
-        """The stream of a visit's lines after number `after`. Raises TooManyStreams at once."""
+    def follow(
+        self, visit_id: str, *, after: int, reader: Reader, language: str, consignee_id: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The stream of a visit's lines after number `after`. Raises TooManyStreams at once.
+
+        `consignee_id`: of a consignee, who hears no line that came after they left the household.
+        """
         if len(self._watchers) >= MAX_STREAMS:
             raise TooManyStreams
-        return self._tell(_Watcher(visit_id=visit_id, seen=after), reader, language)
+        watcher = _Watcher(visit_id=visit_id, seen=after, consignee_id=consignee_id)
+        return self._tell(watcher, reader, language)
 
     async def _tell(self, watcher: _Watcher, reader: Reader, language: str) -> AsyncIterator[bytes]:
         self._watchers.add(watcher)
@@ -114,6 +122,11 @@ class Hub:
             # First what is over, then what is new: a visit that is over by then has all its lines read.
             over = await lines.list_over(connection, list(seen))
             new = await lines.list_new_lines(connection, seen, limit=LINES_AT_ONCE)
+            # Last: who was removed before a line was written is never told of it.
+            if new or over:
+                watchers = await self._list_entitled(
+                    connection, watchers, {line.visit_id for line in new} | over
+                )
         by_visit: dict[str, list[LineRow]] = {}
         for line in new:
             by_visit.setdefault(line.visit_id, []).append(line)
@@ -121,6 +134,28 @@ class Hub:
             found = [line for line in by_visit.get(watcher.visit_id, ()) if line.number > watcher.seen]
             is_over = watcher.visit_id in over and len(new) < LINES_AT_ONCE
             self._hand_over(watcher, [*found, None] if is_over else found)
+
+    @staticmethod
+    async def _list_entitled(
+        connection: AsyncConnection, watchers: list[_Watcher], touched: set[str]
+    ) -> list[_Watcher]:
+        """Those who may still hear of their visit, of which there is something to tell; the others are cut off."""
+        pairs = {
+            (watcher.visit_id, watcher.consignee_id)
+            for watcher in watchers
+            if watcher.consignee_id is not None and watcher.visit_id in touched
+        }
+        if not pairs:
+            return watchers
+        seen_by = await household.list_still_seen(connection, pairs)
+        entitled = []
+        for watcher in watchers:
+            pair = (watcher.visit_id, watcher.consignee_id)
+            if pair in pairs and pair not in seen_by:
+                watcher.is_cut = True  # may not even learn that it is over
+            else:
+                entitled.append(watcher)
+        return entitled
 
     @staticmethod
     def _hand_over(watcher: _Watcher, found: list[LineRow] | list[LineRow | None]) -> None:

@@ -20,3 +20,6 @@ CREATE TABLE invitation (
     used_at          timestamptz
 );
 CREATE INDEX invitation_to_place ON invitation (access_point_id);
+
+-- Who has blocked a place since it was last free: a member ends a block only where nobody else has one there.
+ALTER TABLE access_point ADD COLUMN blocked_by text[] NOT NULL DEFAULT '{}';    -- ids of consignees

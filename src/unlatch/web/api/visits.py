@@ -21,7 +21,7 @@ from unlatch.web.streaming import TooManyStreams
 from unlatch.web.visit_shapes import VisitShown, find_reasons, show_visit
 
 TABLE = EndpointTable(
-    "visits", "For everyone entitled: the carrier, that courier, that consignee, operators."
+    "visits", "For everyone entitled: the carrier, that courier, that consignee's household, operators."
 )
 EVERYONE = (Reader.CARRIER, Reader.COURIER, Reader.CONSIGNEE, Reader.OPERATOR)
 NO_PROXY_BUFFER = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -150,7 +150,11 @@ async def follow_visit(asked: Asked[None]) -> Stream:
         row = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
     try:
         events = asked.hub.follow(
-            row.id, after=int(given), reader=asked.asker.reader, language=language_of(asked)
+            row.id,
+            after=int(given),
+            reader=asked.asker.reader,
+            language=language_of(asked),
+            consignee_id=asked.asker.id if asked.asker.reader is Reader.CONSIGNEE else None,
         )
     except TooManyStreams:
         raise ProblemError(

@@ -1,0 +1,87 @@
+"""Who of a household may do what with a shared place: one table, every cell of which has its test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum, auto
+from types import MappingProxyType
+
+MOST_MEMBERS = 10  # beside the owner
+MOST_OPEN_INVITATIONS = 5
+INVITATION_LASTS_S = 86_400.0  # real time
+
+
+class Role(StrEnum):
+    """What a person is to a place."""
+
+    OWNER = auto()  # one: whoever it was registered for, or was handed it
+    MEMBER = auto()  # let in by the owner's invitation
+
+
+class Right(StrEnum):
+    """What a person may do with a place."""
+
+    SEE = auto()
+    CHECK_RANGE = auto()
+    BLOCK = auto()
+    UNBLOCK = auto()
+    UNBLOCK_OTHERS = auto()
+    EXTEND = auto()
+    REDIRECT = auto()
+    RATE = auto()
+    CLAIM = auto()
+    PURSUE_OTHERS_CLAIM = auto()
+    LEAVE = auto()
+    INVITE = auto()
+    REMOVE = auto()
+    HAND_OVER = auto()
+    LINK = auto()
+
+
+_BOTH = frozenset({Role.OWNER, Role.MEMBER})
+_OWNER = frozenset({Role.OWNER})
+_MEMBER = frozenset({Role.MEMBER})
+
+RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
+    {
+        Right.SEE: _BOTH,
+        Right.CHECK_RANGE: _BOTH,
+        Right.BLOCK: _BOTH,
+        Right.UNBLOCK: _BOTH,
+        Right.UNBLOCK_OTHERS: _OWNER,
+        Right.EXTEND: _BOTH,
+        Right.REDIRECT: _BOTH,
+        Right.RATE: _BOTH,
+        Right.CLAIM: _BOTH,
+        Right.PURSUE_OTHERS_CLAIM: _OWNER,
+        Right.LEAVE: _MEMBER,
+        Right.INVITE: _OWNER,
+        Right.REMOVE: _OWNER,
+        Right.HAND_OVER: _OWNER,
+        Right.LINK: _OWNER,
+    }
+)
+MEANINGS: Mapping[Right, str] = MappingProxyType(
+    {
+        Right.SEE: "see its deliveries, visits, live streams, photos, proofs, claims and the timeline",
+        Right.CHECK_RANGE: "ask whether the car is in range now",
+        Right.BLOCK: "block it: nothing is opened from then on, and what is open is locked",
+        Right.UNBLOCK: "end a block that is theirs alone",
+        Right.UNBLOCK_OTHERS: "end a block that someone else of the household has put on it",
+        Right.EXTEND: "extend the window of a delivery",
+        Right.REDIRECT: "send a delivery to its fallback",
+        Right.RATE: "rate a visit, once",
+        Right.CLAIM: "open a claim, and pursue or withdraw their own",
+        Right.PURSUE_OTHERS_CLAIM: "agree to, dispute or withdraw a claim that someone else of them has opened",
+        Right.LEAVE: "leave the household",
+        Right.INVITE: "invite someone, see the open invitations, withdraw one",
+        Right.REMOVE: "remove a member",
+        Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
+        Right.LINK: "link the car anew, or unlink it",
+    }
+)
+
+
+def may(role: Role, right: Right) -> bool:
+    """Whether this role has this right."""
+    return role in RIGHTS[right]
