@@ -269,6 +269,48 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--page", metavar="FILE", help="also write the manual's page from the result")
 
 
+def day(arguments: Arguments) -> int:
+    """Live a whole day of deliveries while processes are killed; what did not hold fails it."""
+    import asyncio
+    import json
+    import time
+
+    from unlatch import running
+    from unlatch.town.day_run import DayWishes, run_day
+
+    began_s = time.monotonic()
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - began_s:6.1f} s  {text}", flush=True)
+
+    wishes = DayWishes(
+        stops=arguments.stops, kills=arguments.kills, seed=arguments.seed, is_short=arguments.short
+    )
+    with running.borrow_data_dir(arguments.data_dir, is_kept=arguments.keep) as data_dir:
+        figures = asyncio.run(run_day(data_dir, wishes, tell))
+    path = Path(arguments.json)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for line in figures["broken"]:
+        print(f"BROKEN  {line}", file=sys.stderr)
+    print(json.dumps({name: value for name, value in figures.items() if name != "broken"}))
+    print("everything held" if not figures["broken"] else f"{len(figures['broken'])} promises were broken")
+    return EXIT_FAILED if figures["broken"] else 0
+
+
+def add_day_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch day` takes."""
+    parser.add_argument("--stops", type=int, default=2000, help="deliveries of the day; 2000 if not given")
+    parser.add_argument("--kills", type=int, default=10, help="kill -9 of server and workers by turns; 10")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn by lot")
+    parser.add_argument("--short", action="store_true", help="the same within an hour of town time")
+    parser.add_argument(
+        "--json", default="var/day.json", metavar="FILE", help="where the figures go; var/day.json"
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="kept; a temporary folder if not given")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
+
+
 COMMANDS = (
     Command(
         name="demo",
@@ -289,6 +331,12 @@ COMMANDS = (
         summary="measure how many visits this machine carries, in a simulated town",
         run=bench,
         add_arguments=add_bench_arguments,
+    ),
+    Command(
+        name="day",
+        summary="live a day of deliveries in a simulated town while its processes are killed, and check it",
+        run=day,
+        add_arguments=add_day_arguments,
     ),
     Command(
         name="carrier",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -102,6 +104,15 @@ class TownClient:
     async def mail(self, to: str) -> Box:
         """What has come to a mailbox."""
         return await self._ask("GET", f"mail?to={quote(to, safe='')}", Box)
+
+    async def wait_for_code(self, to: str, *, timeout_s: float = 20.0) -> str:
+        """The newest code that has come to a mailbox, once there is one; TimeoutError (real seconds)."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for letter in reversed((await self.mail(to)).letters):
+                    if found := re.search(r"\b\d{6}\b", letter.body):
+                        return found[0]
+                await asyncio.sleep(0.05)
 
     async def subscribe(self, application_server_key: str) -> Subscription:
         """A browser that wants to be told by whoever has this key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,9 @@ import httpx
 import msgspec
 
 from unlatch.domain.access import Position
-from unlatch.town.api import Caller, Line, Visit
+from unlatch.errors import UnlatchError
+from unlatch.town.api import Caller, Line, Reason, Visit
+from unlatch.town.client import TownClient
 from unlatch.town.control import AddedCar
 from unlatch.town.phone import CourierPhone, position_of
 
@@ -87,14 +90,76 @@ class ProofKey(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str
 
 
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer for one place."""
+
+    access_point_id: str
+    verdict: str
+    reasons: list[Reason]
+
+
+class _Options(msgspec.Struct, frozen=True, kw_only=True):
+    options: list[Option]
+
+
+class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the way of a delivery, and what to do about it."""
+
+    code: str
+    text: str
+    remedy: str
+    remedy_text: str
+
+
+class InRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the car is parked in range of the address."""
+
+    parking: str
+    text: str
+    distance_m: float | None
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of a delivery's car."""
+
+    standing: str
+    obstacles: list[Obstacle]
+    range: InRange
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A coming delivery, as its household sees it."""
+
+    stop_id: str
+    standing: str
+    ruled_out: Reason | None
+    check: Checked | None
+
+
+class _Deliveries(msgspec.Struct, frozen=True, kw_only=True):
+    deliveries: list[Delivery]
+
+
+class _Dispatches(msgspec.Struct, frozen=True, kw_only=True):
+    dispatches: list[dict[str, Any]]
+
+
 class CarrierDesk(Caller):
     """A carrier's back end."""
 
-    async def register_consignee(self, name: str, language: str = "en") -> Made:
-        return await self.post("/v1/consignees", {"name": name, "language": language}, Made)
+    async def register_consignee(self, name: str, language: str = "en", *, plans: Sequence[str] = ()) -> Made:
+        body = {"name": name, "language": language, "plans": list(plans)}
+        return await self.post("/v1/consignees", body, Made)
 
     async def register_car(
-        self, consignee_id: str, car: AddedCar, address: Position, *, account_kind: str | None, **papers: Any
+        self,
+        consignee_id: str,
+        car: AddedCar,
+        address: Position,
+        *,
+        account_kind: str | None,
+        time_zone: str = "America/New_York",
+        **papers: Any,
     ) -> Made:
         """A consignee's place: their car near that address; `papers` are make, model, colour, plate and year."""
         secrets = {"access_token": car.token} | ({"api_key": car.api_key} if car.api_key else {})
@@ -108,7 +173,7 @@ class CarrierDesk(Caller):
         body = {
             "consignee_id": consignee_id,
             "address": position_of(address),
-            "time_zone": "America/New_York",
+            "time_zone": time_zone,
             "is_consent_given": True,
             "vehicle": vehicle,
         }
@@ -128,9 +193,11 @@ class CarrierDesk(Caller):
         await phone.enrol(await self.invite_phone(courier.id))
         return phone
 
-    async def announce_shipment(self, consignee_id: str, reference: str, labels: list[str]) -> Made:
-        """A shipment of parcels with these labels, as they are typed."""
-        parcels = [{"label": {"text": label}} for label in labels]
+    async def announce_shipment(
+        self, consignee_id: str, reference: str, labels: list[str], **parcel: Any
+    ) -> Made:
+        """A shipment of parcels with these labels, as they are typed; `parcel`: what each of them is."""
+        parcels = [{"label": {"text": label}, **parcel} for label in labels]
         body = {"consignee_id": consignee_id, "reference": reference, "parcels": parcels}
         return await self.post("/v1/shipments", body, Made)
 
@@ -142,7 +209,9 @@ class CarrierDesk(Caller):
         shipment_id: str,
         window: tuple[datetime, datetime],
         fallback: str,
+        **more: Any,
     ) -> PlannedStop:
+        """`more`: further fields, as docs/reference/api.md names them."""
         body = {
             "courier_id": courier_id,
             "access_point_id": access_point_id,
@@ -150,8 +219,13 @@ class CarrierDesk(Caller):
             "window_from": window[0],
             "window_until": window[1],
             "fallback": fallback,
+            **more,
         }
         return await self.post("/v1/stops", body, PlannedStop)
+
+    async def options(self, shipment_id: str) -> list[Option]:
+        """Which of the consignee's places take these parcels, and why not the others."""
+        return (await self.post("/v1/options", {"shipment_id": shipment_id}, _Options)).options
 
     async def stop(self, stop_id: str) -> PlannedStop:
         """How it stands, and where its parcels are."""
@@ -163,6 +237,24 @@ class CarrierDesk(Caller):
 
 class Consignee(Caller):
     """A consignee's app."""
+
+    async def open_mailbox(self, town: TownClient, address: str) -> None:
+        """Choose to be told by mail, and give back the code that comes by it."""
+        body = {"kind": "email", "to": address}
+        channel = await self.post("/v1/me/channels", body, Made)
+        code = await town.wait_for_code(address)
+        await self.post(f"/v1/me/channels/{channel.id}/confirm", {"code": code}, dict[str, Any])
+
+    async def check(self, stop_id: str) -> Checked:
+        """Is all well for this delivery, as far as the car tells now?"""
+        return await self.post(f"/v1/me/stops/{stop_id}/check", None, Checked)
+
+    async def delivery(self, stop_id: str) -> Delivery:
+        """A coming delivery; UnlatchError where it is not among them."""
+        for delivery in (await self.get("/v1/me/deliveries?limit=50", _Deliveries)).deliveries:
+            if delivery.stop_id == stop_id:
+                return delivery
+        raise UnlatchError(f"{stop_id} is not among what is to come")
 
     async def timeline(self) -> Timeline:
         return await self.get("/v1/me/timeline", Timeline)
@@ -177,6 +269,11 @@ class Consignee(Caller):
 
 class OperatorDesk(Caller):
     """One of the platform's own people. There is no unlock here (S8)."""
+
+    async def count_dispatches(self, state: str) -> int:
+        """How many notices are under way (`due`), or could not be sent (`failed`); at most 100 are counted."""
+        page = await self.get(f"/v1/operator/dispatches?state={state}&limit=100", _Dispatches)
+        return len(page.dispatches)
 
     async def calls(self) -> list[Call]:
         """Open calls, the longest open first."""

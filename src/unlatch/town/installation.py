@@ -214,6 +214,10 @@ class Installation:
         await worker.wait_for_end()
         return worker
 
+    def running_workers(self) -> list[Member]:
+        """The workers that have not ended."""
+        return [worker for worker in self.workers if worker.is_running]
+
     async def restart_server(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the server and start it again, at the same address."""
         await self.server.end(number)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from unlatch.domain.access import Position
+from unlatch.errors import UnlatchError
 from unlatch.town.api import Caller, Visit
 
 COORDINATE_BYTES = 32
@@ -31,8 +32,22 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     window_from: datetime
     window_until: datetime
     fallback: str
+    fallback_plan: list[dict[str, str]]  # each with its `fallback` and the text for the courier
     state: str
+    advice: str
+    advice_text: str
+    reason: str | None
     labels: list[str]
+
+    @property
+    def goes_to_place(self) -> bool:
+        """Whether the courier is sent to the car."""
+        return self.advice == "go_to_place"
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """What to do instead, in order."""
+        return [step["fallback"] for step in self.fallback_plan]
 
 
 class _Stops(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +118,17 @@ class CourierPhone(Caller):
             page = await self.get(f"/v1/courier/stops?cursor={quote(page.next)}", _Stops)
             found += page.stops
         return found
+
+    async def find_stop(self, stop_id: str) -> Stop:
+        """One stop of the round; UnlatchError where it is not on it."""
+        found = next((stop for stop in await self.stops() if stop.id == stop_id), None)
+        if found is None:
+            raise UnlatchError(f"{stop_id} is not on this courier's round")
+        return found
+
+    async def set_out(self, stop_id: str) -> dict[str, Any]:
+        """Head for this stop now; Problem where the courier is not to go there."""
+        return await self.post(f"/v1/courier/stops/{stop_id}/heading", {}, dict[str, Any])
 
     async def locate(self, stop_id: str, position: Position) -> FoundCar:
         """Where the car stands and what it looks like; Problem where that may not be seen."""

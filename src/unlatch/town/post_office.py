@@ -346,6 +346,7 @@ class PostOffice:
         plain = message.get_body(("plain",))
         shown = {
             "title": str(message["Subject"] or ""),
+            "event": str(message["X-Unlatch-Event"] or ""),
             "body": plain.get_content().replace("\r", "").partition("\n\n-- \n")[0].strip()
             if plain is not None
             else "",

@@ -88,6 +88,7 @@ class EmailSender:
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = f"<{letter.once_id}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"
+        message["X-Unlatch-Event"] = letter.event  # for who sorts their mail by rules
         message["List-Unsubscribe"] = (
             f"<mailto:{self._bare_from}?subject=unsubscribe%20{quote(letter.channel_id)}>"
         )
