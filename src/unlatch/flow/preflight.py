@@ -146,14 +146,14 @@ async def carry_out_preflight(platform: Platform, duty_text: str) -> None:
             await duties.postpone(connection, held, now + timedelta(seconds=finding.again_after_s), tries=1)
             return
         last_at = timetable_of(case.stop, case.point, programme).last_at
-        check = Check(
+        occasion = Occasion(
             kind=kind,
             is_last=DutyKind(kind) in LAST_CHECKS,
             at=now,
             mend_by=last_at,
             rules_version=rules.version,
         )
-        await draw_consequence(connection, case, finding, check)
+        await draw_consequence(connection, case, finding, occasion)
         await duties.end(connection, held, DutyState.DONE, outcome_of(finding), now)
 
 
@@ -190,7 +190,7 @@ def find(platform: Platform, case: Case, looked: Looked, now: datetime) -> Findi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Occasion:
     """One pre-flight. `is_last`: nobody would be sent back for what is mended after it."""
 
     kind: str
@@ -200,7 +200,9 @@ class Check:
     rules_version: str
 
 
-async def draw_consequence(connection: AsyncConnection, case: Case, finding: Finding, check: Check) -> None:
+async def draw_consequence(
+    connection: AsyncConnection, case: Case, finding: Finding, occasion: Occasion
+) -> None:
     """Keep a finding, rule the place out or no longer, and tell. Place and stop must be locked."""
     stop = case.stop
     before = await preflights.find_latest(connection, stop.id, stop.plan_number)
@@ -208,17 +210,17 @@ async def draw_consequence(connection: AsyncConnection, case: Case, finding: Fin
     was = Incident(stop.ruled_out) if stop.ruled_out else None
     event: NoticeEvent | None = None
     if is_by_preflight(was):
-        ruling = finding.find_ruling(is_last=check.is_last)
+        ruling = finding.find_ruling(is_last=occasion.is_last)
         may_clear = finding.is_seen or was in IN_OUR_ROWS
         if ruling is not None:
             if was is not ruling:
-                await preflights.set_ruling(connection, stop.id, ruling, check.at)
+                await preflights.set_ruling(connection, stop.id, ruling, occasion.at)
             event = NoticeEvent.RULED_OUT if was is None else None
         elif was is not None and may_clear:
-            await preflights.set_ruling(connection, stop.id, None, check.at)
+            await preflights.set_ruling(connection, stop.id, None, occasion.at)
             event = NoticeEvent.PREFLIGHT_MENDED
         elif was is None and not finding.is_well:
-            event = NoticeEvent.PREFLIGHT_FAILED if check.kind == DutyKind.PREFLIGHT_1 else None
+            event = NoticeEvent.PREFLIGHT_FAILED if occasion.kind == DutyKind.PREFLIGHT_1 else None
         elif was is None and was_alarming and finding.is_seen:
             event = NoticeEvent.PREFLIGHT_MENDED
     is_alarming = was_alarming if event is None else event is not NoticeEvent.PREFLIGHT_MENDED
@@ -227,40 +229,44 @@ async def draw_consequence(connection: AsyncConnection, case: Case, finding: Fin
         PreflightRow(
             stop_id=stop.id,
             plan_number=stop.plan_number,
-            kind=check.kind,
-            at=check.at,
+            kind=occasion.kind,
+            at=occasion.at,
             reasons=[reason.value for reason in finding.reasons],
             is_seen=finding.is_seen,
             parking=finding.parking,
             distance_m=finding.distance_m,
             observed_at=finding.observed_at,
             is_alarming=is_alarming,
-            rules_version=check.rules_version,
+            rules_version=occasion.rules_version,
         ),
     )
     if event is not None:
-        await _tell(connection, case, finding, check, event)
+        await _tell(connection, case, finding, occasion, event)
 
 
 async def _tell(
-    connection: AsyncConnection, case: Case, finding: Finding, check: Check, event: NoticeEvent
+    connection: AsyncConnection, case: Case, finding: Finding, occasion: Occasion, event: NoticeEvent
 ) -> None:
     """Each turn of events is told once: it commits with the turn, and bears its moment."""
     stop, facts = case.stop, window_facts(case.stop)
     if finding.reasons and event is not NoticeEvent.PREFLIGHT_MENDED:
-        ruling = finding.find_ruling(is_last=check.is_last) if event is NoticeEvent.RULED_OUT else None
+        ruling = finding.find_ruling(is_last=occasion.is_last) if event is NoticeEvent.RULED_OUT else None
         reason = ruling or finding.reasons[0]
         facts |= {"incident": reason.value, "remedy": finding.remedies()[reason].value}
-    if event is NoticeEvent.PREFLIGHT_FAILED and check.mend_by is not None and check.mend_by > check.at:
-        facts["until"] = text_of_time(check.mend_by)
+    if (
+        event is NoticeEvent.PREFLIGHT_FAILED
+        and occasion.mend_by is not None
+        and occasion.mend_by > occasion.at
+    ):
+        facts["until"] = text_of_time(occasion.mend_by)
     if event in (NoticeEvent.PREFLIGHT_FAILED, NoticeEvent.RULED_OUT):
         facts["fallback"] = stop.fallback
     await tell(
         connection,
         event,
         place_id=stop.access_point_id,
-        key=f"{stop.id}/{stop.plan_number}/{check.kind}/{check.at.isoformat()}",
-        now=check.at,
+        key=f"{stop.id}/{stop.plan_number}/{occasion.kind}/{occasion.at.isoformat()}",
+        now=occasion.at,
         stop_id=stop.id,
         facts=facts,
     )
@@ -307,14 +313,14 @@ async def check_now(platform: Platform, *, stop_id: str, consignee_id: str) -> C
         # What may pass by itself does not count by this one look, and one that is still under way says nothing.
         if not looked.is_under_way and finding.again_after_s is None and not case.is_visited:
             last_at = timetable_of(case.stop, case.point, programme).last_at
-            check = Check(
+            occasion = Occasion(
                 kind=ASKED,
                 is_last=last_at is not None and now >= last_at,
                 at=now,
                 mend_by=last_at,
                 rules_version=rules.version,
             )
-            await draw_consequence(connection, case, finding, check)
+            await draw_consequence(connection, case, finding, occasion)
             case = await preflights.find_case(connection, stop_id)
             assert case is not None
     return Checked(case=case, finding=finding, is_being_read=looked.is_under_way)

@@ -67,7 +67,7 @@ class RangeShown(Struct, kw_only=True):
     is_being_read: Annotated[bool, Meta(description="A fresh reading was asked for: ask again in a moment")]
 
 
-class CheckShown(Struct, kw_only=True):
+class FindingShown(Struct, kw_only=True):
     """What stands in the way of this delivery now."""
 
     stop_id: Identifier
@@ -98,7 +98,7 @@ class Delivery(Struct, kw_only=True):
     state: StopState
     standing: Standing
     ruled_out: Annotated[ReasonShown | None, Meta(description="Why it does not go to the car")]
-    check: Annotated[CheckShown | None, Meta(description="What was found last; null: nothing yet")]
+    check: Annotated[FindingShown | None, Meta(description="What was found last; null: nothing yet")]
     next_check_at: Annotated[Moment | None, Meta(description="When the platform looks at the car by itself")]
     fallbacks: Annotated[list[Fallback], Meta(description="Where it goes instead, in this order")]
     courier_first_name: Annotated[str | None, Meta(description="Once they are on their way")]
@@ -172,12 +172,12 @@ def _show_obstacles(reasons: list[Incident], parking: Parking, language: Languag
     return shown
 
 
-def _show_found(row: DeliveryRow, language: Language) -> CheckShown | None:
+def _show_found(row: DeliveryRow, language: Language) -> FindingShown | None:
     found = row.found
     if found is None:
         return None
     parking = Parking(found.parking)
-    return CheckShown(
+    return FindingShown(
         stop_id=row.stop.id,
         standing=_standing_of(row.stop, found),
         obstacles=_show_obstacles([Incident(reason) for reason in found.reasons], parking, language),
@@ -276,11 +276,11 @@ async def list_my_deliveries(asked: Asked[None]) -> Deliveries:
     "/v1/me/stops/{stop_id}/check",
     readers=CONSIGNEE,
     summary="Is all well for this delivery?",
-    gives=CheckShown,
+    gives=FindingShown,
     repeat=Repeat.BY_NATURE,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
 )
-async def check_delivery(asked: Asked[None]) -> CheckShown:
+async def check_delivery(asked: Asked[None]) -> FindingShown:
     """Looks at your car now and says what stands in the way of this delivery and what to do about it. What is mended
     before the courier has taken the fallback brings the parcel to the car after all. A car is read at most once a
     minute, and so often a day as the programme says, so that its battery lasts: else the last reading is shown, with
@@ -294,7 +294,7 @@ async def check_delivery(asked: Asked[None]) -> CheckShown:
         standing = Standing.FAILING
     else:
         standing = Standing.WELL if finding.is_seen else Standing.NOT_SEEN
-    return CheckShown(
+    return FindingShown(
         stop_id=case.stop.id,
         standing=standing,
         obstacles=_show_obstacles(list(finding.reasons), finding.parking, language),
