@@ -132,7 +132,7 @@ def test_what_is_weak_names_its_evidence_and_asks_to_look(language: Language) ->
         assert {"en": "Please look", "fr": "Veuillez vérifier"}[language] in body
 
 
-def say(event: NoticeEvent, language: Language = Language.ENGLISH, **changes: object) -> str:
+def say(event: NoticeEvent, language: Language = Language.ENGLISH, /, **changes: str) -> str:
     return write_notice(event, NoticeReader.CONSIGNEE, language, {**FACTS, **changes}, NEW_YORK).body
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ import pytest
 from tests.flow.post import Post, open_post
 from tests.flow.stage import Stop
 
-from unlatch.domain.notice import ChannelKind, NoticeEvent, NoticeGroup
+from unlatch.domain.notice import ChannelKind, DispatchState, NoticeEvent, NoticeGroup
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import channels, posting
 from unlatch.flow.channels import confirm_channel, reseal_channels
@@ -31,7 +31,7 @@ async def post(database: Database, tmp_path: Path) -> AsyncIterator[Post]:
         yield post
 
 
-def all_sent(number: int):  # type: ignore[no-untyped-def]
+def all_sent(number: int) -> Callable[[list[str]], bool]:
     return lambda states: states == ["sent"] * number
 
 
@@ -279,12 +279,12 @@ async def test_a_worker_that_comes_back_late_changes_nothing(post: Post) -> None
     assert (late.tries, other.tries) == (1, 2)
     async with post.platform.database.connection() as connection:
         await dispatches.finish_dispatch(
-            connection, late, state=posting.DispatchState.FAILED, now=now, why="late", has_failed=True
+            connection, late, state=DispatchState.FAILED, now=now, why="late", has_failed=True
         )
         assert await post.states() == ["taken"]
-        await dispatches.finish_dispatch(connection, other, state=posting.DispatchState.SENT, now=now)
+        await dispatches.finish_dispatch(connection, other, state=DispatchState.SENT, now=now)
         await dispatches.finish_dispatch(
-            connection, late, state=posting.DispatchState.DUE, now=now, next_at=now, has_failed=True
+            connection, late, state=DispatchState.DUE, now=now, next_at=now, has_failed=True
         )
     assert await post.states() == ["sent"]
     (channel,) = await post.rows("SELECT failures FROM channel")
@@ -470,7 +470,7 @@ async def test_a_household_of_five_with_three_channels_each_costs_three_statemen
     asked: list[str] = []
     original = __import__("psycopg").AsyncCursor.execute
 
-    async def count(self, query, *more, **named):  # type: ignore[no-untyped-def]
+    async def count(self, query, *more, **named):
         asked.append(str(query))
         return await original(self, query, *more, **named)
 
