@@ -113,7 +113,7 @@ _CLAIM = """
         SELECT slot.free, found.* FROM slot CROSS JOIN LATERAL (
             SELECT notice_id, channel_id, next_at, dispatch.kind FROM dispatch
             WHERE dispatch.kind = slot.kind AND state IN ('due', 'taken') AND next_at <= %(now)s
-            ORDER BY next_at LIMIT slot.free * 4 FOR NO KEY UPDATE SKIP LOCKED
+            ORDER BY next_at LIMIT 64 FOR NO KEY UPDATE SKIP LOCKED
         ) found
     ),
     judged AS (
