@@ -24,6 +24,8 @@ from unlatch.domain.notice_texts import (
     write_notice,
 )
 from unlatch.domain.notice_timing import QuietHours, is_pointless, leaves_at
+from unlatch.domain.preflight import Remedy
+from unlatch.domain.preflight_texts import REASON_TEXTS, REMEDY_TEXTS
 from unlatch.domain.wording import Language
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -43,6 +45,7 @@ FACTS = {
     "at": "2026-11-26T22:03:07.250000+00:00",
     "until": "2026-11-26T20:30:00+00:00",
     "range_m": 200.0,
+    "remedy": "move_car_nearer",
 }
 SEEN = {NoticeEvent.DELIVERED}
 NOT_CLAIMED = re.compile(
@@ -94,7 +97,7 @@ def test_the_last_way_of_saying_a_subject_needs_no_fact_and_every_placeholder_is
 
 def test_nothing_that_could_hold_a_plate_or_a_position_has_a_placeholder() -> None:
     facts = {fact for names in PLACEHOLDERS.values() for fact in names}
-    assert facts == set(FACTS) | {"remedy"}
+    assert facts == set(FACTS)
     assert not {"plate", "latitude", "longitude", "position", "address", "vin"} & facts
 
 
@@ -133,7 +136,7 @@ def test_what_is_weak_names_its_evidence_and_asks_to_look(language: Language) ->
         assert {"en": "Please look", "fr": "Veuillez vérifier"}[language] in body
 
 
-def say(event: NoticeEvent, language: Language = Language.ENGLISH, **changes: object) -> str:
+def say(event: NoticeEvent, language: Language = Language.ENGLISH, /, **changes: str) -> str:
     return write_notice(event, NoticeReader.CONSIGNEE, language, {**FACTS, **changes}, NEW_YORK).body
 
 
@@ -173,11 +176,12 @@ def test_every_fallback_and_every_incident_is_said(language: Language) -> None:
 
 def test_what_preflight_finds_is_said_as_it_is_now_with_what_to_do() -> None:
     """The words of a visit speak of what was, and of another way: too early here."""
-    for incident in _phrases(Language.ENGLISH).obstacles:
+    for incident in REASON_TEXTS:
         body = say(NoticeEvent.PREFLIGHT_FAILED, incident=incident)
-        assert "another way" not in body
+        assert body.startswith(REASON_TEXTS[incident][0])
         assert " was " not in body
-    assert set(_phrases(Language.ENGLISH).obstacles) == set(_phrases(Language.FRENCH).obstacles)
+    for remedy in Remedy:
+        assert REMEDY_TEXTS[remedy][1] in say(NoticeEvent.PREFLIGHT_FAILED, Language.FRENCH, remedy=remedy)
 
 
 def test_facts_that_are_wrong_or_hostile_make_a_text_shorter_and_never_wrong() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ async def post(database: Database, tmp_path: Path) -> AsyncIterator[Post]:
         yield post
 
 
-def all_sent(number: int):
+def all_sent(number: int) -> Callable[[list[str]], bool]:
     return lambda states: states == ["sent"] * number
 
 

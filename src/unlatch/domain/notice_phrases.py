@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from unlatch.domain.access import Fallback
-from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 
 Sentence = str | tuple[str, ...]
@@ -34,9 +33,6 @@ class Phrases:
     confirmation: Template  # of a new channel; {code}
     fallback_goes: Mapping[Fallback, tuple[str, str]]  # to the consignee, to others
     fallback_went: Mapping[Fallback, tuple[str, str]]
-    obstacles: Mapping[
-        Incident, tuple[str, str]
-    ]  # what stands in the way before the courier comes; what to do
     claim_states: Mapping[str, str]
     say_window: Callable[[datetime, datetime], str]  # of local times
     say_moment: Callable[[datetime, bool], str]  # of a local time; to the second?

@@ -12,6 +12,7 @@ alone that was seen locked (S5).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import tzinfo
 from string import Formatter
@@ -23,6 +24,8 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 from unlatch.domain.notice_phrases import Phrases, Template, ways
 from unlatch.domain.notice_timing import read_moment
+from unlatch.domain.preflight import Remedy
+from unlatch.domain.preflight_texts import REASON_TEXTS, reason_text, remedy_text
 from unlatch.domain.wording import Language, Reader, text_of
 
 MAX_SUBJECT = 60
@@ -34,7 +37,7 @@ PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "fallback_goes": ("fallback",),  # what happens to the parcel: "goes to a neighbour"
     "fallback_went": ("fallback",),  # what has happened to it
     "obstacle": ("incident",),  # what stands in the way, now
-    "advice": ("remedy", "incident"),  # what to do about it
+    "advice": ("remedy",),  # what to do about it
     "incident": ("incident",),  # what went wrong, as the visit's pages say it
     "courier": ("courier",),
     "who": ("who",),
@@ -106,7 +109,7 @@ def _values(
     found["told"] = phrases.say_quoted(told) if told else None
     _add_times(found, phrases, facts, zone)
     _add_fallback(found, phrases, facts, column=0 if reader is NoticeReader.CONSIGNEE else 1)
-    _add_incident(found, phrases, reader, language, facts)
+    _add_incident(found, reader, language, facts)
     found["state"] = phrases.claim_states.get(str(facts.get("state")))
     range_m = facts.get("range_m")
     if isinstance(range_m, int | float) and not isinstance(range_m, bool) and 0 < range_m < 100_000:
@@ -139,20 +142,17 @@ def _add_fallback(
 
 
 def _add_incident(
-    found: dict[str, str | None],
-    phrases: Phrases,
-    reader: NoticeReader,
-    language: Language,
-    facts: Mapping[str, Any],
+    found: dict[str, str | None], reader: NoticeReader, language: Language, facts: Mapping[str, Any]
 ) -> None:
-    try:
-        incident = Incident(str(facts.get("incident")))
-    except ValueError:
-        return
+    """What went wrong, in the words of a visit; and in those of pre-flight, which speak of what is still to come."""
     words = Reader.CONSIGNEE if reader is NoticeReader.CONSIGNEE else Reader.OPERATOR
-    found["incident"] = text_of(incident, words, language)
-    if (obstacle := phrases.obstacles.get(incident)) is not None:
-        found["obstacle"], found["advice"] = obstacle
+    with suppress(ValueError):
+        incident = Incident(str(facts.get("incident")))
+        found["incident"] = text_of(incident, words, language)
+        if incident in REASON_TEXTS:
+            found["obstacle"] = reason_text(incident, language)
+    with suppress(ValueError):
+        found["advice"] = remedy_text(Remedy(str(facts.get("remedy"))), language)
 
 
 def _clean(given: Any, most: int) -> str | None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from unlatch.domain.access import Fallback
-from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 from unlatch.domain.notice_phrases import Phrases, Template, template
 
-E, R, I = NoticeEvent, NoticeReader, Incident  # noqa: E741
+E, R = NoticeEvent, NoticeReader
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -399,53 +398,6 @@ PHRASES = Phrases(
         Fallback.PICKUP_POINT: ("was taken to a pick-up point", "was taken to a pick-up point"),
         Fallback.TOMORROW: ("comes again the next day", "is tried again the next day"),
         Fallback.DEPOT: ("was taken back to the depot", "was taken back to the depot"),
-    },
-    obstacles={
-        I.CONSIGNEE_CAR_OUT_OF_RANGE: (
-            "Your car is parked too far from your address.",
-            "Please park it nearer, in the open and at street level.",
-        ),
-        I.CONSIGNEE_CAR_MOVING: ("Your car is on the move.", "Please park it near your address in time."),
-        I.CONSIGNEE_BLOCKED: ("Deliveries to this place are blocked.", "Please unblock it in the app."),
-        I.CONSIGNEE_CONSENT_ENDED: (
-            "Your permission to deliver here has ended.",
-            "Please renew it in the app.",
-        ),
-        I.CONSIGNEE_HOUR_NOT_ALLOWED: (
-            "The courier would come outside the hours that you allow.",
-            "Please widen them in the app.",
-        ),
-        I.DEVICE_OPEN_ON_ARRIVAL: ("Your car or door stands open.", "Please shut and lock it."),
-        I.DEVICE_UNLOCKED_ON_ARRIVAL: ("Your car or door is unlocked.", "Please lock it."),
-        I.DEVICE_POSITION_UNKNOWN: (
-            "Your car does not say where it is.",
-            "Please park it in the open, away from garages, and start it once.",
-        ),
-        I.DEVICE_NO_READING: (
-            "Your car or door does not answer.",
-            "Please park your car in the open, where it has reception, and start it once.",
-        ),
-        I.DEVICE_ASLEEP: ("Your car is asleep and does not answer.", "Please start it once to wake it."),
-        I.DEVICE_CONSENT_LOST: (
-            "The maker no longer lets us in.",
-            "Please link your car or door again in the app.",
-        ),
-        I.DEVICE_SUBSCRIPTION_LAPSED: (
-            "Your car's connected service has ended.",
-            "Please renew it with the maker.",
-        ),
-        I.DEVICE_CLOUD_OUTAGE: (
-            "The maker's service is down.",
-            "There is nothing that you need to do; we keep trying.",
-        ),
-        I.DEVICE_QUOTA_USED_UP: (
-            "The maker's service takes no more requests for now.",
-            "There is nothing that you need to do; we keep trying.",
-        ),
-        I.PLATFORM_PLACE_FROZEN: (
-            "Deliveries to this place are suspended by our people.",
-            "Please get in touch with us.",
-        ),
     },
     claim_states={
         "open": "open",

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from unlatch.domain.access import Fallback
-from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 from unlatch.domain.notice_phrases import Phrases, Template, template
 
-E, R, I = NoticeEvent, NoticeReader, Incident  # noqa: E741
+E, R = NoticeEvent, NoticeReader
 
 DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
 MONTHS = (
@@ -403,68 +402,6 @@ PHRASES = Phrases(
         Fallback.PICKUP_POINT: ("a été déposé dans un point relais", "a été déposé dans un point relais"),
         Fallback.TOMORROW: ("revient le lendemain", "est présenté à nouveau le lendemain"),
         Fallback.DEPOT: ("a été rapporté au dépôt", "a été rapporté au dépôt"),
-    },
-    obstacles={
-        I.CONSIGNEE_CAR_OUT_OF_RANGE: (
-            "Votre voiture est garée trop loin de votre adresse.",
-            "Veuillez la rapprocher, à l'air libre et au niveau de la rue.",
-        ),
-        I.CONSIGNEE_CAR_MOVING: (
-            "Votre voiture roule.",
-            "Veuillez la garer à temps près de votre adresse.",
-        ),
-        I.CONSIGNEE_BLOCKED: (
-            "Les livraisons à cet endroit sont bloquées.",
-            "Veuillez les débloquer dans l'application.",
-        ),
-        I.CONSIGNEE_CONSENT_ENDED: (
-            "Votre autorisation de livrer ici a pris fin.",
-            "Veuillez la renouveler dans l'application.",
-        ),
-        I.CONSIGNEE_HOUR_NOT_ALLOWED: (
-            "Le livreur viendrait en dehors des heures que vous permettez.",
-            "Veuillez les élargir dans l'application.",
-        ),
-        I.DEVICE_OPEN_ON_ARRIVAL: (
-            "Votre voiture ou votre porte est ouverte.",
-            "Veuillez la fermer à clé.",
-        ),
-        I.DEVICE_UNLOCKED_ON_ARRIVAL: (
-            "Votre voiture ou votre porte n'est pas fermée à clé.",
-            "Veuillez la fermer à clé.",
-        ),
-        I.DEVICE_POSITION_UNKNOWN: (
-            "Votre voiture n'indique pas où elle est.",
-            "Veuillez la garer à l'air libre, hors des garages, et la démarrer une fois.",
-        ),
-        I.DEVICE_NO_READING: (
-            "Votre voiture ou votre porte ne répond pas.",
-            "Veuillez garer votre voiture à l'air libre, là où elle a du réseau, et la démarrer une fois.",
-        ),
-        I.DEVICE_ASLEEP: (
-            "Votre voiture est en veille et ne répond pas.",
-            "Veuillez la démarrer une fois pour la réveiller.",
-        ),
-        I.DEVICE_CONSENT_LOST: (
-            "Le constructeur ne nous laisse plus entrer.",
-            "Veuillez relier votre voiture ou votre porte à nouveau dans l'application.",
-        ),
-        I.DEVICE_SUBSCRIPTION_LAPSED: (
-            "Le service connecté de votre voiture a pris fin.",
-            "Veuillez le renouveler auprès du constructeur.",
-        ),
-        I.DEVICE_CLOUD_OUTAGE: (
-            "Le service du constructeur est en panne.",
-            "Vous n'avez rien à faire ; nous continuons d'essayer.",
-        ),
-        I.DEVICE_QUOTA_USED_UP: (
-            "Le service du constructeur n'accepte plus de demandes pour le moment.",
-            "Vous n'avez rien à faire ; nous continuons d'essayer.",
-        ),
-        I.PLATFORM_PLACE_FROZEN: (
-            "Les livraisons à cet endroit sont suspendues par nos équipes.",
-            "Veuillez nous contacter.",
-        ),
     },
     claim_states={
         "open": "ouverte",

@@ -36,7 +36,7 @@ from unlatch.flow.platform import Platform
 from unlatch.notices.base import Letter, NotDelivered
 from unlatch.notices.dispatcher import AT_ONCE
 from unlatch.store import channels, dispatches
-from unlatch.store.dispatches import FreshRow, NewDispatch, TakenRow
+from unlatch.store.dispatches import NewDispatch, TakenRow, UnpostedRow
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ async def post(platform: Platform, limit: int) -> int:
     """Make the dispatches of up to `limit` notices, the oldest first. How many notices there were."""
     now = platform.clock.now()
     async with platform.database.transaction() as connection:
-        rows = await dispatches.list_fresh(connection, limit)
+        rows = await dispatches.list_unposted(connection, limit)
         notice_ids = list(dict.fromkeys(row.notice_id for row in rows))
         if notice_ids:
             planned = [one for row in rows if (one := plan_dispatch(row, now)) is not None]
@@ -68,7 +68,7 @@ async def post(platform: Platform, limit: int) -> int:
     return len(notice_ids)
 
 
-def plan_dispatch(row: FreshRow, now: datetime) -> NewDispatch | None:
+def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
     """What is to happen with this notice on this channel; None: it is not wanted there. No I/O."""
     if row.channel_id is None or row.kind is None:
         return None

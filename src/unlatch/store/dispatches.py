@@ -14,7 +14,7 @@ from unlatch.domain.notice import DispatchState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FreshRow:
+class UnpostedRow:
     """A notice that has no dispatches yet, with one of its reader's live channels (None: there is none)."""
 
     notice_id: str
@@ -82,7 +82,7 @@ class DispatchRow:
     reader: str
 
 
-_FRESH = """
+_UNPOSTED = """
     -- The oldest notices without dispatches, locked, each with every live channel of its reader.
     WITH fresh AS MATERIALIZED (
         SELECT id, reader, reader_id, event, facts, created_at FROM notice
@@ -113,7 +113,7 @@ _CLAIM = """
         SELECT slot.free, found.* FROM slot CROSS JOIN LATERAL (
             SELECT notice_id, channel_id, next_at, dispatch.kind FROM dispatch
             WHERE dispatch.kind = slot.kind AND state IN ('due', 'taken') AND next_at <= %(now)s
-            ORDER BY next_at LIMIT slot.free * 4 FOR NO KEY UPDATE SKIP LOCKED
+            ORDER BY next_at LIMIT 64 FOR NO KEY UPDATE SKIP LOCKED
         ) found
     ),
     judged AS (
@@ -174,10 +174,10 @@ _SHOWN = """
 """
 
 
-async def list_fresh(connection: AsyncConnection, limit: int) -> list[FreshRow]:
+async def list_unposted(connection: AsyncConnection, limit: int) -> list[UnpostedRow]:
     """Up to `limit` notices without dispatches, locked by this transaction; a row for each channel."""
-    async with connection.cursor(row_factory=class_row(FreshRow)) as cursor:
-        await cursor.execute(_FRESH, {"limit": limit})
+    async with connection.cursor(row_factory=class_row(UnpostedRow)) as cursor:
+        await cursor.execute(_UNPOSTED, {"limit": limit})
         return await cursor.fetchall()
 
 
