@@ -19,7 +19,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState, LinkPage
 from unlatch.domain.visit import Fact, State
 from unlatch.errors import SealBroken
-from unlatch.flow import linking, refreshing
+from unlatch.flow import linking, refreshing, unlinking
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.resealing import reseal_accounts
 from unlatch.store import maker_accounts
@@ -271,7 +271,7 @@ async def test_only_what_is_needed_soon_is_refreshed(links: LinkStage) -> None:
 
 async def unlink(links: LinkStage, account_id: str, consignee_id: str) -> str:
     async with links.platform.database.transaction() as connection:
-        row = await linking.unlink(
+        row = await unlinking.unlink(
             connection, account_id, consignee_id=consignee_id, now=links.platform.clock.now()
         )
     return row.state

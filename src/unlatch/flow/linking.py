@@ -4,8 +4,7 @@ Begin -> the maker's page -> back to us with a code -> tokens -> choose the car.
 browser that comes back belongs to, so that browser is first shown whose it is: else someone might have a stranger say
 yes for a link of theirs. What goes out to a maker goes out between transactions.
 
-Un-linking takes effect at once for every opening. Closings keep their tokens until the visit and its tail are over;
-then the maker is told and the tokens are destroyed (`flow/refreshing.py`).
+How it is taken back: `flow/unlinking.py`.
 """
 
 from __future__ import annotations
@@ -21,16 +20,12 @@ from unlatch.devices.base import LinkedCar
 from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
 from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind, Position
 from unlatch.domain.eligibility import fold
-from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState, LinkPage, Power
-from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.vin import VinFault, read_vin
-from unlatch.domain.visit import Fact
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
-from unlatch.flow import notifying, refreshing, registering
+from unlatch.flow import refreshing, registering
 from unlatch.flow.platform import Platform
-from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, deeds, maker_accounts, stops, visits
+from unlatch.store import consignees, deeds, maker_accounts
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import hash_key, make_id
 from unlatch.store.maker_accounts import LinkRequestRow, MakerAccountRow
@@ -351,7 +346,7 @@ async def choose_car(
         )
         await consignees.insert_access_point(connection, point, vehicle)
         await _hang(platform, connection, account, point.id, car)
-        await _write_deed(connection, point.id, consignee_id, "linked", now)
+        await write_deed(connection, point.id, consignee_id, "linked", now)
     return point, vehicle
 
 
@@ -379,7 +374,7 @@ async def relink(
         _check_powers(platform, account, car)
         await _hang(platform, connection, account, access_point_id, car)
         await maker_accounts.set_consent(connection, access_point_id, is_given=True)
-        await _write_deed(connection, access_point_id, consignee_id, "linked_again", now)
+        await write_deed(connection, access_point_id, consignee_id, "linked_again", now)
     return point
 
 
@@ -459,51 +454,10 @@ async def _get_own_place(
     return point
 
 
-# ---- un-linking
-
-
-async def unlink(
-    connection: AsyncConnection, account_id: str, *, consignee_id: str, now: datetime
-) -> MakerAccountRow:
-    """Nothing is opened through this account from now on; what is open there is locked. Raises NotFound, Conflict."""
-    account = await get_account(connection, account_id, consignee_id=consignee_id)
-    places = await maker_accounts.list_places(connection, account_id)
-    for place in places:
-        await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
-    locked = await maker_accounts.find_account(
-        connection, account_id, consignee_id=consignee_id, is_locked=True
-    )
-    if locked is None or locked.state not in (AccountState.LIVE, AccountState.LOST):
-        return locked or account  # un-linked already: saying it twice changes nothing
-    if await maker_accounts.list_places(connection, account_id) != places:
-        raise Conflict("a car was just linked through this account: try again")
-    for place in places:
-        await _close_place(connection, place.access_point_id, consignee_id, now)
-    await maker_accounts.unlink(connection, account_id, now=now)
-    return await get_account(connection, account_id, consignee_id=consignee_id)
-
-
-async def _close_place(
-    connection: AsyncConnection, access_point_id: str, consignee_id: str, now: datetime
-) -> None:
-    """The place's consent ends, with the visit and the stops that rested on it. Its row is locked."""
-    who = f"consignee:{consignee_id}"
-    await maker_accounts.set_consent(connection, access_point_id, is_given=False)
-    visit = await visits.find_live_visit(connection, access_point_id)
-    if visit is not None:
-        await record_in(connection, visit, Happening(fact=Fact.BLOCKED, who=who), now)
-    incident = Incident.DEVICE_CONSENT_LOST
-    for stop in await stops.rule_out_stops(connection, access_point_id, incident=incident, now=now):
-        facts = {"incident": incident.value, "fallback": stop.fallback}
-        await notifying.tell_of_stop(
-            connection, NoticeEvent.RULED_OUT, stop, now, facts, place_id=access_point_id
-        )
-    await _write_deed(connection, access_point_id, consignee_id, "unlinked", now)
-
-
-async def _write_deed(
+async def write_deed(
     connection: AsyncConnection, access_point_id: str, consignee_id: str, what: str, now: datetime
 ) -> None:
+    """What an owner did to the link of one of their places."""
     await deeds.insert_deed(
         connection,
         access_point_id=access_point_id,

@@ -25,6 +25,7 @@ from unlatch.clock import Clock
 from unlatch.errors import SettingsError, UnlatchError
 from unlatch.settings import PREFIX
 from unlatch.town import tied
+from unlatch.town.car import Maker
 from unlatch.town.client import TownClient
 
 FACTOR = 30.0
@@ -94,6 +95,11 @@ def read_end(path: Path) -> str:
     except OSError:
         return ""
     return "\n".join(f"  {line[:500]}" for line in lines[-LOG_LINES_SHOWN:])
+
+
+def oauth_client(maker: Maker) -> tuple[str, str, str]:
+    """How an installation is registered at a maker of its town: id, secret, and the key of the application."""
+    return "unlatch", f"secret-at-{maker}", f"key-{maker}"
 
 
 def choose_clock(data_dir: Path, factor: float) -> Clock:
@@ -183,6 +189,9 @@ class Installation:
         self.server = await self._launch("server", "serve")
         self.workers += [await self._launch_worker(None) for _ in range(self.workers_at_start)]
         self.server_url = await self._wait_until_ready(self.server)
+        for maker in Maker:  # so that owners can link their cars themselves
+            client_id, secret, _ = oauth_client(maker)
+            await self.town.add_oauth_client(maker, client_id, secret, f"{self.server_url}/v1/links/callback")
         for worker in self.workers:
             await self._wait_until_ready(worker)
 
@@ -244,6 +253,9 @@ class Installation:
         }
         if self.town_url:
             given |= {"UNLATCH_CLOUD_ONSTAR": self.town_url, "UNLATCH_CLOUD_VOLVO": self.town_url}
+            for maker in Maker:
+                for part, value in zip(("ID", "SECRET", "KEY"), oauth_client(maker), strict=True):
+                    given[f"UNLATCH_OAUTH_{maker.upper()}_{part}"] = value
         if self.smtp_url:
             given |= {
                 "UNLATCH_SMTP_URL": self.smtp_url,

@@ -19,7 +19,7 @@ from unlatch.domain.linking import (
     Power,
 )
 from unlatch.domain.wording import Language
-from unlatch.flow import linking
+from unlatch.flow import linking, unlinking
 from unlatch.flow.linking import ChosenCar, TooManyLinks
 from unlatch.store import maker_accounts
 from unlatch.store.consignees import AccessPointRow
@@ -418,7 +418,7 @@ async def unlink_account(asked: Asked[None]) -> Account:
     fallback, and what is open is locked. Then the maker is told, again and again for seven days if it does not answer,
     and the tokens are destroyed.
     """
-    row = await linking.unlink(
+    row = await unlinking.unlink(
         asked.connection,
         asked.path["account_id"],
         consignee_id=asked.asker.id,
