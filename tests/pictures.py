@@ -25,7 +25,7 @@ def choose_story(lines: Iterable[str]) -> list[str]:
     for line in lines:
         if story and not line.strip():
             break
-        if story or re.match(r"\([a-e]\) ", line):
+        if story or re.match(r"\([a-g]\) ", line):
             story.append(line.rstrip("\n"))
     return story
 

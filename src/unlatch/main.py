@@ -130,7 +130,7 @@ def demo(arguments: Arguments) -> int:
     from unlatch.town.demo import Wishes, run_demo
 
     wishes = Wishes(
-        letters=arguments.story or "abcde",
+        letters=arguments.story or "abcdefg",
         factor=arguments.time_factor,
         is_once=arguments.once,
         is_removed=arguments.data_dir is None and not arguments.keep,
@@ -145,7 +145,7 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--once", action="store_true", help="end by itself after the stories")
     parser.add_argument(
-        "--story", action="append", choices=list("abcde"), help="this story alone; may be repeated"
+        "--story", action="append", choices=list("abcdefg"), help="this story alone; may be repeated"
     )
     parser.add_argument(
         "--time-factor",
@@ -314,7 +314,7 @@ def add_day_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="demo",
-        summary="play five deliveries in a simulated town, then stay up; needs nothing else",
+        summary="play seven deliveries in a simulated town, then stay up; needs nothing else",
         run=demo,
         add_arguments=add_demo_arguments,
     ),

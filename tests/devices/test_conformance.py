@@ -24,7 +24,7 @@ from unlatch.devices.base import Answer, End, Maker, Sending, Verb
 from unlatch.devices.catalogue import find_makers
 from unlatch.domain.access import distance_m
 from unlatch.domain.reading import Sight, sight_of
-from unlatch.errors import CommandNotSent, DeviceUnsupported
+from unlatch.errors import CommandNotSent, DeviceAsleep, DeviceUnsupported
 from unlatch.town.client import TownClient
 from unlatch.town.faults import FaultKind, First
 from unlatch.town.world import place
@@ -291,3 +291,21 @@ async def test_volvos_minute_keeps_three_commands_for_closings(town: TownAt, cli
     await linked.clock.sleep(61.0)
     assert maker.find_obstacle(car) is None
     await maker.link.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(FaultKind.ASLEEP, "asleep"), (FaultKind.OFFLINE, "offline")], ids=str
+)
+async def test_volvo_tells_ahead_whether_a_car_would_take_a_command(
+    town: TownAt, client: TownClient, fault: FaultKind, code: str
+) -> None:
+    linked = await link_car(find_makers()["volvo"], town, client, latency_s=0.0)
+    await linked.maker.probe(linked.car)
+    await client.set_fault(linked.car.vin, fault)
+    with pytest.raises(CommandNotSent) as caught:
+        await linked.maker.probe(linked.car)
+    assert (caught.value.code, isinstance(caught.value, DeviceAsleep)) == (code, code == "asleep")
+    await client.clear_faults(linked.car.vin)
+    await client.drive(linked.car.vin)
+    await linked.maker.probe(linked.car)  # in use: its engine says so
+    await linked.maker.link.close()

@@ -222,6 +222,12 @@ class Maker(ABC):
         """The cars of the account that these tokens open, with what each can do. Raises DeviceError."""
         raise DeviceUnsupported(f"{self.label} lists no cars", code="not_supported")
 
+    async def probe(self, car: Car) -> None:  # noqa: B027 - most clouds tell nothing
+        """Raise DeviceAsleep or CommandNotSent (offline) where the cloud says that the car would take no command now.
+
+        A cloud that does not tell says nothing. Asked ahead of a visit, while its owner can still wake the car.
+        """
+
     def find_obstacle(self, car: Car) -> str | None:
         """Why an unlock would not leave now (outage, busy, quota, in_flight), or None. Makes no request."""
         return self.link.find_obstacle(car)

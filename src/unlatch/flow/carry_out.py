@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from unlatch.devices.base import Answer, Car, Maker, Sending
 from unlatch.domain.incident import Incident
 from unlatch.domain.proof import Kind, text_of_time
+from unlatch.domain.reading import Reading
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact
 from unlatch.errors import (
     CommandNotSent,
@@ -175,10 +176,20 @@ async def end_command(
         await record_in(connection, row, happening, now)
 
 
-async def read_place(platform: Platform, place: Place) -> Incident | None:
-    """Read a closure and keep what it says; why not, where that failed."""
+async def read_place(platform: Platform, place: Place, *, is_ahead: bool = False) -> Incident | None:
+    """Read a closure and keep what it says; why not, where that failed.
+
+    `is_ahead` of a visit: the cloud is also asked whether the car would take a command, where it tells that.
+    """
+
+    async def look(maker: Maker, car: Car) -> Reading:
+        reading = await maker.read(car, wants_position=True)
+        if is_ahead:
+            await maker.probe(car)
+        return reading
+
     try:
-        reading = await ask(platform, place, lambda maker, car: maker.read(car, wants_position=True))
+        reading = await ask(platform, place, look)
     except DeviceError as error:
         refused = incident_of_error(error)
         async with platform.database.connection() as connection:

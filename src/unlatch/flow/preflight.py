@@ -94,7 +94,7 @@ async def look(platform: Platform, case: Case, programme: Programme, *, shared_f
             refused=case.refused if is_recent else None,
             is_under_way=spending.is_under_way(now, case.tried_at),
         )
-    return Looked(is_looked_at=True, refused=await read_place(platform, place), is_read=True)
+    return Looked(is_looked_at=True, refused=await read_place(platform, place, is_ahead=True), is_read=True)
 
 
 def _is_within(at: datetime | None, now: datetime, span: timedelta) -> bool:

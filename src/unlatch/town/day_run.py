@@ -7,7 +7,6 @@ last courier on the Pacific coast is home. The short one has the same people and
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from unlatch.town.day import Day
 from unlatch.town.day_check import Verdict, check_day
 from unlatch.town.day_plan import ZONES, Errand, Shift
 from unlatch.town.desk import CarrierDesk, OperatorDesk
-from unlatch.town.installation import CLOCK_FILE, Installation
+from unlatch.town.installation import CLOCK_FILE, Installation, make_data_dir
+from unlatch.town.rules import make_rules
 
 FACTOR, SHORT_FACTOR = 60.0, 30.0
 WINDOW_BEGINS = time_of_day(12)  # one of the programme's
@@ -31,8 +31,7 @@ NIGHT_ZONE = ZoneInfo("America/New_York")
 WORKERS = 2
 SHORT_LEAD = timedelta(minutes=16)  # from the bookings to the first courier
 SHORT_WINDOW_S = 45 * 60.0
-SHORT_PREFLIGHT = 'preflight = ["14 min", "8 min"]'
-SHIPPED = Path(__file__).parents[1] / "data"
+SHORT_CHECKS = ("14 min", "8 min")  # before the courier is expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +49,9 @@ async def run_day(data_dir: Path, wishes: DayWishes, tell: Callable[[str], None]
     began_s = time.monotonic()
     factor = SHORT_FACTOR if wishes.is_short else FACTOR
     more = {}
+    make_data_dir(data_dir)
     if wishes.is_short:
-        more["UNLATCH_RULES_DIR"] = str(_make_short_rules(data_dir))
+        more["UNLATCH_RULES_DIR"] = str(make_rules(data_dir, SHORT_CHECKS))
     else:
         _start_in_the_night(data_dir, factor)
     installation = Installation(
@@ -120,7 +120,6 @@ def _make_day(
 def _start_in_the_night(data_dir: Path, factor: float) -> None:
     """Let the town's clock show the small hours of tomorrow as it starts."""
     now = datetime.now(UTC)
-    data_dir.mkdir(parents=True, exist_ok=True)
     tomorrow = now.astimezone(NIGHT_ZONE).date() + timedelta(days=1)
     begins_at = datetime.combine(tomorrow, BEGINS_AT, tzinfo=NIGHT_ZONE).astimezone(UTC)
     anchor_at = now - (begins_at - now) / (factor - 1)
@@ -128,19 +127,6 @@ def _start_in_the_night(data_dir: Path, factor: float) -> None:
     if path.exists():
         raise UnlatchError(f"{data_dir} has lived a day already: give another folder")
     path.write_text(json.dumps({"factor": factor, "anchor_at": anchor_at.isoformat()}), encoding="utf-8")
-
-
-def _make_short_rules(data_dir: Path) -> Path:
-    """The shipped rules, with checks that lie nearer to the courier's coming."""
-    folder = data_dir / "rules"
-    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
-    path = folder / "programmes" / "open.toml"
-    text = path.read_text(encoding="utf-8")
-    before = 'preflight = ["60 min", "30 min"]'
-    if before not in text:
-        raise UnlatchError(f"{path} has no {before}")
-    path.write_text(text.replace(before, SHORT_PREFLIGHT), encoding="utf-8")
-    return folder
 
 
 def _sum_up(day: Day, verdict: Verdict, wishes: DayWishes, took_s: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`unlatch demo`: five deliveries in a simulated town, each with its timeline, its proof, and the truth beside it.
+"""`unlatch demo`: seven deliveries in a simulated town, each with its timeline, its proof, and the truth beside it.
 
 The demo is a test as well: what must hold is held against what the town knows, and a line BROKEN fails it.
 """
@@ -23,11 +23,13 @@ from unlatch.errors import UnlatchError
 from unlatch.town.api import Problem
 from unlatch.town.car import Maker
 from unlatch.town.desk import CarrierDesk, Consignee, OperatorDesk
-from unlatch.town.installation import LOGS, Installation
+from unlatch.town.installation import LOGS, Installation, make_data_dir
 from unlatch.town.labels import photograph, print_label
 from unlatch.town.narrator import Narrator
 from unlatch.town.papers import make_sscc, make_vin
+from unlatch.town.rules import make_rules
 from unlatch.town.stories import PLOTS, Cast, Ending, Plot
+from unlatch.town.stories_before import STORIES, Before, Scene
 from unlatch.town.timeline import Verified
 from unlatch.town.truth import count_unlocks_asked, was_secured
 
@@ -36,6 +38,7 @@ LARGEST_FACTOR = 40.0
 SENDER = "Parcel Post\n12 Harbour Road\nSavannah GA 31401"
 ADDRESS = Position(latitude=33.7490, longitude=-84.3880)
 BLOCK_M = 0.0009  # degrees of latitude: about 100 m
+CHECKS = ("5 min", "2 min")  # before the courier is expected: nearer than usual, so that nobody need wait
 BADNESS = 0.4  # of a photo: from 0, a good one, to 1, what a person would take again
 LABELS, PROOFS = "labels", "proofs"
 KEY_FILE = "public.key"  # beside the proofs: what `unlatch verify --key` takes
@@ -154,6 +157,27 @@ class Demo:
             self.narrator.check(text, holds=holds)
         return [f"({plot.letter}) {text}" for text, holds in checks if not holds]
 
+    async def tell_before(self, before: Before, carrier: CarrierDesk) -> list[str]:
+        """Play one of the stories that begin with the booking; the names of what did not hold."""
+        self.narrator.title(f"({before.letter}) {before.title}")
+        scene = Scene(
+            letter=before.letter,
+            narrator=self.narrator,
+            clock=self.installation.clock,
+            town=self.installation.town,
+            carrier=carrier,
+            address=ADDRESS,
+            lot=self.lot,
+        )
+        try:
+            async with asyncio.timeout(STORY_WITHIN_S):
+                checks = await before.play(scene)
+        except (UnlatchError, TimeoutError) as error:
+            checks = [(f"the story came to its end: {error}", False)]
+        for text, holds in checks:
+            self.narrator.check(text, holds=holds)
+        return [f"({before.letter}) {text}" for text, holds in checks if not holds]
+
     async def _check(self, cast: Cast, ending: Ending) -> list[tuple[str, bool]]:
         """What must hold, by the town's own truth."""
         visit = await self.carrier.visit(ending.visit_id)
@@ -235,7 +259,9 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
     for number in ENDING:
         loop.add_signal_handler(number, playing.cancel)
     narrator = Narrator()
-    installation = Installation(data_dir=data_dir, factor=wishes.factor, tell=narrator.step)
+    make_data_dir(data_dir)
+    more = {"UNLATCH_RULES_DIR": str(make_rules(data_dir, CHECKS))}
+    installation = Installation(data_dir=data_dir, factor=wishes.factor, tell=narrator.step, more=more)
     try:
         async with installation:
             broken = await _play(installation, narrator, wishes)
@@ -254,8 +280,10 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
 async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) -> list[str]:
     """Set the stage, tell each story, and sum up: what did not hold."""
     narrator.step("registering a carrier and an operator")
-    carrier_key, operator_key = await asyncio.gather(
-        installation.admit_carrier("Parcel Post"), installation.admit_operator("Olga")
+    carrier_key, operator_key, merchant_key = await asyncio.gather(
+        installation.admit_carrier("Parcel Post"),
+        installation.admit_operator("Olga"),
+        installation.run("carrier", "add", "Merchant of 2018", "--programme", "launch-2018"),
     )
     narrator.clock = installation.clock
     make_folders(installation.data_dir)
@@ -283,8 +311,11 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
         narrator.step(f"ready; one second here is {installation.clock.factor:g} seconds in the town")
         began_s = time.monotonic()
         broken = [line for cast in casts for line in await demo.tell(cast)]
+        merchant = await stack.enter_async_context(CarrierDesk(installation.server_url, merchant_key.strip()))
+        befores = [one for one in STORIES if one.letter in wishes.letters]
+        broken += [line for one in befores for line in await demo.tell_before(one, merchant)]
         broken += [f"{member.name} has ended by itself: {member.log}" for member in installation.list_dead()]
-        _sum_up(demo, broken, len(casts), time.monotonic() - began_s)
+        _sum_up(demo, broken, len(casts) + len(befores), time.monotonic() - began_s)
         if wishes.is_removed:
             narrator.line("  The folder is removed at the end; --keep or --data-dir DIR keeps it.")
     return broken

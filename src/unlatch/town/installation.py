@@ -102,6 +102,16 @@ def oauth_client(maker: Maker) -> tuple[str, str, str]:
     return "unlatch", f"secret-at-{maker}", f"key-{maker}"
 
 
+def make_data_dir(data_dir: Path) -> None:
+    """The data folder and its logs, if they are not there yet. Raises SettingsError."""
+    try:
+        # As root, PostgreSQL runs as another user, who must pass through but not look around.
+        data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        (data_dir / LOGS).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"the data folder {data_dir} can't be used: {error.strerror}") from error
+
+
 def choose_clock(data_dir: Path, factor: float) -> Clock:
     """The town's clock of this data folder. It never runs back, whatever the factor of an earlier run was.
 
@@ -166,12 +176,7 @@ class Installation:
 
     async def _start(self) -> None:
         self.data_dir = self.data_dir.absolute()
-        try:
-            # As root, PostgreSQL runs as another user, who must pass through but not look around.
-            self.data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
-            (self.data_dir / LOGS).mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"the data folder {self.data_dir} can't be used: {error.strerror}") from error
+        make_data_dir(self.data_dir)
         self.clock = choose_clock(self.data_dir, self.factor)
         self.tell("starting the town: cars, and their makers' clouds")
         town = await self._launch("town", "town", "--port=0", f"--seed={self.seed}")

@@ -10,9 +10,12 @@ _VIN_VALUES = dict(
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
 
 
-def make_vin(front: str, lot: random.Random) -> str:
-    """A vehicle identification number with a good check digit; `front` is its first eight characters."""
-    text = f"{front}0J{lot.choice('ABCDEFGH')}{lot.randrange(1_000_000):06d}"
+def make_vin(front: str, lot: random.Random, *, year_letter: str = "J") -> str:
+    """A vehicle identification number with a good check digit; `front` is its first eight characters.
+
+    `year_letter` J is model year 2018, E is 2014.
+    """
+    text = f"{front}0{year_letter}{lot.choice('ABCDEFGH')}{lot.randrange(1_000_000):06d}"
     total = sum(_VIN_VALUES[letter] * weight for letter, weight in zip(text, _VIN_WEIGHTS, strict=True))
     digit = "0123456789X"[total % 11]
     return text[:8] + digit + text[9:]

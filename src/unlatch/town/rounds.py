@@ -71,11 +71,12 @@ class Round:
         for lived in sorted(self.stops, key=lambda one: one.errand.expected_at):
             await self.clock.sleep_until(lived.errand.expected_at - timedelta(seconds=SETS_OUT_BEFORE_S))
             try:
-                await self._visit(lived)
+                await self.visit(lived)
             except (UnlatchError, TimeoutError) as error:
                 lived.told.append(f"broken: {error}")
 
-    async def _visit(self, lived: Lived) -> None:
+    async def visit(self, lived: Lived) -> None:
+        """One stop, whatever comes of it. Raises UnlatchError, TimeoutError where it comes to no end."""
         if await self._is_open(lived) and await self._set_out(lived):
             await self.clock.sleep_until(lived.errand.expected_at)
             if await self._is_open(lived) and await self._find_car(lived):

@@ -45,6 +45,7 @@ from unlatch.domain.access import Closure, Position
 from unlatch.domain.linking import Power
 from unlatch.domain.reading import Reading
 from unlatch.errors import (
+    CommandNotSent,
     CommandRejected,
     CommandUnknown,
     ConsentLost,
@@ -93,6 +94,11 @@ NOT_DONE: dict[str, tuple[type[DeviceError], str]] = {
 POWERS = {"LOCK": Power.LOCK, "UNLOCK": Power.OPEN, "FLASH": Power.FLASH}
 MAKE = "Volvo"
 MOST_CARS = 20
+# unavailableReason of command-accessibility. CAR_IN_USE says no more than the engine does.
+UNAVAILABLE: dict[str, tuple[type[CommandNotSent], str]] = {
+    "POWER_SAVING_MODE": (DeviceAsleep, "asleep"),
+    "NO_INTERNET": (CommandNotSent, "offline"),
+}
 LOCKS = {"LOCKED": True, "UNLOCKED": False}
 LIDS = {"CLOSED": False, "OPEN": True, "AJAR": True}
 
@@ -160,6 +166,16 @@ class Volvo(Maker):
     async def flash(self, car: Car) -> Answer:
         """Flash the turn lamps."""
         return self._answer(await self._command(car, Verb.FLASH, "flash", Sending()), Verb.FLASH)
+
+    async def probe(self, car: Car) -> None:
+        """Whether it would take a command. A scope of its own: without it, nothing is said."""
+        heard = await self._find(car, f"{VEHICLES}{quoted(car.vin)}/command-accessibility")
+        told = ("data", "availabilityStatus")
+        if heard is None or heard.find_word(*told, "value") != "UNAVAILABLE":
+            return
+        kind, code = UNAVAILABLE.get(heard.find_word(*told, "unavailableReason") or "", (None, ""))
+        if kind is not None:
+            raise kind(self.link.text(Verb.READ, code), code=code)
 
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
         """Doors; with the position also the engine, which tells whether the car is parked."""
