@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 from tests.flow.stage import Stage, open_stage
 
 from unlatch.domain.access import Closure, Position
+from unlatch.domain.decision import BY_PEOPLE
 from unlatch.domain.incident import NEXT_STEPS_AFTER_REFUSAL, Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 from unlatch.domain.notice_texts import write_notice
@@ -89,8 +90,11 @@ def test_alarms_are_told_on_entering_them_and_again_when_they_come_back() -> Non
 
 
 @pytest.mark.parametrize("incident", Incident)
-def test_a_refusal_that_the_courier_can_mend_is_not_told(incident: Incident) -> None:
-    expected = [] if incident in NEXT_STEPS_AFTER_REFUSAL else [E.NOT_DELIVERED]
+def test_a_refusal_that_the_courier_can_mend_or_that_people_had_decided_is_not_told(
+    incident: Incident,
+) -> None:
+    is_told = incident not in NEXT_STEPS_AFTER_REFUSAL and incident not in BY_PEOPLE
+    expected = [E.NOT_DELIVERED] if is_told else []
     assert told(visit(State.REQUESTED), visit(State.REFUSED), incident=incident) == expected
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.decision import BY_PEOPLE
 from unlatch.domain.incident import NextStep, next_step_of
 from unlatch.domain.notice import READERS, NoticeEvent, NoticeReader
 from unlatch.domain.visit import State, Tail, Visit
@@ -80,8 +81,15 @@ def list_tellings(before: Visit, after: VisitRow, now: datetime) -> list[Telling
 
 
 def _of_refusal(after: VisitRow, incident: Mapping[str, Any]) -> list[Telling]:
-    """Only what the courier can't mend: else they will scan again in a moment."""
-    if next_step_of(after.visit.state, after.incident) is not NextStep.TAKE_FALLBACK:
+    """Only what the courier can't mend: else they will scan again in a moment.
+
+    What people have decided about the stop (redirected, cancelled, nobody came) was told when it was decided; a parcel
+    that is redirected to another place is even on its way still.
+    """
+    if (
+        after.incident in BY_PEOPLE
+        or next_step_of(after.visit.state, after.incident) is not NextStep.TAKE_FALLBACK
+    ):
         return []
     reason = incident.get("incident", "refused")
     return [Telling(event=NoticeEvent.NOT_DELIVERED, key=reason, facts=incident, is_of_plan=True)]
