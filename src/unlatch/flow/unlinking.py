@@ -18,7 +18,7 @@ from unlatch.errors import Conflict
 from unlatch.flow import notifying
 from unlatch.flow.linking import get_account, write_deed
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, maker_accounts, visits
+from unlatch.store import consignees, maker_accounts, stops, visits
 from unlatch.store.maker_accounts import MakerAccountRow
 
 
