@@ -22,7 +22,7 @@ from unlatch.errors import SealBroken
 from unlatch.flow import linking, refreshing, unlinking
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.resealing import reseal_accounts
-from unlatch.store import maker_accounts
+from unlatch.store import maker_accounts, preflights
 from unlatch.store.database import Database
 from unlatch.store.vault import Vault
 from unlatch.town.faults import FaultKind, Verb
@@ -409,3 +409,12 @@ async def test_what_an_old_key_sealed_of_an_account_is_sealed_anew(links: LinkSt
         links.platform.vault.open_mapping(row.sealed, row.id)
     with pytest.raises(SealBroken):
         both.vault.open_mapping(row.sealed, "mak_another")
+
+
+async def test_pre_flight_asks_through_the_owner_s_account_too(links: LinkStage) -> None:
+    linked = await links.link()
+    async with links.platform.database.connection() as connection:
+        case = await preflights.find_case(connection, linked.stop.stop_id)
+    assert case is not None
+    assert case.place == await links.place(linked)
+    assert await read_place(links.platform, case.place) is None

@@ -15,7 +15,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.preflight import Preflight
 from unlatch.domain.reading import Reading
 from unlatch.store.consignees import AccessPointRow, VehicleRow
-from unlatch.store.readings import Place, reading_of
+from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
 from unlatch.store.stops import StopRow
 
 LOCAL_STEP = timedelta(minutes=5)  # an hour that is allowed for less than this is of no use to a courier
@@ -29,10 +29,12 @@ _CASE = f"""
     SELECT {", ".join(f"{table}.{name} AS {short}_{name}" for short, table, names in _TABLES for name in names)},
         reading.observed_at, reading.is_locked, reading.is_open, reading.is_moving, reading.latitude,
         reading.longitude, reading.accuracy_m, reading.refused, reading.tried_at,
+        stop.access_point_id, {PLACE_COLUMNS},
         EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
     FROM stop
     JOIN access_point ON access_point.id = stop.access_point_id
     LEFT JOIN vehicle ON vehicle.access_point_id = stop.access_point_id
+    {JOIN_ACCOUNT}
     LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
     WHERE stop.id = %(stop_id)s
 """
@@ -45,6 +47,7 @@ class Case:
     stop: StopRow
     point: AccessPointRow
     vehicle: VehicleRow | None
+    place: Place | None  # how to ask the car; None: there is none
     reading: Reading | None
     refused: Incident | None  # why the last try to read failed
     tried_at: datetime | None
@@ -57,19 +60,6 @@ class Case:
     @property
     def address(self) -> Position:
         return Position(latitude=self.point.latitude, longitude=self.point.longitude)
-
-    @property
-    def place(self) -> Place | None:
-        """How to ask the car; None: there is none."""
-        vehicle = self.vehicle
-        if vehicle is None:
-            return None
-        return Place(
-            access_point_id=self.point.id,
-            maker=vehicle.maker,
-            account_kind=vehicle.account_kind,
-            sealed=bytes(vehicle.sealed),
-        )
 
     def situation(
         self,
@@ -122,6 +112,7 @@ async def find_case(connection: AsyncConnection, stop_id: str) -> Case | None:
         stop=StopRow(**_cut(row, "stop", StopRow)),
         point=AccessPointRow(**_cut(row, "point", AccessPointRow)),
         vehicle=None if row["vehicle_maker"] is None else VehicleRow(**_cut(row, "vehicle", VehicleRow)),
+        place=None if row["vehicle_maker"] is None else place_of(row),
         reading=reading_of(row),
         refused=Incident(refused) if refused else None,
         tried_at=row["tried_at"],
