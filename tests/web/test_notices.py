@@ -66,6 +66,19 @@ async def platform(database: Database, town: TownClient, tmp_path: Path) -> Asyn
     await bare.makers.close()
 
 
+async def forget_bookings(platform: Platform) -> None:
+    """Whoever is made with a stop has been told that it was booked."""
+    async with platform.database.connection() as connection:
+        await connection.execute("DELETE FROM notice")
+
+
+@pytest.fixture
+async def tenant(platform: Platform, http: httpx.AsyncClient) -> Tenant:
+    tenant = await make_tenant(platform, http)
+    await forget_bookings(platform)
+    return tenant
+
+
 async def tell_of(platform: Platform, tenant: Tenant, event: NoticeEvent, key: str, **facts: Any) -> None:
     async with platform.database.transaction() as connection:
         await tell(
@@ -230,6 +243,7 @@ async def test_what_is_anothers_is_not_there(
     platform: Platform, http: httpx.AsyncClient, tenant: Tenant, town: TownClient
 ) -> None:
     other = await make_tenant(platform, http, "Other Post")
+    await forget_bookings(platform)
     mine = await confirmed_mail(tenant, town)
     hook = await tenant.carrier.make("/v1/channels", {"url": (await town.open_hook()).url})
     await tell_of(platform, tenant, E.BOOKED, "stp_1/1")
