@@ -338,6 +338,13 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ),
         ),
     },
+    E.OWNER_CHANGED: {
+        R.CONSIGNEE: template(
+            ("{place} has another owner", "Your shared place has another owner"),
+            ("{who} is its owner now.", "One of its members is its owner now."),
+            "The owner says who shares it.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Please link your car again",

@@ -339,6 +339,13 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ),
         ),
     },
+    E.OWNER_CHANGED: {
+        R.CONSIGNEE: template(
+            ("{place} a un autre propriétaire", "Votre lieu partagé a un autre propriétaire"),
+            ("{who} en est désormais propriétaire.", "L'un de ses membres en est désormais propriétaire."),
+            "Le propriétaire décide qui le partage.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Veuillez relier votre voiture à nouveau",

@@ -20,10 +20,12 @@ from unlatch.devices.base import LinkedCar
 from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
 from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind, Position
 from unlatch.domain.eligibility import fold
+from unlatch.domain.household import Right
 from unlatch.domain.linking import AccountState, LinkPage, Power
 from unlatch.domain.vin import VinFault, read_vin
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
 from unlatch.flow import refreshing, registering
+from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
 from unlatch.store import consignees, deeds, maker_accounts
 from unlatch.store.consignees import AccessPointRow, VehicleRow
@@ -447,11 +449,9 @@ async def _lock_live(connection: AsyncConnection, account_id: str, *, consignee_
 async def _get_own_place(
     connection: AsyncConnection, access_point_id: str, *, consignee_id: str, is_locked: bool = False
 ) -> AccessPointRow:
-    """A place that this consignee owns: a member of its household links nothing there."""
-    point = await consignees.find_access_point(connection, access_point_id, is_locked=is_locked)
-    if point is None or point.consignee_id != consignee_id:
-        raise NotFound("there is no such access point")
-    return point
+    """A place that this consignee owns: a member of its household links nothing there. Raises NotFound, NotAllowed."""
+    standing = await require(connection, access_point_id, consignee_id, Right.LINK, is_locked=is_locked)
+    return standing.point
 
 
 async def write_deed(
