@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 async def set_window(
     stage: Stage, stop: Stop, *, begins_in: timedelta, lasts: timedelta = 4 * HOUR, **columns: Any
 ) -> StopRow:
-    """Give a stop another window, and plan its duties anew as those of a new plan."""
+    """Give a stop another window, and plan its duties anew, as if that had been done the day before at the latest."""
     now = stage.platform.clock.now()
     values = {"window_from": now + begins_in, "window_until": now + begins_in + lasts, **columns}
     sets = ", ".join(f"{name} = %({name})s" for name in values)
@@ -33,11 +33,11 @@ async def set_window(
             f"UPDATE stop SET plan_number = plan_number + 1, {sets} WHERE id = %(stop_id)s".encode(),
             {**values, "stop_id": stop.stop_id},
         )
-    return await plan(stage, stop)
+    return await plan(stage, stop, at=min(now, values["window_from"] - 24 * HOUR))
 
 
-async def plan(stage: Stage, stop: Stop) -> StopRow:
-    """Write down what is due for the stop as it is planned."""
+async def plan(stage: Stage, stop: Stop, *, at: datetime | None = None) -> StopRow:
+    """Write down what is due for the stop as it is planned, now or at another moment."""
     rules = await stage.platform.rules.get()
     async with stage.platform.database.transaction() as connection:
         row = await stops.find_stop(connection, stop.stop_id)
@@ -45,7 +45,7 @@ async def plan(stage: Stage, stop: Stop) -> StopRow:
         assert row is not None
         assert point is not None
         programme = rules.get_programme(row.programme)
-        await plan_duties(connection, row, point, programme, stage.platform.clock.now())
+        await plan_duties(connection, row, point, programme, at or stage.platform.clock.now())
     return row
 
 

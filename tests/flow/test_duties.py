@@ -234,6 +234,24 @@ async def test_what_is_booked_late_is_done_at_once_and_the_first_check_is_left_o
     assert found[K.WINDOW_OVER] == ("due", None)
 
 
+@pytest.mark.parametrize(("begun_min", "is_checked"), [(-1, True), (0, False), (60, False)])
+async def test_what_is_planned_with_the_courier_at_the_door_is_not_looked_at_ahead(
+    stage: Stage, begun_min: int, is_checked: bool
+) -> None:
+    """The scan looks at the car; a look a moment before it would stand in for that one, too early."""
+    stop = await stage.add_stop()
+    await query(stage, "UPDATE stop SET window_from = %s", [stage.platform.clock.now() - begun_min * MINUTE])
+    await plan(stage, stop)
+    planned = set(await list_duties(stage, stop))
+    assert (K.PREFLIGHT_2 in planned) is (K.PREFLIGHT_1 in planned) is is_checked
+    assert {K.MORNING_NOTICE, K.WINDOW_OVER} <= planned
+    # Expected later in that window, it is looked at ahead of that.
+    expected_at = stage.platform.clock.now() + HOUR
+    await query(stage, "UPDATE stop SET plan_number = 2, expected_at = %s", [expected_at])
+    await plan(stage, stop)
+    assert (await list_duties(stage, stop))[K.PREFLIGHT_2].due_at == expected_at - 30 * MINUTE
+
+
 async def test_in_a_window_that_has_begun_no_morning_is_told_any_more(stage: Stage) -> None:
     stop = await stage.add_stop()
     await set_window(stage, stop, begins_in=-HOUR)
@@ -328,18 +346,21 @@ async def test_a_window_that_ends_during_a_visit_waits_for_its_end(stage: Stage)
 
 
 async def test_many_workers_at_once_do_each_thing_once(stage: Stage) -> None:
-    stops = [await stage.add_stop() for _ in range(12)]
-    for stop in stops:
+    coming = [await stage.add_stop() for _ in range(8)]
+    over = [await stage.add_stop() for _ in range(8)]
+    for stop in coming:
         await set_window(stage, stop, begins_in=20 * MINUTE)
-        await make_due(stage, stop, K.WINDOW_OVER)
+    for stop in over:
+        await set_window(stage, stop, begins_in=-30 * HOUR)
     await asyncio.gather(*(do_due(stage.platform, 100) for _ in range(6)))
-    for stop in stops:
-        found = await states(stage, stop)
-        assert found[K.MORNING_NOTICE] == ("done", "told")
-        assert found[K.WINDOW_OVER][0] == "done"
-        assert sorted(await list_events(stage, stop)) == ["morning_of_delivery", "nobody_came"]
+    for stop in coming:
+        assert (await states(stage, stop))[K.MORNING_NOTICE] == ("done", "told")
+        assert await list_events(stage, stop) == ["morning_of_delivery"]
+    for stop in over:
+        assert (await states(stage, stop))[K.WINDOW_OVER] == ("done", "over")
+        assert await list_events(stage, stop) == ["nobody_came"]
     jobs = await take_jobs(stage)
-    assert len(jobs) == len(set(jobs)) == len(stops)
+    assert len(jobs) == len(set(jobs)) == len(coming)
 
 
 async def test_a_worker_that_dies_with_a_duty_in_hand_is_taken_over_and_nothing_is_done_twice(

@@ -12,8 +12,10 @@ from tests.web.test_visits import NEAR, save_reading
 
 from unlatch.domain.access import Position
 from unlatch.flow.due import do_due
+from unlatch.flow.duties import plan_duties
 from unlatch.flow.platform import Platform
 from unlatch.flow.preflight import carry_out_preflight
+from unlatch.store import consignees, stops
 
 FAR = Position(latitude=47.63, longitude=-122.3493, accuracy_m=5)
 
@@ -29,6 +31,23 @@ async def run_due(platform: Platform) -> None:
             await carry_out_preflight(platform, bytes(payload).decode())
 
 
+async def begin_soon(platform: Platform, tenant: Tenant) -> None:
+    """As if the stop had been booked yesterday for a window that begins in 20 minutes."""
+    now = platform.clock.now()
+    rules = await platform.rules.get()
+    async with platform.database.transaction() as connection:
+        await connection.execute(
+            "UPDATE stop SET window_from = %s, plan_number = 2 WHERE id = %s",
+            (now + timedelta(minutes=20), tenant.stop_id),
+        )
+        stop = await stops.find_stop(connection, tenant.stop_id)
+        point = await consignees.find_access_point(connection, tenant.access_point_id)
+        assert stop is not None
+        assert point is not None
+        programme = rules.get_programme(None)
+        await plan_duties(connection, stop, point, programme, now - timedelta(hours=4))
+
+
 async def list_deliveries(caller: Caller, **more: Any) -> list[dict[str, Any]]:
     answer = await caller.get("/v1/me/deliveries", **more)
     assert answer.status_code == 200, answer.text
@@ -41,10 +60,15 @@ async def list_events(platform: Platform) -> list[str]:
         cursor = await connection.execute(
             "SELECT event FROM notice WHERE reader = 'consignee' ORDER BY created_at"
         )
-        return [event for (event,) in await cursor.fetchall() if event != "booked"]
+        return [
+            event for (event,) in await cursor.fetchall() if event not in ("booked", "morning_of_delivery")
+        ]
 
 
-async def test_a_coming_delivery_is_shown_by_the_clock_of_its_address(tenant: Tenant) -> None:
+async def test_a_coming_delivery_is_shown_by_the_clock_of_its_address(
+    platform: Platform, tenant: Tenant
+) -> None:
+    await begin_soon(platform, tenant)
     (shown,) = await list_deliveries(tenant.consignee)
     assert shown["stop_id"] == tenant.stop_id
     assert shown["window"]["time_zone"] == "America/Los_Angeles"
@@ -56,6 +80,7 @@ async def test_a_coming_delivery_is_shown_by_the_clock_of_its_address(tenant: Te
 
 
 async def test_what_preflight_found_is_shown_with_what_to_do(platform: Platform, tenant: Tenant) -> None:
+    await begin_soon(platform, tenant)
     await save_reading(platform, tenant.access_point_id, position=FAR, is_locked=False)
     await run_due(platform)
     (shown,) = await list_deliveries(tenant.consignee)
@@ -79,6 +104,7 @@ async def test_what_preflight_found_is_shown_with_what_to_do(platform: Platform,
 
 async def test_a_check_mends_and_the_courier_sees_it_at_once(platform: Platform, tenant: Tenant) -> None:
     check, heading = f"/v1/me/stops/{tenant.stop_id}/check", f"/v1/courier/stops/{tenant.stop_id}/heading"
+    await begin_soon(platform, tenant)
     await save_reading(platform, tenant.access_point_id, position=FAR)
     await run_due(platform)
     refused = await tenant.courier.make(heading, {})

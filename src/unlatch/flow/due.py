@@ -88,8 +88,8 @@ async def _do_next(platform: Platform, *, passing_over: int) -> bool:
         elif await _has_live_visit(connection, stop):
             await duties.postpone(connection, duty, now + AGAIN, tries=0)
         else:
-            await end_of_window(connection, stop.id, now)
-            await duties.end(connection, duty, DutyState.DONE, "over", now)
+            was_open = await end_of_window(connection, stop.id, now)
+            await duties.end(connection, duty, DutyState.DONE, "over" if was_open else "nothing_to_do", now)
     return True
 
 

@@ -42,6 +42,7 @@ class Timetable:
     morning_at: datetime
     first_at: datetime | None
     last_at: datetime | None
+    comes_at: datetime  # when the courier is expected
     window_from: datetime
     window_until: datetime
 
@@ -92,7 +93,8 @@ RULES: Mapping[DutyKind, DutyRule] = {
         due=lambda table: table.last_at,
         drop=_too_late_to_mend,
         needs_car=True,
-        due_text="30 minutes before the courier is expected (the programme says how many)",
+        due_text="30 minutes before the courier is expected (the programme says how many); neither of the two where "
+        "the plan itself is made after that moment: the courier may stand there, and the scan looks at the car",
         drop_text=_WHILE_USEFUL,
         why="late is better than not at all: the courier may come at any moment of the window",
     ),
@@ -138,14 +140,14 @@ def timetable_of(stop: StopRow, point: AccessPointRow, programme: Programme) -> 
     if morning_at > stop.window_from - NOTICE_AHEAD:
         morning_at = moment_of(day - timedelta(days=1), EVENING, zone)
     comes_at = stop.expected_at or stop.window_from
-    ahead = sorted(programme.preflight_before_s)[
-        :2
-    ]  # of more than two, those nearest to the courier's coming
+    # Of more than two checks, those nearest to the courier's coming.
+    ahead = sorted(programme.preflight_before_s)[:2]
     checks = [comes_at - timedelta(seconds=before_s) for before_s in ahead]
     return Timetable(
         morning_at=morning_at,
         first_at=checks[1] if len(checks) > 1 else None,
         last_at=checks[0] if checks else None,
+        comes_at=comes_at,
         window_from=stop.window_from,
         window_until=stop.window_until,
     )
@@ -163,6 +165,9 @@ async def plan_duties(
     due = {kind: rule.due(table) for kind, rule in RULES.items() if rule.due is not None}
     if stop.plan_number > 1 and table.morning_at <= now:
         del due[DutyKind.MORNING_NOTICE]  # the change is told, and its window with it
+    if now >= table.comes_at:
+        # Planned with the courier at the door: a look now would only be the scan's own, a moment too early.
+        due = {kind: at for kind, at in due.items() if not RULES[kind].needs_car}
     await duties.plan(
         connection,
         [
