@@ -49,6 +49,7 @@ from unlatch.devices.wire import Cut, WireError
 from unlatch.domain.access import Closure
 from unlatch.domain.reading import Reading
 from unlatch.errors import (
+    CommandNotSent,
     CommandRejected,
     CommandUnknown,
     ConsentLost,
@@ -289,15 +290,16 @@ class HomeAssistant(Maker):
     async def _by_rest(self, car: Car, verb: Verb, door: Door, sending: Sending) -> Answer:
         """The other way: the body tells the states that the call itself led through; an empty one tells nothing."""
         step = door.step(verb)
+        states: dict[str, State] | None = None
         try:
             states = {one: State.of((await self._get(car, one)).json) for one in door.entities}
-        except ConsentLost:
-            raise
-        except DeviceError:
-            if verb is Verb.UNLOCK:
+        except CommandNotSent as error:
+            if verb is Verb.UNLOCK or isinstance(error, ConsentLost | DeviceUnsupported):
                 raise
-            states = None  # a closing is not given up because a look failed
-        if states is not None:
+        except DeviceError as error:  # of the look; nothing of the command has left
+            if verb is Verb.UNLOCK:
+                raise self.link.not_sent(verb, error.code) from None
+        if states is not None:  # a closing is not given up because a look failed
             self._check(verb, door, states)
         heard = await self.link.post(
             car,
@@ -308,8 +310,8 @@ class HomeAssistant(Maker):
             sending=sending,
             answer_within_s=ANSWER_WITHIN_S,
         )
-        if (error := self.link.refusal(car, verb, heard)) is not None:
-            raise error
+        if (refused := self.link.refusal(car, verb, heard)) is not None:
+            raise refused
         if not isinstance(heard.json, list):
             raise self.link.unknown(verb, "unexpected_answer")
         told = [one for one in heard.json if isinstance(one, dict) and one.get("entity_id") == door.entity]
