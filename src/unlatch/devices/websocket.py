@@ -52,9 +52,7 @@ class WebSocket(asyncio.Protocol):
         self._go_on()
 
     def eof_received(self) -> bool:
-        self._talk.receive_eof()
-        self._go_on()
-        self._fail(Cut.CLOSED)
+        self._fail(Cut.CLOSED)  # without a farewell, or after it
         return False
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -4,8 +4,9 @@ As homeassistant 2025.4.4 was seen to behave, or its source says:
 
 * GET /api/, /api/config, /api/states, /api/states/{entity} (404 for one unknown).
 * POST /api/services/{domain}/{service} with {"entity_id"}: blocks until the call is over (2 s for a lock), then 200
-  with the states that were written under its own context: `[]` for an entity that is unknown, unavailable or silent. 400 for
-  a service unknown, 500 where the integration raised, 401 without a token. A call goes on when its connection is cut.
+  with the states that were written under its own context: `[]` for an entity that is unknown, unavailable or silent.
+  400 for a service unknown, 500 where the integration raised, 401 without a token. A call goes on when its connection
+  is cut.
 * WebSocket /api/websocket: auth_required, auth, auth_ok | auth_invalid; then numbered messages: subscribe_entities,
   subscribe_events (state_changed), unsubscribe_events, get_states, call_service, ping. A call's result comes when the
   call is over, with its context's id; states under way are told at once.
@@ -208,7 +209,7 @@ class HomeHubs:
         homes, states = self.homes, call.dwelling.states
         homes.look(call.dwelling)
         if call.ending is Ending.SAYS_DONE:
-            states.pretend(WORDS[call.deed], homes.clock.now())
+            states.pretend(WORDS[call.deed], call.ends_at)  # when it was due: we may be late
         error = {Ending.SAYS_FAILED: "home_assistant_error", Ending.TIMES_OUT: "home_assistant_error"}.get(
             call.ending
         )
@@ -241,7 +242,7 @@ class HomeHubs:
         """/hub/{home}/api/websocket"""
         dwelling = self.homes.dwellings.get(parts[1]) if parts[2:] == ["api", "websocket"] else None
         await receive()  # websocket.connect
-        if dwelling is None or self.homes.find_standing(dwelling, *PROXY_FAULTS) is not None:
+        if dwelling is None or self._turns_away(dwelling):
             await send({"type": "websocket.close", "code": 1000})  # before it was accepted: HTTP 403
             return
         if not self.homes.look(dwelling).can_be_reached:
@@ -249,6 +250,12 @@ class HomeHubs:
             return
         trace = Request(scope | {"method": "GET"}, receive, parts, b"").trace
         await HubTalk(self, dwelling, trace, scope["extensions"][CUT]["cut"]).talk(receive, send)
+
+    def _turns_away(self, dwelling: Dwelling) -> bool:
+        """Whether the proxy, or a ban of the caller's address, stands before every greeting."""
+        consent = self.homes.find_standing(dwelling, FaultKind.CONSENT_WITHDRAWN)
+        is_banned = consent is not None and consent.status == 403
+        return is_banned or self.homes.find_standing(dwelling, *PROXY_FAULTS) is not None
 
 
 def written_under(call: ServiceCall) -> list[EntityState]:
