@@ -197,7 +197,7 @@ class Home:
 
     def _mind_itself(self, at: datetime) -> None:
         """Closed and not locked: a lock that locks by itself starts counting anew."""
-        if self.locks_itself_after_s is None:
+        if self.locks_itself_after_s is None or self.kind is HomeKind.GARAGE:
             return
         self.ahead = [one for one in self.ahead if not one.is_own]
         if not self.is_thrown and not self.is_open:

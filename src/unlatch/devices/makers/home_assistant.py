@@ -65,6 +65,7 @@ MOVES_WITHIN_S = 45.0  # the slowest garage door
 AHEAD_S = 2.0  # a hub's clock that is ahead of ours by more is set right
 
 OBJECT = "[a-z0-9_]{1,190}"
+DOOR = re.compile(rf"(?:lock|cover)\.{OBJECT}")
 NOT_LOCKED = ("unlocked", "unlocking", "locking", "open", "opening", "jammed")
 LOCKS = {"locked": True, **dict.fromkeys(NOT_LOCKED, False)}
 LIDS = {"closed": False, "open": True, "opening": True, "closing": True}
@@ -146,7 +147,7 @@ class HomeAssistant(Maker):
     label = "Home Assistant"
     default_address = "https://hub.invalid"  # each home has its own
     has_own_hub = True
-    name_pattern = rf"(?:lock|cover)\.{OBJECT}"
+    name_pattern = DOOR.pattern
     form_fields = (
         FormField(name="address", is_secret=False, max_length=200, meaning="https://home.example:8123"),
         FormField(
@@ -355,10 +356,11 @@ class HomeAssistant(Maker):
 
     def _door(self, car: Car, verb: Verb) -> Door:
         """Raises `CommandNotSent` where the form holds what can be no entity of a door."""
-        given = {"name": car.vin, **car.secrets}
-        wanted = {"name": self.name_pattern, **{one.name: one.pattern for one in self.form_fields}}
-        for name, pattern in wanted.items():
-            if pattern and given.get(name) and not re.fullmatch(pattern, given[name]):
+        if not DOOR.fullmatch(car.vin):
+            raise self.link.not_sent(verb, "bad_request")
+        for one in self.form_fields:
+            given = car.secrets.get(one.name)
+            if given and one.pattern and not re.fullmatch(one.pattern, given):
                 raise self.link.not_sent(verb, "bad_request")
         return Door.of(car)
 
