@@ -10,7 +10,7 @@ source of homeassistant 2025.4 and measured there. Authorization: a long-lived a
 | a context id | links a state to a command for 5 s only. An end that comes later counts where its beginning (`unlocking`) was ours and its own context names neither user nor automation |
 | latency | the answer comes when the integration's call returns: 2.0 s measured with the demo lock, 4-11 ms with MQTT, no limit known. We wait 30 s for it, 6 s for a first sign of movement after it, 45 s for a movement's end |
 | expiry | of a command: none documented. A call goes on when the connection is cut; a broker may hold a message for a lock. `late_effect_s` = 300 is assumed |
-| reads | GET /api/states/{entity}: lock or cover, contact sensor, second bolt. No position: a home stays where it is |
+| reads | GET /api/states/{entity}: lock or cover, and contact sensor. No position: a home stays where it is |
 | `unavailable`, `unknown` | not told. A lock with `assumed_state` tells what was sent to it, not what it is: not told either |
 | times | are when *Home Assistant* saw it. A restart sets them anew, also for a state restored from its own disk: right after a restart *locked* may be old news with a new time, and nothing in the API tells. *Locked* is as old as `last_changed`: `last_updated` also moves with the battery, `last_reported` with every poll of a cache |
 | limits | none; a token refused several times may ban our address (403) |
