@@ -17,6 +17,7 @@ from pathlib import Path
 from unlatch.clock import Clock
 from unlatch.devices.base import Car, Example, Maker
 from unlatch.devices.catalogue import Catalogue
+from unlatch.domain.access import Assurance
 from unlatch.domain.incident import (
     NEXT_STEPS,
     NEXT_STEPS_AFTER_REFUSAL,
@@ -224,24 +225,50 @@ def _seconds(value: float | None) -> str:
     return "no" if value is None else f"{value:g} s"
 
 
+# How well *locked* can be shown.
+_ASSURANCES = {
+    Assurance.SEEN: "seen",
+    Assurance.LID_ALONE: "drawn from a lid that is seen closed",
+    Assurance.BOLT_ALONE: "seen of the bolt alone: it may be thrown while the door stands open",
+    Assurance.SAID: "said: visits end as *lock not seen*",
+}
+_DOORS = {
+    "lock and contact sensor": ("lock.x", {"contact": "binary_sensor.x"}),
+    "lock alone": ("lock.x", {}),
+    "cover": ("cover.x", {}),
+}
+
+
+def _cars(maker: Maker) -> dict[str, Car]:
+    """One of each kind that this maker may reach, by what the page calls it."""
+    if maker.has_own_hub:
+        return {
+            told: Car(maker=maker.name, vin=name, secrets=secrets) for told, (name, secrets) in _DOORS.items()
+        }
+    return {
+        f"`{kind}`" if kind else "all": Car(maker=maker.name, vin="", secrets={}, account_kind=kind)
+        for kind in maker.account_kinds or (None,)
+    }
+
+
 def _closures(maker: Maker) -> str:
     rows = []
-    for kind in maker.account_kinds or (None,):
-        closure = maker.closure(Car(maker=maker.name, vin="", secrets={}, account_kind=kind))
+    for told, car in _cars(maker).items():
+        closure = maker.closure(car)
         rows.append(
             (
-                f"`{kind}`" if kind else "all",
+                told,
                 _yes(closure.reads_lock),
                 _yes(closure.reads_lid),
-                "seen" if closure.reads_lock else "said: visits end as *lock not seen*",
+                _ASSURANCES[closure.assurance],
                 _seconds(closure.locks_itself_after_s),
                 _seconds(closure.late_effect_s),
                 _seconds(closure.read_every_s),
             )
         )
     head = (
-        "account", "reads the lock", "reads the lid", "*locked* is", "relocks itself unopened after",
-        "a command can act for", "read at most every",
+        "door" if maker.has_own_hub else "account", "reads the lock", "reads the lid", "*locked* is",
+        "relocks itself unopened after", "a command can act for", "read at most every",
     )  # fmt: skip
     return draw_table(head, rows)
 
@@ -257,8 +284,9 @@ def _maker(maker: Maker) -> str:
     limit = maker.commands_a_minute
     rows = [
         ("name in settings and rows", f"`{maker.name}`"),
-        ("address", f"`{maker.default_address}`, or what `UNLATCH_CLOUD_{maker.name.upper()}` says"),
-        ("a link needs", ", ".join(["`vin`", *(f"`{field.name}`" for field in maker.form_fields)])),
+        ("address", _address(maker)),
+        ("a link needs", _fields(maker, is_required=True)),
+        ("a link may have", _fields(maker, is_required=False) or "nothing else"),
         ("account kinds", _names(maker.account_kinds) or "one alone"),
         ("commands a minute, per car", "no limit is known" if limit is None else str(limit)),
         ("can flash its lamps", _yes(can_flash)),
@@ -268,7 +296,7 @@ def _maker(maker: Maker) -> str:
             f"## {maker.label}",
             summary,
             draw_table(("", ""), rows),
-            "What its trunk can tell, and how long a command whose end is unknown keeps the place watched:",
+            "What its closure can tell, and how long a command whose end is unknown keeps the place watched:",
             _closures(maker),
             "What its file says of its API:",
             facts.strip(),
@@ -276,6 +304,18 @@ def _maker(maker: Maker) -> str:
             draw_table(("example", "asked", "account", "end", "source"), map(_example, maker.examples)),
         )
     )
+
+
+def _address(maker: Maker) -> str:
+    if maker.has_own_hub:
+        return "each place's own: the field `address` of its link"
+    return f"`{maker.default_address}`, or what `UNLATCH_CLOUD_{maker.name.upper()}` says"
+
+
+def _fields(maker: Maker, *, is_required: bool) -> str:
+    first = ["an entity in place of a VIN" if maker.name_pattern else "`vin`"] if is_required else []
+    fields = [field for field in maker.form_fields if field.is_required is is_required]
+    return ", ".join([*first, *(f"`{field.name}`" for field in fields)])
 
 
 def draw_makers() -> str:
@@ -306,12 +346,9 @@ def draw_makers() -> str:
 
 
 def _seen_on(maker: Maker) -> str:
-    seen = [
-        kind
-        for kind in maker.account_kinds or (None,)
-        if maker.closure(Car(maker=maker.name, vin="", secrets={}, account_kind=kind)).reads_lock
-    ]
-    return "all" if seen == [None] else _names(kind for kind in seen if kind) or "none"
+    cars = _cars(maker)
+    seen = [told for told, car in cars.items() if maker.closure(car).reads_lock]
+    return "all" if len(seen) == len(cars) else ", ".join(seen) or "none"
 
 
 # ---- commands

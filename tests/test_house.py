@@ -48,6 +48,7 @@ def test_defaults() -> None:
     assert settings.data_dir == Path("/data/unlatch")
     assert settings.database_url is None
     assert settings.clock().factor == 1.0
+    assert not settings.allows_private_hubs
     assert read_settings(HOME | {"UNLATCH_HTTP_PORT": "9"}).public_url == "http://127.0.0.1:9"
     assert read_settings(HOME | {"UNLATCH_HTTP_HOST": "::1"}).public_url == "http://[::1]:8700"
 
@@ -70,11 +71,13 @@ def test_all_settings_are_read() -> None:
             "UNLATCH_SMS_URL": "twilio://sid:geheim@+15550001/{to}",
             "UNLATCH_OTHER_CHANNELS": "slack, tgram",
             "UNLATCH_ALLOW_PRIVATE_WEBHOOKS": "yes",
+            "UNLATCH_PRIVATE_HUBS": "Yes",
         }
     )
     assert settings.other_channels == ("slack", "tgram")
     assert settings.may_hooks_be_private
     assert settings.find_vapid_subject() == "https://unlatch.example"
+    assert settings.allows_private_hubs
     assert settings.clock().anchor_at == datetime(2026, 5, 1, tzinfo=UTC)
     assert settings.read_secret_key() == b"01234567890123456789012345678901"
     assert settings.public_url == "https://unlatch.example"
@@ -105,6 +108,7 @@ def test_all_settings_are_read() -> None:
         ("UNLATCH_SMS_URL", "twilio://a:b@c"),
         ("UNLATCH_OTHER_CHANNELS", "slack tgram"),
         ("UNLATCH_ALLOW_PRIVATE_WEBHOOKS", "maybe"),
+        ("UNLATCH_PRIVATE_HUBS", "1"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(variable: str, value: str) -> None:

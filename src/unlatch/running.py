@@ -44,7 +44,12 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
     name = f"{kind}-{os.getpid()}@{socket.gethostname()}"
     vault = Vault(settings.read_secret_key(), *settings.old_secret_keys)
     async with open_database(settings, name=name) as database:
-        makers = Catalogue(settings.clock(), settings.cloud_addresses, settings.oauth_clients)
+        makers = Catalogue(
+            settings.clock(),
+            settings.cloud_addresses,
+            settings.oauth_clients,
+            allows_private_hubs=settings.allows_private_hubs,
+        )
         dispatcher = make_dispatcher(settings)
         try:
             yield Platform(

@@ -319,6 +319,13 @@ class Settings:
         "yes: webhooks and push services may stand in private networks and need no TLS; with the simulated town alone",
         default=False,
     )
+    allows_private_hubs: bool = _setting(
+        "PRIVATE_HUBS",
+        _read_yes,
+        "yes: hubs of homes may be on this machine or in its private network, for one who runs Unlatch at home. no: "
+        "only on the public internet, since whoever registers a place chooses the address that we knock at",
+        default=False,
+    )
     cloud_addresses: Mapping[str, str] = _setting(
         "CLOUD_<MAKER>",
         _read_url,

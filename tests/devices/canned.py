@@ -7,6 +7,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
 from unlatch.devices.base import Reply
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -55,16 +60,49 @@ class Canned:
             line, raw = await read_request(reader)
             self.asked.append(line)
             self.raw.append(raw)
-            writer.write(self._answer(line))
+            reply = self._find(line)
+            if reply is not None and reply.status == 101:
+                await self._talk(raw, reply, reader, writer)
+                return
+            writer.write(self._answer(reply))
             await writer.drain()
 
-    def _answer(self, line: str) -> bytes:
+    async def _talk(
+        self, raw: bytes, opened: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """A WebSocket: what `opened` says first, then the replies to each message, by its type."""
+        protocol = ServerProtocol()
+        protocol.receive_data(raw)
+        (request,) = protocol.events_received()
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        self._say(protocol, opened)
+        while True:
+            writer.write(b"".join(protocol.data_to_send()))
+            await writer.drain()
+            if protocol.state is not State.OPEN or not (data := await reader.read(65_536)):
+                return
+            protocol.receive_data(data)
+            for frame in protocol.events_received():
+                if isinstance(frame, Frame) and frame.opcode is Opcode.TEXT:
+                    line = f"WS {json.loads(bytes(frame.data))['type']}"
+                    self.asked.append(line)
+                    if (reply := self._find(line)) is not None:
+                        self._say(protocol, reply)
+
+    def _say(self, protocol: ServerProtocol, reply: Reply) -> None:
+        for message in reply.body:
+            protocol.send_text(json.dumps(message).encode())
+
+    def _find(self, line: str) -> Reply | None:
         matching = [reply for reply in self.replies if line.startswith(reply.to)]
-        if not matching:
-            return b"HTTP/1.1 599 Unexpected\r\ncontent-length: 0\r\n\r\n"
-        reply = matching[0]
         if len(matching) > 1:
-            self.replies.remove(reply)
+            self.replies.remove(matching[0])
+        return matching[0] if matching else None
+
+    def _answer(self, reply: Reply | None) -> bytes:
+        if reply is None:
+            return b"HTTP/1.1 599 Unexpected\r\ncontent-length: 0\r\n\r\n"
         text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
         body = text.replace("{base}", self.base).encode()
         headers = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())

@@ -31,7 +31,7 @@ def lantern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Ma
 
 
 async def test_one_file_adds_a_maker(lantern: type[Maker]) -> None:
-    assert set(find_makers()) == {"lantern", "onstar", "volvo"}
+    assert set(find_makers()) == {"home_assistant", "lantern", "onstar", "volvo"}
     assert len(lantern.examples) == 6
     for example in lantern.examples:
         await check_example(lantern, example)
@@ -42,7 +42,7 @@ async def test_one_file_adds_a_maker(lantern: type[Maker]) -> None:
 
 
 def test_without_the_file_there_is_no_such_maker() -> None:
-    assert set(find_makers()) == {"onstar", "volvo"}
+    assert set(find_makers()) == {"home_assistant", "onstar", "volvo"}
     with pytest.raises(NotFound, match="lantern"):
         Catalogue(Clock(), {"lantern": "http://127.0.0.1:9"})
     with pytest.raises(NotFound, match="lantern"):

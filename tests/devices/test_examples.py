@@ -55,7 +55,7 @@ async def test_a_cloud_whose_clock_is_ahead_makes_no_old_news_fresh(kind: type[M
     ]
     async with canned_cloud(ahead) as cloud:
         maker = build(kind, cloud.base, Clock(factor=1000.0))
-        reading = await maker.read(car_of(kind, example.account_kind))
+        reading = await maker.read(car_of(kind, example.account_kind, example))
         assert reading.observed_at <= maker.link.clock.now()
         assert reading.is_locked is True
         await maker.link.close()

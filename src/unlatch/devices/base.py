@@ -151,6 +151,9 @@ class FormField:
     name: str
     is_secret: bool = True  # secret: encrypted at rest, never shown again
     max_length: int = 4096
+    is_required: bool = True
+    pattern: str | None = None  # what the whole value must match; None: any printable text
+    meaning: str = ""  # for whoever fills in the form, where the name alone does not say it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,9 @@ class Reply:
     """What a maker's cloud answers to a request whose method and path begin with `to`.
 
     `body` is sent as JSON, a str as it stands. `{base}` in any text becomes the cloud's own address.
+
+    `to` may also be "WS " and the type of a message on a WebSocket (which a Reply with status 101 opens): `body` is
+    then the list of messages that come back.
     """
 
     to: str  # "POST /veh/cmd/v3/unlockTrunk/"
@@ -180,6 +186,8 @@ class Example:
     code: str | None = None  # the error's code, if the end is not DONE
     reading: Reading | None = None  # what a READ must give
     account_kind: str | None = None
+    name: str | None = None  # what stands for the VIN, where the maker knows none: a door's entity
+    told: Mapping[str, str] = field(default_factory=dict)  # further fields of the form, beside those required
     source: str  # where the maker says so
 
 
@@ -189,6 +197,8 @@ class Maker(ABC):
     name: ClassVar[str]  # the word in settings, rows and addresses: "onstar"
     label: ClassVar[str]  # as people know it: "OnStar"
     default_address: ClassVar[str]  # the live cloud; settings may name another
+    has_own_hub: ClassVar[bool] = False  # each place has a hub at an address of its own: its secret `address`
+    name_pattern: ClassVar[str | None] = None  # what stands in a `Car` for the VIN; None: a VIN
     form_fields: ClassVar[tuple[FormField, ...]]
     account_kinds: ClassVar[tuple[str, ...]] = ()  # the first promises least
     commands_a_minute: ClassVar[int | None] = None  # the maker's limit per car; None: none known

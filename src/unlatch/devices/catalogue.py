@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from unlatch.clock import Clock
 from unlatch.devices import makers
-from unlatch.devices.base import Maker
+from unlatch.devices.base import Car, Maker
+from unlatch.devices.hubs import Hubs
 from unlatch.devices.link import Link
 from unlatch.devices.oauth import Desk
 from unlatch.errors import NotFound
@@ -38,14 +39,19 @@ class Catalogue:
         clock: Clock,
         addresses: Mapping[str, str] | None = None,
         clients: Mapping[str, OAuthClient] | None = None,
+        *,
+        allows_private_hubs: bool = False,
     ) -> None:
         """`addresses` replaces the makers' live clouds, by name, and their authorization servers with them.
 
-        `clients` is how we are registered at the makers. Raises `NotFound` for a name unknown.
+        `clients` is how we are registered at the makers. Raises `NotFound` for a name unknown. A maker whose places
+        have a hub each is no cloud's: its address can't be replaced.
         """
         kinds = find_makers()
         addresses, clients = addresses or {}, clients or {}
-        if unknown := (set(addresses) | set(clients)) - set(kinds):
+        self.hubs = Hubs(clock, allows_private=allows_private_hubs)
+        with_cloud = {name for name, kind in kinds.items() if not kind.has_own_hub}
+        if unknown := (set(addresses) | set(clients)) - with_cloud:
             raise NotFound(f"no maker is called {', '.join(sorted(unknown))}")
         self.makers: dict[str, Maker] = {
             name: kind(
@@ -77,8 +83,14 @@ class Catalogue:
         except KeyError:
             raise NotFound(f"no maker is called {name}") from None
 
+    def maker_of(self, car: Car) -> Maker:
+        """The maker that reaches this car or door: the cloud's one, or the one of its own hub. Raises `NotFound`."""
+        maker = self.maker(car.maker)
+        return self.hubs.maker_at(type(maker), car.secrets.get("address", "")) if maker.has_own_hub else maker
+
     async def close(self) -> None:
-        """Close the connections to every cloud."""
+        """Close the connections to every cloud and hub."""
+        await self.hubs.close()
         for maker in self.makers.values():
             await maker.link.close()
         for desk in self.desks.values():

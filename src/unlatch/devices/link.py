@@ -26,7 +26,8 @@ import msgspec
 from unlatch.clock import Clock
 from unlatch.devices.base import Car, Sending, Verb
 from unlatch.devices.capacity import Breaker, Budgets, Ceilings, Purpose, Room
-from unlatch.devices.wire import Answered, Cut, Wire, WireError
+from unlatch.devices.websocket import WebSocket, open_websocket
+from unlatch.devices.wire import Answered, Cut, Finder, Wire, WireError
 from unlatch.errors import (
     CommandNotSent,
     CommandRejected,
@@ -108,11 +109,12 @@ class Link:
         commands_a_minute: int | None = None,
         ceilings: Ceilings | None = None,
         least_answer_s: float = 0.5,
+        finder: Finder | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
         self.least_answer_s = least_answer_s
-        self.wire = Wire(address)
+        self.wire = Wire(address, finder=finder)
         self.room = Room(ceilings or Ceilings())
         self.breaker = Breaker(self._now_s)
         self.budgets = Budgets(self._now_s, commands_a_minute)
@@ -121,6 +123,11 @@ class Link:
     async def close(self) -> None:
         """Close every connection."""
         await self.wire.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing of ours is under way on it."""
+        return not self._commands and self.room.taken == 0
 
     def find_obstacle(self, car: Car) -> str | None:
         """Why an opening of `car` would be refused here and now, as a code; None: it would leave."""
@@ -182,15 +189,12 @@ class Link:
                 target,
                 headers=headers,
                 body=body,
-                answer_within_s=self._real_wait_s(answer_within_s),
+                answer_within_s=self.real_wait_s(answer_within_s),
                 first_byte_by_s=sending.first_byte_by_s,
                 on_sent=sending.on_sent,
             )
         except WireError as error:
-            self._note_failure(car, error)
-            if error.has_left:
-                raise self.unknown(verb, CODES_OF_CUT[error.cut]) from None
-            raise self.not_sent(verb, CODES_OF_CUT[error.cut]) from None
+            raise self.lost(car, verb, error) from None
         finally:
             self.room.leave()
         return self._heard(car, answered)
@@ -204,7 +208,7 @@ class Link:
             await self._enter(Verb.READ, Purpose.READING)
             try:
                 answered = await self.wire.ask(
-                    "GET", target, headers=headers, answer_within_s=self._real_wait_s(READ_WITHIN_S)
+                    "GET", target, headers=headers, answer_within_s=self.real_wait_s(READ_WITHIN_S)
                 )
                 return self._heard(car, answered)
             except WireError as error:
@@ -214,6 +218,47 @@ class Link:
             finally:
                 self.room.leave()
             await self.clock.sleep(random.uniform(0.2, 1.0))
+
+    @asynccontextmanager
+    async def conversation(
+        self, car: Car, verb: Verb, target: str, *, within_s: float, trace_id: str | None = None
+    ) -> AsyncIterator[WebSocket]:
+        """A WebSocket of its own, for one command and what comes of it; `within_s` real seconds to open it.
+
+        Raises `WireError` when it can't be opened; what is said on it, and what that means, is the maker's.
+        """
+        self._check_let_in(car, verb)
+        await self._enter(verb, PURPOSES[verb])
+        try:
+            socket = await self._open_websocket(car, target, within_s, trace_id)
+            try:
+                yield socket
+            finally:
+                socket.close()
+        finally:
+            self.room.leave()
+
+    async def _open_websocket(
+        self, car: Car, target: str, within_s: float, trace_id: str | None
+    ) -> WebSocket:
+        headers = {} if trace_id is None else {"x-request-id": trace_id}
+        try:
+            socket = await open_websocket(self.wire, target, headers=headers, within_s=within_s)
+        except WireError as error:
+            self._note_failure(car, error)
+            raise
+        self.breaker.succeeded()
+        return socket
+
+    def lost(self, car: Car, verb: Verb, error: WireError) -> DeviceError:
+        """What is known of a command after its connection failed so; it is counted against the cloud."""
+        self._note_failure(car, error)
+        code = CODES_OF_CUT[error.cut]
+        return self.unknown(verb, code) if error.has_left else self.not_sent(verb, code)
+
+    def real_wait_s(self, town_s: float) -> float:
+        """How long to wait for the cloud, in real seconds, where the town's wait is `town_s`."""
+        return max(self.least_answer_s, self.clock.real_s(town_s))
 
     def find_own_target(self, url: str | None) -> str | None:
         """The path and query of a URL that the cloud gave us, if it leads to the same cloud; else None.
@@ -274,7 +319,7 @@ class Link:
         if purpose is Purpose.OPENING and not self.room.has_room(purpose):
             raise self.not_sent(verb, "busy")
         try:
-            async with asyncio.timeout(self._real_wait_s(READ_WITHIN_S)):
+            async with asyncio.timeout(self.real_wait_s(READ_WITHIN_S)):
                 await self.room.enter(purpose)
         except TimeoutError:
             raise self.not_sent(verb, "busy") from None
@@ -313,9 +358,6 @@ class Link:
         except (TypeError, ValueError):
             return None
         return min(max(0.0, wait_s), LONGEST_RETRY_AFTER_S)
-
-    def _real_wait_s(self, town_s: float) -> float:
-        return max(self.least_answer_s, self.clock.real_s(town_s))
 
     def _now_s(self) -> float:
         return self.clock.now().timestamp()

@@ -12,10 +12,10 @@ import asyncio
 import select
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
-from typing import cast
+from typing import Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -24,6 +24,8 @@ LARGEST_ANSWER_BYTES = 256 * 1024  # headers and body together
 LONGEST_IDLE_S = 2.0  # a connection idle for longer may be just closing: bytes sent into that are lost
 MOST_IDLE = 32
 LONGEST_CONNECT_S = 5.0
+
+Spoken = TypeVar("Spoken", bound=asyncio.BaseProtocol)
 
 
 class Cut(StrEnum):
@@ -57,6 +59,16 @@ class Answered:
 
     def __repr__(self) -> str:
         return f"Answered({self.status})"
+
+
+class Finder(Protocol):
+    """Who resolves the name in our stead, anew for each connection (see devices/hubs.py)."""
+
+    async def find_hosts(self) -> Sequence[str]:
+        """Numeric addresses to try, in order, at least one. Raises OSError."""
+
+    def forget(self) -> None:
+        """Nobody answered there."""
 
 
 class _Connection(asyncio.Protocol):
@@ -184,7 +196,8 @@ class _Connection(asyncio.Protocol):
 class Wire:
     """The connections to one address ("https://host[:port][/prefix]"). Used from one event loop."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, finder: Finder | None = None) -> None:
+        """Raises ValueError where that is no such address."""
         parts = urlsplit(address)
         if (
             parts.scheme not in ("http", "https")
@@ -196,7 +209,8 @@ class Wire:
             raise ValueError("an address must look like https://host[:port][/prefix]")
         self.origin = f"{parts.scheme}://{parts.netloc}".lower()
         self.prefix = parts.path.rstrip("/")
-        self._host = parts.hostname
+        self.host = parts.hostname
+        self._finder = finder
         self._host_header = parts.netloc
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -273,15 +287,40 @@ class Wire:
             within_s = min(within_s, first_byte_by_s - time.monotonic())
             if within_s <= 0:
                 raise WireError(Cut.TOO_LATE, has_left=False)
-        try:
-            async with asyncio.timeout(within_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    _Connection, self._host, self._port, ssl=self._tls
-                )
-        except (OSError, TimeoutError, ssl.CertificateError):  # OSError covers ssl.SSLError
-            raise WireError(Cut.NO_CONNECTION, has_left=False) from None
+        connection = await self.connect(_Connection, within_s=within_s)
         connection.idle_since_s = time.monotonic()
         return connection
+
+    async def connect(self, make: Callable[[], Spoken], *, within_s: float) -> Spoken:
+        """A new connection to the address, spoken over by `make`'s protocol. Raises `WireError` NO_CONNECTION."""
+        try:
+            async with asyncio.timeout(within_s):
+                hosts = [self.host] if self._finder is None else await self._finder.find_hosts()
+                for host in hosts[:-1]:
+                    try:
+                        return await self._connect_to(host, make)
+                    except OSError:
+                        continue  # another of its addresses may answer
+                return await self._connect_to(hosts[-1], make)
+        except (OSError, TimeoutError, ssl.CertificateError):  # OSError covers ssl.SSLError
+            if self._finder is not None:
+                self._finder.forget()
+            raise WireError(Cut.NO_CONNECTION, has_left=False) from None
+
+    def drop_idle(self) -> None:
+        """Close the connections over which nothing is under way."""
+        for connection in self._idle:
+            connection.abort()
+        self._idle.clear()
+
+    async def _connect_to(self, host: str, make: Callable[[], Spoken]) -> Spoken:
+        name = (
+            self.host if self._tls is not None else None
+        )  # the certificate is for the name, whatever the host
+        _, protocol = await asyncio.get_running_loop().create_connection(
+            make, host, self._port, ssl=self._tls, server_hostname=name
+        )
+        return protocol
 
     def _put_back(self, connection: _Connection) -> None:
         if connection.is_closed() or len(self._idle) >= MOST_IDLE:

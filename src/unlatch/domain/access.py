@@ -54,6 +54,17 @@ def distance_m(one: Position, other: Position) -> float:
     return 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(half)))
 
 
+class Assurance(StrEnum):
+    """How well a closure can show that it is locked; the best first."""
+
+    SEEN = auto()  # its lock and its lid are read
+    LID_ALONE = (
+        auto()
+    )  # it has no lock of its own: a lid that is seen closed is held by what moves it (a garage door)
+    BOLT_ALONE = auto()  # its lock is read, its lid is not: a bolt may be thrown while the door stands open
+    SAID = auto()  # neither: someone's word
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closure:
     """What a closure can tell, and how its cloud behaves. Declared by the connector, kept with the visit."""
@@ -63,6 +74,16 @@ class Closure:
     locks_itself_after_s: float | None = None  # unlocked but not opened: relocks by itself
     late_effect_s: float = 300.0  # a command whose end is unknown can't take effect after this long
     read_every_s: float = 5.0  # how often the watch may read while a visit lives
+    lid_is_lock: bool = False  # `is_locked` of its readings is drawn from the lid
+
+    @property
+    def assurance(self) -> Assurance:
+        """How well it can show that it is locked."""
+        if not self.reads_lock:
+            return Assurance.SAID
+        if self.lid_is_lock:
+            return Assurance.LID_ALONE
+        return Assurance.SEEN if self.reads_lid else Assurance.BOLT_ALONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ class Platform:
             account_kind=place.account_kind,
             is_let_in=account is None or account.is_open,
         )
-        return self.makers.maker(place.maker), car
+        return self.makers.maker_of(car), car
 
     def secrets_of(self, maker: str, tokens: Mapping[str, str]) -> dict[str, str]:
         """What goes along with each request for the cars of an account: its access token, never the refresh token."""

@@ -16,6 +16,7 @@ import uvicorn
 
 from unlatch.clock import Clock
 from unlatch.town.car import Maker
+from unlatch.town.clouds.home_hub import HomeHubs
 from unlatch.town.clouds.oauth import AuthorizationServer
 from unlatch.town.clouds.onstar import OnStarCloud
 from unlatch.town.clouds.volvo import VolvoCloud
@@ -24,6 +25,7 @@ from unlatch.town.post_office import PostOffice
 from unlatch.town.wire import (
     Answer,
     CuttingProtocol,
+    CuttingWebSocket,
     Endpoint,
     Receive,
     Refused,
@@ -48,6 +50,7 @@ class TownApp:
         self.town = town
         self.post_office = PostOffice(town.clock)
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
+        self._hubs = HomeHubs(town.homes)
         self._endpoints: dict[str, Endpoint] = {
             "veh": onstar.serve,
             "api": onstar.serve_v1,
@@ -58,11 +61,15 @@ class TownApp:
             "push": self.post_office.serve_push,
             "hooks": self.post_office.serve_hook,
             "town": Control(town, self.post_office).serve,
+            "hub": self._hubs.serve,
         }
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await answer_lifespan(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._talk(scope, receive, send)
             return
         body = await read_body(receive)
         parts = split(scope)
@@ -82,12 +89,18 @@ class TownApp:
         else:
             await send_answer(send, answer)
 
+    async def _talk(self, scope: Any, receive: Receive, send: Send) -> None:
+        """A WebSocket: hubs of homes alone have one. Any other is refused before it is accepted."""
+        parts = split(scope)
+        if parts is None or parts[0] != "hub" or len(parts) < 2:
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        await self._hubs.serve_websocket(scope, parts, receive, send)
 
-async def answer_lifespan(scope: Any, receive: Receive, send: Send) -> None:
-    """Nothing to start or stop; websockets are closed."""
-    if scope["type"] != "lifespan":
-        await send({"type": "websocket.close", "code": 1000})
-        return
+
+async def answer_lifespan(receive: Receive, send: Send) -> None:
+    """Nothing to start or stop."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})
@@ -138,7 +151,7 @@ def create_server(
         lifespan="off",
         log_level="critical",
         access_log=False,
-        ws="none",
+        ws=CuttingWebSocket,
         server_header=False,
         date_header=False,
         backlog=4096,

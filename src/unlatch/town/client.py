@@ -15,6 +15,8 @@ from unlatch.errors import Conflict, NotFound, UnlatchError
 from unlatch.town.car import WENT_WELL, Maker, Outcome
 from unlatch.town.control import AddedCar, Done, Hand, NewCar, NewClient, NewHabits, Truth
 from unlatch.town.faults import Fault, FaultKind
+from unlatch.town.home import HomeDeed
+from unlatch.town.home_control import AddedHome, HomeDone, HomeTruth, NewHome
 from unlatch.town.ledger import LedgerPage, LedgerRow
 from unlatch.town.post_office import Box, Hook, PostFault, PostFaultKind, Subscription, Way
 
@@ -236,6 +238,40 @@ class TownClient:
         return await self._ask(
             "POST", f"cars/{vin}/move", Truth, {"latitude": latitude, "longitude": longitude}
         )
+
+    # ---- homes ------------------------------------------------------------------------------------------
+
+    async def add_home(self, home_id: str, **papers: Any) -> AddedHome:
+        """Add a closed, locked home; `papers` are the further fields of `home_control.NewHome`."""
+        return await self._ask("POST", "homes", AddedHome, NewHome(home_id=home_id, **papers))
+
+    async def home(self, home_id: str) -> HomeTruth:
+        """What is physically so."""
+        return await self._ask("GET", f"homes/{home_id}", HomeTruth)
+
+    async def set_home_fault(self, home_id: str, kind: FaultKind | str, **how: Any) -> HomeTruth:
+        """Set a fault on one home; `how` are the further fields of `faults.Fault`."""
+        return await self._ask(
+            "POST", f"homes/{home_id}/faults", HomeTruth, Fault(kind=FaultKind(kind), **how)
+        )
+
+    async def clear_home_faults(self, home_id: str, kind: FaultKind | str | None = None) -> HomeTruth:
+        """Mend everything, or one kind."""
+        path = f"homes/{home_id}/faults" if kind is None else f"homes/{home_id}/faults/{FaultKind(kind)}"
+        return await self._ask("DELETE", path, HomeTruth)
+
+    async def do_at_home(self, home_id: str, deed: HomeDeed) -> Outcome:
+        """Do something there by hand."""
+        path = f"homes/{home_id}/{deed.replace('_', '-')}"
+        return (await self._ask("POST", path, HomeDone, may_conflict=True)).outcome
+
+    async def restart_hub(self, home_id: str) -> HomeTruth:
+        """Its hub starts anew: what it restores from its disk bears a new time."""
+        return await self._ask("POST", f"homes/{home_id}/restart-hub", HomeTruth)
+
+    async def report_home(self, home_id: str) -> HomeTruth:
+        """The hub's integration tells again what it told before, without asking the lock."""
+        return await self._ask("POST", f"homes/{home_id}/report", HomeTruth)
 
     # ---- the ledger -------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import msgspec
 from unlatch.town.car import Car, Deed, Maker, Outcome
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.grants import MAX_CLIENTS, Client, Grants
+from unlatch.town.home_control import HomeControl
 from unlatch.town.ledger import MAX_PAGE
 from unlatch.town.post_office import PostOffice
 from unlatch.town.wire import Answer, Refused, Request
@@ -157,6 +158,7 @@ class Control:
     def __init__(self, town: Town, post_office: PostOffice) -> None:
         self.town = town
         self.post_office = post_office
+        self.homes = HomeControl(town.homes)
 
     async def serve(self, request: Request) -> Answer:
         """Find the endpoint: the path's parts after /town, and the method."""
@@ -178,6 +180,8 @@ class Control:
                 return self._list(request)
             case (_, "cars", vin, *rest):
                 return self._car(request, self._get(vin), rest)
+            case (_, "homes", *rest):
+                return self.homes.serve(request, rest)
             case (_, "clouds", maker, "faults"):
                 return self._cloud(request, maker)
             case (method, "clouds", maker, "oauth", *rest) if maker in Maker.__members__.values():

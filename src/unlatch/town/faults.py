@@ -1,7 +1,7 @@
-"""Every way in which a car or its maker's cloud is known to fail, switchable per car, by count and by
+"""Every way in which a car, a home or a maker's cloud is known to fail, switchable per car or home, by count and by
 chance.
 
-A fault is set on one car (or on a whole cloud) and drawn at each request that it fits: it fits a verb,
+A fault is set on one car or home (or on a whole cloud) and drawn at each request that it fits: it fits a verb,
 may be limited to the next `count` draws, and may strike with a `chance` (from the town's seed, so a run
 can be repeated). Physical faults (asleep, offline, jammed, will not close, drives off) change the car
 itself at once.
@@ -11,6 +11,8 @@ itself at once.
 
 from __future__ import annotations
 
+import random
+from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Annotated
 
@@ -38,6 +40,11 @@ class FaultKind(StrEnum):
     )  # OnStar: success, then in progress again; Volvo: every other reading is a stale copy
     OUTAGE = auto()  # `status` 5xx on everything
     CONNECTION_CUT = auto()  # TCP closed; with `acts` after the command was taken on, else before
+    ANSWERS_AT_ONCE = (
+        auto()
+    )  # home: the hub hands the command to a broker and says done; it acts with `acts` alone
+    HUB_GONE = auto()  # home: the hub is dead; nobody answers at its address
+    LYING_STATE = auto()  # home: the hub goes on showing what it showed when this began
 
 
 class Verb(StrEnum):
@@ -86,6 +93,7 @@ DEFAULT_AFTER_S = {
     FaultKind.LATE_UNLOCK: 120.0,
     FaultKind.RATE_LIMIT: 30.0,
     FaultKind.DRIVES_OFF: 0.0,
+    FaultKind.ANSWERS_AT_ONCE: 0.4,
 }
 ONLY_UNLOCK = frozenset({FaultKind.LATE_UNLOCK})
 ONLY_COMMANDS = frozenset(
@@ -95,6 +103,18 @@ ONLY_COMMANDS = frozenset(
         FaultKind.SAYS_DONE_BUT_NOTHING_MOVED,
         FaultKind.SAYS_FAILED_BUT_IT_MOVED,
         FaultKind.LATE_UNLOCK,
+        FaultKind.ANSWERS_AT_ONCE,
+    }
+)
+OF_HOMES = frozenset({FaultKind.ANSWERS_AT_ONCE, FaultKind.HUB_GONE, FaultKind.LYING_STATE})  # alone
+NOT_OF_HOMES = frozenset({FaultKind.ASLEEP, FaultKind.DRIVES_OFF, FaultKind.SUBSCRIPTION_LAPSED})
+OF_THE_HOME = frozenset(
+    {
+        FaultKind.OFFLINE,
+        FaultKind.JAMMED,
+        FaultKind.WILL_NOT_CLOSE,
+        FaultKind.HUB_GONE,
+        FaultKind.LYING_STATE,
     }
 )
 OF_THE_CAR = frozenset(
@@ -115,13 +135,37 @@ def after_s(fault: Fault) -> float:
 
 def fits(fault: Fault, verb: Verb) -> bool:
     """Whether `fault` is to be drawn at a request of this verb."""
-    if fault.kind in OF_THE_CAR:
+    if fault.kind in OF_THE_CAR or fault.kind in OF_THE_HOME:
         return False
     if fault.kind in ONLY_UNLOCK and verb is not Verb.UNLOCK:
         return False
     if fault.kind in ONLY_COMMANDS and verb in (Verb.READ, Verb.TOKEN) and fault.verb is not verb:
         return False
     return fault.verb in (Verb.ANY, verb)
+
+
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """A fault that is set, and how often it may still strike."""
+
+    fault: Fault
+    left: int | None
+
+
+def draw(standing: list[Standing], verb: Verb, chance: random.Random, drawn: dict[FaultKind, Fault]) -> None:
+    """Put those faults into `drawn` that strike a request of this verb; each draw is counted."""
+    spent = False
+    for one in standing:
+        if one.left == 0 or not fits(one.fault, verb):
+            continue
+        if one.fault.chance < 1.0 and chance.random() >= one.fault.chance:
+            continue
+        drawn.setdefault(one.fault.kind, one.fault)
+        if one.left is not None:
+            one.left -= 1
+            spent = spent or one.left == 0
+    if spent:
+        standing[:] = [one for one in standing if one.left != 0]
 
 
 class Ending(StrEnum):

@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from unlatch.town.car import WENT_WELL, Deed
+from unlatch.town.home import HomeDeed
 from unlatch.town.ledger import LedgerRow
 
 _FREES = frozenset({Deed.UNLOCK_TRUNK, Deed.UNLOCK, Deed.KEY_UNLOCK})
 _LOCKS = frozenset({Deed.LOCK_TRUNK, Deed.LOCK, Deed.KEY_LOCK})
+_OPENING_SERVICES = frozenset({"unlock", "open", "open_cover"})
 RELOCKED = "relocked"
 
 
@@ -36,6 +38,34 @@ def was_secured(rows: Iterable[LedgerRow], at: datetime) -> bool:
         elif _is_done(row, frozenset({Deed.CLOSE_TRUNK})):
             is_open = False
     return is_locked and not is_open
+
+
+def count_openings_asked(rows: Iterable[LedgerRow]) -> int:
+    """How many requests to open a home's door reached its hub, whatever their fate."""
+    return sum(row.kind == "request" and row.what in _OPENING_SERVICES for row in rows)
+
+
+def was_home_secured(rows: Iterable[LedgerRow], at: datetime) -> bool:
+    """Whether a home was closed and held at that moment; it was so at the beginning.
+
+    A garage that moves counts as it ended last: its rows are written when a movement is over.
+    """
+    is_thrown, is_open = True, False
+    for row in sorted((row for row in rows if row.kind == "happening" and row.at <= at), key=_order):
+        if row.outcome not in WENT_WELL and row.what != RELOCKED:
+            continue
+        match row.what:
+            case HomeDeed.UNLOCK | HomeDeed.KEY_UNLOCK:
+                is_thrown = False
+            case HomeDeed.UNLATCH:
+                is_thrown, is_open = False, True
+            case HomeDeed.LOCK | HomeDeed.KEY_LOCK | "relocked":
+                is_thrown = True
+            case HomeDeed.OPEN_DOOR | HomeDeed.OPEN_COVER:
+                is_open = True
+            case HomeDeed.CLOSE_DOOR | HomeDeed.CLOSE_COVER:
+                is_open = False
+    return is_thrown and not is_open
 
 
 def list_late(rows: Iterable[LedgerRow]) -> list[LedgerRow]:

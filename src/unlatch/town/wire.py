@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from unlatch.clock import Clock
 
@@ -137,6 +138,17 @@ class CuttingProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {CUT: {"cut": self.transport.abort}}
+
+
+class CuttingWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, likewise."""
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(
+            self, "scope"
+        ):  # the handshake was well formed: the application starts on the loop's next turn
+            self.scope["extensions"] = {CUT: {"cut": self.transport.abort}}
 
 
 async def read_body(receive: Receive) -> bytes | None:

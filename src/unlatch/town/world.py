@@ -16,30 +16,25 @@ from unlatch.clock import Clock, monotonic_s
 from unlatch.domain.access import Position
 from unlatch.town.car import Car, Deed, Happening, Maker, Outcome, Planned, Run
 from unlatch.town.faults import (
+    OF_HOMES,
     OF_THE_CAR,
     Course,
     Fault,
     FaultKind,
+    Standing,
     Trigger,
     Verb,
     after_s,
-    fits,
+    draw,
 )
 from unlatch.town.grants import Grants
+from unlatch.town.homes import Homes
 from unlatch.town.ledger import Ledger
 
 MAX_CARS = 200_000
 MAX_FAULTS = 32  # on one car, and on one cloud
 DEFAULT_LATENCY_S = {Maker.ONSTAR: 8.0, Maker.VOLVO: 2.0}
 VOLVO_INVOCATIONS_PER_MINUTE = 10
-
-
-@dataclass(slots=True, kw_only=True)
-class Standing:
-    """A fault that is set, and how often it may still strike."""
-
-    fault: Fault
-    left: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +81,7 @@ class Town:
         self.cloud_faults: dict[Maker, list[Standing]] = {maker: [] for maker in Maker}
         self.grants: dict[Maker, Grants] = {maker: Grants(clock=clock) for maker in Maker}
         self.chance = random.Random(seed)
+        self.homes = Homes(clock, self.ledger, seed)
         self._waiting: set[str] = set()
 
     # ---- cars and accounts ------------------------------------------------------------------------------
@@ -96,6 +92,7 @@ class Town:
         self.accounts.clear()
         self.by_token.clear()
         self._waiting.clear()
+        self.homes.reset()
         self.ledger.clear()
         for standing in self.cloud_faults.values():
             standing.clear()
@@ -146,6 +143,7 @@ class Town:
                 self._waiting.discard(vin)
             else:
                 self.look(citizen)
+        self.homes.look_at_all()
 
     def act(self, citizen: Citizen, deed: Deed, *, why: str = "") -> Outcome:
         """Do a deed by hand, now."""
@@ -189,8 +187,8 @@ class Town:
     # ---- faults -----------------------------------------------------------------------------------------
 
     def set_fault(self, citizen: Citizen, fault: Fault) -> bool:
-        """Set a fault on one car; False when it has too many. Faults of the car itself bite at once."""
-        if len(citizen.faults) >= MAX_FAULTS:
+        """Set a fault on one car; False when it has too many, or cars have no such fault. Some bite at once."""
+        if len(citizen.faults) >= MAX_FAULTS or fault.kind in OF_HOMES:
             return False
         if fault.kind in OF_THE_CAR:
             self._afflict(citizen, fault)
@@ -199,7 +197,7 @@ class Town:
 
     def set_cloud_fault(self, maker: Maker, fault: Fault) -> bool:
         """Set a fault on a whole cloud; not one of a car's body."""
-        if fault.kind in OF_THE_CAR or len(self.cloud_faults[maker]) >= MAX_FAULTS:
+        if fault.kind in OF_THE_CAR | OF_HOMES or len(self.cloud_faults[maker]) >= MAX_FAULTS:
             return False
         self.cloud_faults[maker].append(Standing(fault=fault, left=fault.count))
         return True
@@ -244,26 +242,10 @@ class Town:
         drawn: dict[FaultKind, Fault] = {}
         standing = self.cloud_faults[maker]
         if standing:
-            self._draw(standing, verb, self.chance, drawn)
+            draw(standing, verb, self.chance, drawn)
         if citizen is not None and citizen.faults:
-            self._draw(citizen.faults, verb, citizen.chance, drawn)
+            draw(citizen.faults, verb, citizen.chance, drawn)
         return drawn
-
-    def _draw(
-        self, standing: list[Standing], verb: Verb, chance: random.Random, drawn: dict[FaultKind, Fault]
-    ) -> None:
-        spent = False
-        for one in standing:
-            if one.left == 0 or not fits(one.fault, verb):
-                continue
-            if one.fault.chance < 1.0 and chance.random() >= one.fault.chance:
-                continue
-            drawn.setdefault(one.fault.kind, one.fault)
-            if one.left is not None:
-                one.left -= 1
-                spent = spent or one.left == 0
-        if spent:
-            standing[:] = [one for one in standing if one.left != 0]
 
     # ---- Volvo's limit ----------------------------------------------------------------------------------
 
