@@ -42,10 +42,12 @@ DARK_MEAN, DARK_SPREAD = 34.0, 6.0
 MOVED_LEVELS = 7.0  # more than coding and noise do to the mean of a grid's cell
 MOVED_CELLS = 40  # of 2,304: the digits of a clock that was not learnt are fewer, and they do repeat
 REPEAT_BYTES = 400  # a coded frame that says "as before" is short, and may be the same twice
-REPEAT_SHARE = (
-    0.12  # of the window's own change: what a run of pictures may differ from one that was there before
-)
-LEAST_LAG_S = 0.4
+REPEATED = 0.08  # likeness to what was before, from which on it is no chance
+LEAST_RUN = 10  # pictures of a window, to compare them with those before
+LEAST_LAG = 4  # pictures
+LEAST_STILL = 300  # cells
+LEAST_NOISE = 0.15  # grey levels of a cell's mean
+MOST_NOISE = 2.0  # grey levels of a cell's mean
 CLOCK_APART_S = 5.0
 CLOCK_STANDS_S = 2.3
 CLOCK_BACK_S = 1.5
@@ -186,7 +188,7 @@ class Rolling:
             return Judgement(verdict=Verdict.TOO_DARK_TO_TELL)
         if not has_moved(window):
             return Judgement(verdict=Verdict.TOO_STILL_TO_TELL)
-        if is_repeated(window, kept):
+        if likeness_to_before(window, kept) >= REPEATED:
             return Judgement(verdict=Verdict.LOOPING)
         return Judgement(verdict=Verdict.LIVE, method=Method.MOTION)
 
@@ -246,8 +248,9 @@ def apart_of(glance: Glance, zone_s: int) -> float:
 
 
 def moved_cells(window: list[Glance]) -> NDArray[np.bool_]:
-    """The cells of the grid that changed by more than noise and coding do."""
+    """The cells that changed by more than noise and coding do, and otherwise than all of them (the light)."""
     stack = np.stack([glance.levels for glance in window]).astype(np.int16)
+    stack -= np.median(stack, axis=(1, 2), keepdims=True).astype(np.int16)
     change = np.abs(stack - np.median(stack, axis=0).astype(np.int16)).max(axis=0)
     moved: NDArray[np.bool_] = change > MOVED_LEVELS
     return moved
@@ -258,25 +261,33 @@ def has_moved(window: list[Glance]) -> bool:
     return int(moved_cells(window).sum()) >= MOVED_CELLS
 
 
-def is_repeated(window: list[Glance], kept: list[Glance]) -> bool:
-    """Whether the window's run of pictures was there before.
+def likeness_to_before(window: list[Glance], kept: list[Glance]) -> float:
+    """How much the window's noise is that of a run of pictures before it, at the lag where it is most; -1 to 1.
 
-    At some lag the cells that move differ less from what they were than they move themselves. Measured: a loop that was
-    encoded anew comes to 0.03 to 0.08 of that, a curtain in the wind at its most regular to 0.17.
+    The noise of a sensor never comes twice. It is what changes from one picture to the next in cells that do not move,
+    less what changes in all of them (the light). How far live pictures and loops lie apart is measured in
+    docs/reference/cameras.md.
     """
-    if len(window) < 5:
-        return False
-    moved = moved_cells(window)
-    times = np.array([glance.at_s for glance in kept])
-    cells = np.stack([glance.levels[moved] for glance in kept]).astype(np.float32)
-    run = cells[-len(window) :]
-    own = float(np.abs(run - run.mean(axis=0)).mean())
-    begin_s = window[0].at_s
-    for first in range(len(kept)):
-        lag_s = begin_s - kept[first].at_s
-        if lag_s < LEAST_LAG_S:
-            return False
-        at = np.searchsorted(times, np.array([glance.at_s - lag_s - 0.01 for glance in window]))
-        if float(np.abs(run - cells[at]).mean()) < REPEAT_SHARE * own:
-            return True
-    return False
+    count = len(window)
+    if count < LEAST_RUN or len(kept) < count + LEAST_LAG:
+        return 0.0
+    still = ~moved_cells(window)
+    if int(still.sum()) < LEAST_STILL:
+        return 0.0
+    levels = np.stack([glance.levels[still] for glance in kept]).astype(np.float32)
+    noise = np.diff(levels, axis=0)
+    noise -= np.median(noise, axis=1, keepdims=True)
+    np.clip(noise, -MOST_NOISE, MOST_NOISE, out=noise)  # a digit or an edge beside must not outweigh it
+    run = noise[-(count - 1) :]
+    products = noise @ run.T
+    energy = np.concatenate([[0.0], np.cumsum((noise**2).sum(axis=1))])
+    own = float((run**2).sum())
+    if own < LEAST_NOISE**2 * run.size:
+        return 0.0  # so clean a picture that only its coding is left, which does come twice
+    alike: list[float] = []
+    for first in range(len(noise) - len(run) - LEAST_LAG + 1):
+        before = float(energy[first + len(run)] - energy[first])
+        product = float(np.trace(products[first : first + len(run)]))
+        alike.append(product / (before * own) ** 0.5 if before > 0 else 0.0)
+    # What flickers or drifts is alike at many lags; what repeats, at its period alone.
+    return max(0.0, max(alike) - float(np.percentile(alike, 80)))

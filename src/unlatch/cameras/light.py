@@ -20,8 +20,8 @@ CHIPS = 12
 MAX_DELAY_S = 1.2
 DELAY_STEP_S = 0.05
 LEAST_LIKENESS = 0.8
-LEAST_SWING = 0.8  # grey levels of a cell: below that no lamp was seen
-CELLS = 64  # that answer most
+LEAST_SWING = 1.0  # grey levels of the whole picture: below that no lamp was seen
+MOST_LEVELS = 12.0  # that one cell may say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,8 @@ def look_for(pattern: Pattern, glances: list[Glance]) -> Seen:
         return best
     times = np.array([glance.at_s - pattern.begun_s for glance in own])
     levels = np.stack([glance.levels for glance in own]).reshape(len(own), -1).astype(np.float32)
+    apart = levels - np.median(levels, axis=0)
+    course = np.clip(apart, -MOST_LEVELS, MOST_LEVELS).mean(axis=1)  # what moves is a small part, and bounded
     chips = np.array(pattern.chips, np.float32)
     for delay_s in np.arange(0.0, MAX_DELAY_S + DELAY_STEP_S / 2, DELAY_STEP_S):
         is_within = (times >= delay_s) & (times < delay_s + length_s)
@@ -86,14 +88,10 @@ def look_for(pattern: Pattern, glances: list[Glance]) -> Seen:
             continue
         number = ((times[is_within] - delay_s) / pattern.chip_s).astype(int).clip(0, len(chips) - 1)
         wanted = chips[number] - chips[number].mean()
-        seen = levels[is_within] - levels[is_within].mean(axis=0)
-        swing = wanted @ seen / max(1e-6, float((wanted**2).sum()))  # of each cell, by least squares
-        answering = np.argsort(swing)[-CELLS:]
-        course = seen[:, answering].mean(axis=1)
-        norm = float(np.sqrt((course**2).sum() * (wanted**2).sum()))
-        likeness = float(course @ wanted) / norm if norm > 0 else 0.0
+        seen = course[is_within] - course[is_within].mean()
+        swing = float(wanted @ seen) / max(1e-6, float((wanted**2).sum()))  # by least squares
+        norm = float(np.sqrt((seen**2).sum() * (wanted**2).sum()))
+        likeness = float(seen @ wanted) / norm if norm > 0 else 0.0
         if likeness > best.likeness:
-            best = Seen(
-                likeness=likeness, swing=float(swing[answering].mean()), delay_s=round(float(delay_s), 3)
-            )
+            best = Seen(likeness=likeness, swing=swing, delay_s=round(float(delay_s), 3))
     return best

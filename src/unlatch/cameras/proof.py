@@ -30,6 +30,7 @@ PROOF_WAITS_S = 2.0
 PROOF_FRESH_S = 5.0  # S3: what may lie between the proof and the gate
 CLOCKS_APART_S = 5.0  # S3
 SAME_LEVELS = 1  # grey levels of a cell, between what was seen live and what was read back
+NO_PROBE = {"probesize": "32", "analyzeduration": "0"}  # the head says it all
 MAX_RUN_BYTES = 64 * 1024 * 1024
 
 
@@ -113,7 +114,7 @@ def read_back(material: Material) -> bytes | None:
 def decode_run(content: bytes) -> list[VideoFrame]:
     """The frames of a head and a run; none where it can't be decoded."""
     try:
-        with av.open(io.BytesIO(content), "r", format="mp4") as source:
+        with av.open(io.BytesIO(content), "r", format="mp4", options=NO_PROBE) as source:
             source.streams.video[0].codec_context.thread_count = 1
             return list(source.decode(source.streams.video[0]))
     except av.FFmpegError:

@@ -176,14 +176,15 @@ class ClipStore:
         name = _name_of(clip_id)
         try:
             kept = obstore.head(self._store, name)["size"]
-            content = bytes(
-                obstore.get_range(self._store, name, start=0, length=min(_HEAD_BYTES, max(kept, 1)))
+            is_long = kept >= _HEAD_BYTES
+            content = (
+                bytes(obstore.get_range(self._store, name, start=0, length=_HEAD_BYTES)) if is_long else b""
             )
         except FileNotFoundError:
             raise ClipDamaged(f"clip {clip_id} is not there") from None
         except BaseError as error:
             raise RecordingError("the store of clips does not answer", code="disk") from error
-        if len(content) < _HEAD_BYTES or not content.startswith(_MAGIC):
+        if not content.startswith(_MAGIC):
             raise ClipDamaged(f"what is kept as {clip_id} is no clip, or one of a later release")
         (chunk,) = struct.unpack_from(">I", content, len(_MAGIC))
         if not 1024 <= chunk <= 4 * 1024 * 1024:

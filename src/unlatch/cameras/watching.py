@@ -127,8 +127,8 @@ class Watching:
             self._fresh = self._fresh + 1 if piece.received_s > asked_s else 0
             if self._fresh >= PROOF_FRAMES:
                 self._fresh = 0
+                self._judge(piece.received_s)  # first: the part then renews the lease by what is seen now
                 self._synced(self._take.sync())
-                self._judge(piece.received_s)
                 self._give_material(self._take)
 
     def _begin_take(self, folder: Path) -> None:

@@ -91,11 +91,11 @@ class Hall:
             swing = 0.08 * np.sin(2.1 * phase_s) + 0.05 * np.sin(2.1 * 1.618 * phase_s)
             middle = int(self.width * (0.3 + swing))
             level[self.height // 3 : self.height * 4 // 5, middle : middle + self.width // 12] -= 40
-        if view.is_lamp_on:
-            level += self._lamp
         if view.light:
             level += np.int16(view.light)
             np.clip(level, BLACK + 2, WHITE, out=level)  # a dark hall still has its sensor's floor
+        if view.is_lamp_on:
+            level += self._lamp
         if view.noise:
             level += self._grain(view.noise)
         picture = np.full((self.height * 3 // 2, self.width), 128, np.uint8)
