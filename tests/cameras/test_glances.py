@@ -1,4 +1,4 @@
-"""What the last two seconds say of a picture, over frames that were really coded: live ones, and four kinds of false ones."""
+"""What the last two seconds say of a picture, over frames that were really coded: live ones, and false ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def glances_of(pictures: list[Picture], reader: ClockReader | None = None, fps: 
     for number, picture in enumerate(pictures):
         unit = coder.encode(picture, number / fps)
         coded = b"".join(b"\0\0\0\1" + nal for nal in unit.nals)
-        for frame in decoder.decode(av.Packet(coded)):  # type: ignore[attr-defined]
+        for frame in decoder.decode(av.Packet(coded)):
             glance = glance_of(frame, digest_of(coded), number / fps, reader)
             glances.append(replace(glance, wall_at=moment(number, fps)))
     return glances

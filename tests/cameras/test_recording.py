@@ -68,7 +68,7 @@ def test_the_file_plays_while_it_grows(kept: TakeFile) -> None:
     content = kept.path.read_bytes()
     for count in (1, 4, len(kept.parts)):
         end = kept.parts[count - 1].offset + kept.parts[count - 1].size
-        with av.open(io.BytesIO(content[:end])) as source:
+        with av.open(io.BytesIO(content[:end]), "r") as source:
             frames = list(source.decode(video=0))
         assert len(frames) == sum(part.frames for part in kept.parts[:count])
         assert frames[0].width == WIDTH

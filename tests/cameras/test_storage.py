@@ -95,7 +95,7 @@ class BucketHandler(BaseHTTPRequestHandler):
         else:
             self._answer(200, content, **fixed)
 
-    do_GET = do_HEAD = _read
+    do_GET = do_HEAD = _read  # noqa: N815 (the library calls them so)
 
     def do_DELETE(self) -> None:
         self.server.objects.pop(self._name, None)
