@@ -13,6 +13,9 @@ UnlatchError
  │   ├ CommandUnknown
  │   ├ ConsentLost
  │   └ DeviceUnsupported
+ ├ RecordingError (code)
+ │   ├ CameraUnreachable
+ │   └ ClipDamaged (parts)
  └ StoreError
      ├ UnknownSchema
      ├ SealBroken
@@ -96,6 +99,26 @@ class ConsentLost(CommandNotSent):
 
 class DeviceUnsupported(CommandNotSent):
     """This device can't do or tell that."""
+
+
+class RecordingError(UnlatchError):
+    """What a camera sees is not, or can't be, kept. `code` is one of the words of `cameras/base.py`."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CameraUnreachable(RecordingError):
+    """The camera sends no picture that could be kept: not found, not let in, cut, silent, or not understood."""
+
+
+class ClipDamaged(RecordingError):
+    """What was kept is not what was recorded; `parts` are the numbers of the parts that are touched."""
+
+    def __init__(self, message: str, *, parts: tuple[int, ...] = ()) -> None:
+        super().__init__(message, code="damaged")
+        self.parts = parts
 
 
 class StoreError(UnlatchError):

@@ -273,6 +273,32 @@ class TownClient:
         """The hub's integration tells again what it told before, without asking the lock."""
         return await self._ask("POST", f"homes/{home_id}/report", HomeTruth)
 
+    # ---- cameras: see `camera_control` for the fields ---------------------------------------------------
+
+    async def add_camera(self, camera_id: str, **fields: Any) -> dict[str, Any]:
+        """Add a camera; `fields` are those of `NewCamera`. Its address, user and password are in the answer."""
+        return await self._ask("POST", "cameras", dict[str, Any], {"camera_id": camera_id, **fields})
+
+    async def camera(self, camera_id: str) -> dict[str, Any]:
+        """How it stands."""
+        return await self._ask("GET", f"cameras/{camera_id}", dict[str, Any])
+
+    async def show_camera(self, camera_id: str, **view: Any) -> dict[str, Any]:
+        """Change what is before it: door_open, is_moving, light."""
+        return await self._ask("POST", f"cameras/{camera_id}/view", dict[str, Any], view)
+
+    async def play_lamp(self, camera_id: str, chips: list[bool], chip_s: float) -> dict[str, Any]:
+        """Let the lamp before it play a pattern."""
+        body = {"chips": chips, "chip_s": chip_s}
+        return await self._ask("POST", f"cameras/{camera_id}/lamp", dict[str, Any], body)
+
+    async def break_camera(self, camera_id: str, kind: str, **how: Any) -> dict[str, Any]:
+        """Set its fault; `how` are the further fields of `CameraFault`."""
+        return await self._ask("POST", f"cameras/{camera_id}/fault", dict[str, Any], {"kind": kind, **how})
+
+    async def mend_camera(self, camera_id: str) -> dict[str, Any]:
+        return await self._ask("DELETE", f"cameras/{camera_id}/fault", dict[str, Any])
+
     # ---- the ledger -------------------------------------------------------------------------------------
 
     async def ledger(self, since: int = 0, vin: str | None = None, limit: int = 5_000) -> LedgerPage:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -20,6 +20,9 @@ from unlatch.town.ledger import MAX_PAGE
 from unlatch.town.post_office import PostOffice
 from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
+
+if TYPE_CHECKING:
+    from unlatch.town.camera_control import CameraControl
 
 Word = Annotated[str, msgspec.Meta(max_length=64)]
 Vin = Annotated[str, msgspec.Meta(pattern="^[A-HJ-NPR-Z0-9]{17}$")]
@@ -159,6 +162,7 @@ class Control:
         self.town = town
         self.post_office = post_office
         self.homes = HomeControl(town.homes)
+        self._camera_control: CameraControl | None = None
 
     async def serve(self, request: Request) -> Answer:
         """Find the endpoint: the path's parts after /town, and the method."""
@@ -168,7 +172,11 @@ class Control:
             case ("POST", "reset"):
                 self.town.reset()
                 self.post_office.reset()
+                if self._camera_control is not None:
+                    self._camera_control.reset()
                 return Answer(204)
+            case (_, "cameras", *rest):
+                return await self._cameras().serve(request, rest)
             case ("GET", "ledger"):
                 return self._ledger(request)
             case ("POST", "cars"):
@@ -196,6 +204,14 @@ class Control:
             "cars": len(self.town.citizens),
             "smtp_url": self.post_office.smtp_url,
         }
+
+    def _cameras(self) -> CameraControl:
+        """The cameras' own part. A town without cameras is not made to wait for the video library."""
+        if self._camera_control is None:
+            from unlatch.town.camera_control import CameraControl  # noqa: PLC0415
+
+            self._camera_control = CameraControl()
+        return self._camera_control
 
     def _get(self, vin: str) -> Citizen:
         citizen = self.town.citizens.get(vin)

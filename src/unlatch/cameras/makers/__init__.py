@@ -1,0 +1,1 @@
+"""One file per kind of camera, found by walking this folder."""

@@ -1,0 +1,225 @@
+"""What is said over a recorder's socket: one JSON object a line, a request and its answer, told apart by `number`.
+
+The socket is a file that its owner alone may open; users and passwords of cameras pass through it and are kept nowhere.
+Moments on a monotonic clock are sent as ages, so that whoever receives them may count from the moment at which they
+asked: what they then believe is never fresher than it was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from unlatch.cameras.base import Camera
+from unlatch.cameras.board import CameraState, Event, Status
+from unlatch.cameras.glances import Judgement, Method, Verdict
+from unlatch.cameras.proof import Proof, Refusal
+from unlatch.cameras.recording import TakeFile
+from unlatch.domain.clip import Gap, Part
+
+MAX_LINE_BYTES = 1024 * 1024
+MAX_WAIT_S = 10.0
+CameraId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+Text = Annotated[str, msgspec.Meta(max_length=2048)]
+
+
+class Arm(msgspec.Struct, tag="arm", kw_only=True, forbid_unknown_fields=True):
+    """Connect. `clock`: what `ClockReader.content` gave."""
+
+    camera_id: CameraId
+    maker: Annotated[str, msgspec.Meta(max_length=32)]
+    address: Text
+    secrets: Annotated[dict[str, Text], msgspec.Meta(max_length=8)] = {}
+    clock: dict[str, Any] | None = None
+
+    def camera(self) -> Camera:
+        """The camera it names."""
+        return Camera(maker=self.maker, address=self.address, secrets=self.secrets)
+
+
+class Disarm(msgspec.Struct, tag="disarm", kw_only=True, forbid_unknown_fields=True):
+    """Let go -> Takes."""
+
+    camera_id: CameraId
+
+
+class Start(msgspec.Struct, tag="start", kw_only=True, forbid_unknown_fields=True):
+    """Record into an absolute folder."""
+
+    camera_id: CameraId
+    folder: Annotated[str, msgspec.Meta(max_length=1024, pattern="^/")]
+
+
+class Prove(msgspec.Struct, tag="prove", kw_only=True, forbid_unknown_fields=True):
+    """-> Proven or Refused."""
+
+    camera_id: CameraId
+
+
+class Relax(msgspec.Struct, tag="relax", kw_only=True, forbid_unknown_fields=True):
+    """Decode keyframes alone."""
+
+    camera_id: CameraId
+
+
+class Stop(msgspec.Struct, tag="stop", kw_only=True, forbid_unknown_fields=True):
+    """End the recording -> Takes."""
+
+    camera_id: CameraId
+
+
+class Ask(msgspec.Struct, tag="state", kw_only=True, forbid_unknown_fields=True):
+    """-> States, of one camera or of all."""
+
+    camera_id: CameraId | None = None
+
+
+class Listen(msgspec.Struct, tag="events", kw_only=True, forbid_unknown_fields=True):
+    """-> Page of events."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_WAIT_S)] = 0.0
+
+
+Do = Arm | Disarm | Start | Prove | Relax | Stop | Ask | Listen
+
+
+class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One request."""
+
+    number: int
+    do: Do
+
+
+class Done(msgspec.Struct, tag="done", kw_only=True):
+    """It was done."""
+
+
+class Failed(msgspec.Struct, tag="failed", kw_only=True):
+    """An error of the tree: its class and code."""
+
+    error: str
+    code: str
+    message: str
+
+
+class Proven(msgspec.Struct, tag="proven", kw_only=True):
+    """A proof, so old."""
+
+    age_s: float
+    made_at: datetime
+    take: int
+    part: int
+    frames: int
+    sha256: bytes
+    method: Method | None
+    clock_apart_s: float | None
+
+    @classmethod
+    def of(cls, proof: Proof, now_s: float) -> Proven:
+        """As it is sent."""
+        return cls(
+            age_s=now_s - proof.made_s, made_at=proof.made_at, take=proof.take, part=proof.part, frames=proof.frames,
+            sha256=proof.sha256, method=proof.judgement.method, clock_apart_s=proof.clock_apart_s,
+        )  # fmt: skip
+
+    def proof(self, asked_s: float) -> Proof:
+        """As it is received by someone who asked at `asked_s`."""
+        return Proof(
+            made_at=self.made_at, made_s=asked_s - self.age_s, take=self.take, part=self.part, frames=self.frames,
+            sha256=self.sha256, judgement=Judgement(verdict=Verdict.LIVE, method=self.method),
+            clock_apart_s=self.clock_apart_s,
+        )  # fmt: skip
+
+
+class Refused(msgspec.Struct, tag="refused", kw_only=True):
+    """No proof, and why."""
+
+    code: str
+    verdict: Verdict | None
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Refused:
+        """As it is sent."""
+        return cls(code=refusal.code, verdict=refusal.judgement.verdict if refusal.judgement else None)
+
+    def refusal(self) -> Refusal:
+        """As it is received."""
+        return Refusal(
+            code=self.code, judgement=None if self.verdict is None else Judgement(verdict=self.verdict)
+        )
+
+
+class SentTake(msgspec.Struct, kw_only=True):
+    """A take's file."""
+
+    path: str
+    number: int
+    begun_at: datetime
+    parts: list[Part]
+    is_whole: bool
+
+    @classmethod
+    def of(cls, take: TakeFile) -> SentTake:
+        """As it is sent."""
+        return cls(
+            path=str(take.path), number=take.number, begun_at=take.begun_at, parts=list(take.parts),
+            is_whole=take.is_whole,
+        )  # fmt: skip
+
+
+class Takes(msgspec.Struct, tag="takes", kw_only=True):
+    """What a recording came to."""
+
+    takes: list[SentTake]
+
+
+class State(msgspec.Struct, kw_only=True):
+    """How a camera stands; spans in seconds."""
+
+    state: CameraState
+    code: str | None
+    verdict: Verdict
+    method: Method | None
+    lease_left_s: float
+    silent_s: float | None  # since the last frame; None: there was none
+    take: int
+    parts: int
+    gaps: list[Gap]
+    dropped: int
+
+    @classmethod
+    def of(cls, status: Status, now_s: float) -> State:
+        """As it is sent."""
+        return cls(
+            state=status.state, code=status.code, verdict=status.judgement.verdict, method=status.judgement.method,
+            lease_left_s=status.lease.left_s(now_s),
+            silent_s=now_s - status.heard_s if status.heard_s > 0 else None,
+            take=status.take, parts=status.parts, gaps=list(status.gaps), dropped=status.dropped,
+        )  # fmt: skip
+
+
+class States(msgspec.Struct, tag="states", kw_only=True):
+    """By camera."""
+
+    states: dict[str, State]
+
+
+class Page(msgspec.Struct, tag="page", kw_only=True):
+    """Events, each with its number."""
+
+    events: list[tuple[int, Event]]
+    cursor: int
+    is_torn: bool
+
+
+Outcome = Done | Failed | Proven | Refused | Takes | States | Page
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """The answer to the request of that number."""
+
+    number: int
+    outcome: Outcome
