@@ -124,16 +124,20 @@ class Watching:
         if folder is None:
             return
         if self._take is None:
+            self._fresh = 0
             self._begin_take(folder)
-        else:
+            return
+        is_fresh = asked_s is not None and piece.received_s > asked_s
+        self._fresh = self._fresh + 1 if is_fresh else 0
+        if self._fresh < PROOF_FRAMES:
             self._synced(self._take.add(piece))
-        if self._take is not None and asked_s is not None:
-            self._fresh = self._fresh + 1 if piece.received_s > asked_s else 0
-            if self._fresh >= PROOF_FRAMES:
-                self._fresh = 0
-                self._judge(piece.received_s)  # first: the part then renews the lease by what is seen now
-                self._synced(self._take.sync())
-                self._give_material(self._take)
+            return
+        # Judged first, so that the part with the last of them renews the lease: no proof without a lease.
+        self._fresh = 0
+        self._judge(piece.received_s)
+        self._synced(self._take.add(piece))
+        self._synced(self._take.sync())
+        self._give_material(self._take)
 
     def _begin_take(self, folder: Path) -> None:
         """A take begins with the frames since the last keyframe; without one, it waits for the next."""
