@@ -219,6 +219,7 @@ async def measure_recorder(folder: Path, links: dict[str, Camera]) -> Figures:
             figures["cameras"] = armed["cameras"] = len(links)
             takes = {name: await client.stop(name) for name in links}
     figures["complete"] = sum(is_complete(takes[name], folder / name) for name in links)
+    figures["frames_of_those_due"] = round(min(share_of_frames(takes[name]) for name in links), 3)
     figures["armed, every frame decoded"] = armed
     return figures
 
@@ -234,9 +235,14 @@ def is_complete(takes: tuple[TakeFile, ...], folder: Path) -> bool:
             file.seek(offset)
             return file.read(size)
 
-        is_whole = not find_touched(parts, read)
-    expected = (parts[-1].last_ms - parts[0].first_ms) * FORM["fps"] / 1000
-    return is_whole and sum(part.frames for part in parts) >= 0.98 * expected
+        return not find_touched(parts, read)
+
+
+def share_of_frames(takes: tuple[TakeFile, ...]) -> float:
+    """Of the frames that were due by the take's own time, how many it holds: a busy town leaves some out itself."""
+    spans_ms = [take.parts[-1].last_ms - take.parts[0].first_ms for take in takes]
+    due = sum(spans_ms) * int(FORM["fps"]) / 1000 + len(takes)
+    return sum(part.frames for take in takes for part in take.parts) / due
 
 
 async def measure_apart(folder: Path, links: dict[str, Camera]) -> Figures:
@@ -276,22 +282,28 @@ async def measure_ffmpeg(folder: Path, added: list[dict[str, Any]]) -> Figures |
     return {**figures, "cameras": len(added)}
 
 
-def main() -> None:
-    out = Path(sys.argv[1])
-    figures: Figures = {"load_before": round(os.getloadavg()[0], 1), "processors": os.cpu_count()}
+def measure_cost() -> Figures:
     folder = Path(tempfile.mkdtemp(prefix="unlatch-cameras-"))
     try:
         with town_process() as address:
-            figures["cost"] = asyncio.run(measure(folder, address))
+            return asyncio.run(measure(folder, address))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(figures["cost"]), flush=True)
-    doing: list[tuple[str, Callable[[], Figures]]] = [("rates", judge_rates), ("light", light_rates)]
-    for name, do in doing:
-        figures[name] = do()
+
+
+def main() -> None:
+    out, *names = sys.argv[1:]
+    figures: Figures = {"load_before": round(os.getloadavg()[0], 1), "processors": os.cpu_count()}
+    doing: dict[str, Callable[[], Figures]] = {
+        "cost": measure_cost,
+        "rates": judge_rates,
+        "light": light_rates,
+    }
+    for name in names or doing:
+        figures[name] = doing[name]()
         print(f"{name}: {json.dumps(figures[name])}", flush=True)
     figures["load_after"] = round(os.getloadavg()[0], 1)
-    out.write_text(json.dumps(figures, indent=2) + "\n")
+    Path(out).write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -218,18 +219,13 @@ async def test_a_process_is_asked_and_ended(street: Street, tmp_path: Path) -> N
 async def test_nonsense_ends_the_link_and_nothing_else(process_socket: Path, line: bytes) -> None:
     reader, writer = await asyncio.open_unix_connection(str(process_socket))
     writer.write(line)
-    with pytest.raises(ConnectionError) if len(line) > 1_000_000 else _nothing():
+    with contextlib.suppress(ConnectionError):  # hung up, while some of the line was still under way
         await writer.drain()
         async with asyncio.timeout(10):
             assert await reader.read(100) == b""
     writer.close()
     async with RecorderClient(process_socket) as client:
         assert await client.states() == {}
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @pytest.fixture(scope="module")

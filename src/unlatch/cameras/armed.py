@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,7 +108,7 @@ class ArmedCamera:
             material, board.material, board.asked_s = board.material, None, None
             status = board.status
         if material is None:
-            is_silent = monotonic_s() - status.heard_s > SILENT_S
+            is_silent = monotonic_s() - board.heard_s > SILENT_S
             code = Verdict.STALLED if is_silent else "no_frame"
             return Refusal(code=code, judgement=status.judgement)
         return make_proof(material, status.judgement, datetime.now(UTC), monotonic_s())
@@ -119,7 +120,7 @@ class ArmedCamera:
     @property
     def status(self) -> Status:
         """What is known now; never waits."""
-        return self._board.status
+        return replace(self._board.status, heard_s=self._board.heard_s)
 
     def glances(self, since_s: float) -> list[Glance]:
         """What was seen since then: for a light pattern."""
@@ -130,7 +131,7 @@ class ArmedCamera:
         board = self._board
         with board.changed:
             is_connected = board.status.state in (CameraState.ARMED, CameraState.RECORDING)
-            if is_connected and now_s - board.status.heard_s > SILENT_S:
+            if is_connected and now_s - board.heard_s > SILENT_S:
                 board.lose("silent")
             if self._thread is not None and now_s - board.sign_s > GIVE_UP_S:
                 self._give_up("hung", board.folder)

@@ -85,6 +85,7 @@ class Board:
         self.rolling = Rolling(reader)  # written by the thread alone
         self.generation = 0  # of the thread that counts
         self.sign_s = monotonic_s()  # of the thread's life
+        self.heard_s = float("-inf")  # when the last frame came; too often another for a status of its own
         self.folder: Path | None = None  # wanted: to record there
         self.is_eager = True  # wanted: to decode every frame
         self.asked_s: float | None = None  # wanted: a proof, of frames after that
@@ -103,7 +104,7 @@ class Board:
     def publish(self, **changes: object) -> None:
         """Replace fields of the status, and tell of what is another state or verdict by it."""
         before, now = self.status, datetime.now(UTC)
-        self.status = replace(before, **changes)  # type: ignore[arg-type]
+        self.status = replace(before, heard_s=self.heard_s, **changes)  # type: ignore[arg-type]
         if self.status.state is not before.state:
             self.say(now, EventKind.STATE, state=self.status.state, code=self.status.code)
         if self.status.judgement.verdict is not before.judgement.verdict:
@@ -118,7 +119,7 @@ class Board:
         """No frame comes any more. A gap counts from the last that did."""
         status = self.status
         if status.state in (CameraState.ARMED, CameraState.RECORDING) and self.folder is not None:
-            silent_s = min(LONGEST_SILENCE_S, max(0.0, monotonic_s() - status.heard_s))
+            silent_s = min(LONGEST_SILENCE_S, max(0.0, monotonic_s() - self.heard_s))
             self.open_gap(datetime.now(UTC) - timedelta(seconds=silent_s), code)
         stalled = Judgement(verdict=Verdict.STALLED)
         self.publish(state=CameraState.LOST, code=code, judgement=stalled, lease=Lease())

@@ -16,7 +16,7 @@ import numpy as np
 from unlatch.cameras.glances import Glance
 
 CHIP_S = 0.25
-CHIPS = 12
+CHIPS = 16
 MAX_DELAY_S = 1.2
 DELAY_STEP_S = 0.05
 LEAST_LIKENESS = 0.8

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import VideoReformatter
 
 from unlatch.cameras.base import Coded
 from unlatch.cameras.board import Board, CameraState, EventKind
@@ -34,6 +35,7 @@ class Watching:
         self._latest: deque[float] = deque(maxlen=PROOF_FRAMES)  # when the last pieces' frames were here
         self._take: Take | None = None
         self._fresh = 0
+        self._scaler = VideoReformatter()
         self._is_decoding = False
         self._judged_s = float("-inf")
         self._clock_apart_s: float | None = None
@@ -54,10 +56,12 @@ class Watching:
         with board.changed:
             if not self._counts:
                 return
+            board.heard_s = received_s
             if board.status.state not in (CameraState.ARMED, CameraState.RECORDING):
                 state = CameraState.ARMED if self._take is None else CameraState.RECORDING
                 board.publish(state=state, code=None)
-            board.publish(heard_s=received_s, dropped=self._fragmenter.dropped)
+            if board.status.dropped != self._fragmenter.dropped:
+                board.publish(dropped=self._fragmenter.dropped)
             folder, asked_s = board.folder, board.asked_s
         if folder is None and self._take is not None:
             self._end()
@@ -98,7 +102,7 @@ class Watching:
             return
         digest = digest_of(bytes(coded.packet))
         for frame in self._decoder.decode(coded.packet):
-            rolling.add(glance_of(frame, digest, coded.received_s, rolling.reader))
+            rolling.add(glance_of(frame, digest, coded.received_s, rolling.reader, self._scaler))
         if coded.received_s - self._judged_s >= JUDGE_EVERY_S:
             self._judge(coded.received_s)
 
@@ -120,16 +124,20 @@ class Watching:
         if folder is None:
             return
         if self._take is None:
+            self._fresh = 0
             self._begin_take(folder)
-        else:
+            return
+        is_fresh = asked_s is not None and piece.received_s > asked_s
+        self._fresh = self._fresh + 1 if is_fresh else 0
+        if self._fresh < PROOF_FRAMES:
             self._synced(self._take.add(piece))
-        if self._take is not None and asked_s is not None:
-            self._fresh = self._fresh + 1 if piece.received_s > asked_s else 0
-            if self._fresh >= PROOF_FRAMES:
-                self._fresh = 0
-                self._judge(piece.received_s)  # first: the part then renews the lease by what is seen now
-                self._synced(self._take.sync())
-                self._give_material(self._take)
+            return
+        # Judged first, so that the part with the last of them renews the lease: no proof without a lease.
+        self._fresh = 0
+        self._judge(piece.received_s)
+        self._synced(self._take.add(piece))
+        self._synced(self._take.sync())
+        self._give_material(self._take)
 
     def _begin_take(self, folder: Path) -> None:
         """A take begins with the frames since the last keyframe; without one, it waits for the next."""
