@@ -125,7 +125,10 @@ def draw_claims() -> str:
                 ),
                 ("`claim.json`", "what is claimed, when, about what"),
                 ("`deeds.json`", "what people did to the stop"),
-                ("`fallbacks.json`", "where each parcel went that was not put into the place"),
+                (
+                    "`fallbacks.json`",
+                    "where each parcel went that was not put into the place; its photo in `fallbacks/`",
+                ),
                 ("`looks.json`", "who saw where the place is, for this stop"),
                 ("`photos/`", "the claimant's photos, by their SHA-256"),
                 (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import psycopg
@@ -158,13 +159,10 @@ async def test_the_evidence_of_a_stop_holds_every_attempt_and_where_the_parcel_w
     await save_reading(platform, tenant.access_point_id, is_open=True)
     first, second = [(await scan(tenant))["id"] for _ in range(2)]
     assert first != second
-    await tenant.courier.make(f"/v1/courier/stops/{tenant.stop_id}/fallback", {"done": "neighbour"})
-    await fetch(
-        platform,
-        "INSERT INTO fallback_end SELECT %s, id, 'neighbour', 'with Mr Poe', %s, now() FROM parcel "
-        "ON CONFLICT DO NOTHING RETURNING 1",
-        tenant.stop_id,
-        tenant.courier.id,
+    photo = base64.b64encode(picture_of("x", 50)).decode()
+    await tenant.courier.make(
+        f"/v1/courier/stops/{tenant.stop_id}/fallback",
+        {"done": "neighbour", "told": "with Mr Poe, no 7", "photo": photo},
     )
     made = await tenant.consignee.make(
         f"/v1/me/stops/{tenant.stop_id}/claims", {"kind": "parcel_missing", "words": "No parcel there."}
@@ -173,7 +171,10 @@ async def test_the_evidence_of_a_stop_holds_every_attempt_and_where_the_parcel_w
     files = dict(unpack(content))
     assert {f"visits/{one}.unlatch-proof" for one in (first, second)} <= set(files)
     [end] = json.loads(files["fallbacks.json"])
-    assert end["fallback"] == "neighbour"
+    assert (end["fallback"], end["told"]) == ("neighbour", "with Mr Poe, no 7")
+    assert end["who"] == f"courier:{tenant.courier.id}"
+    assert sha256(files[f"fallbacks/{end['photo']}.jpeg"]).hexdigest() == end["photo"]
+    assert "fallback_done" in [one["what"] for one in json.loads(files["deeds.json"])]
     assert verify_bundle(content).is_good
 
 

@@ -8,7 +8,7 @@ in an entry or between them, is found, and the file that was touched is named.
                     key_id, public_key, signature (Ed25519 over the format's name, LF and the rest of the manifest)
     claim.json      what is claimed, when, about what
     deeds.json      what people did to the stop
-    fallbacks.json  where each parcel of the stop went that was not put into the place
+    fallbacks.json  where each parcel of the stop went that was not put into the place; its photo in fallbacks/...
     looks.json      who saw where the place is, for this stop
     photos/...      the claimant's photos
     visits/...      the proof of each visit (`unlatch-proof/1`), sealed by itself, with its photos

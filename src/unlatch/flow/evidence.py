@@ -18,7 +18,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import StoreError
 from unlatch.flow.exporting import find_signer, read_story, seal_story
 from unlatch.flow.platform import Platform
-from unlatch.store import aftermath, deeds, looks, visits
+from unlatch.store import aftermath, deeds, fallbacks, looks, visits
 from unlatch.store.aftermath import ClaimRow
 from unlatch.store.visits import VisitRow
 
@@ -96,6 +96,7 @@ async def _list_visits(connection: AsyncConnection, claim: ClaimRow) -> list[Vis
 async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str, bytes]:
     """All but the proofs."""
     photos = await aftermath.list_claim_photos(connection, claim.id)
+    ends = await fallbacks.list_ends(connection, claim.stop_id)
     told: Mapping[str, object] = {
         "claim.json": {
             "claim_id": claim.id,
@@ -113,12 +114,14 @@ async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str,
         "fallbacks.json": [
             {
                 "at": text_of_time(row.at),
+                "could_not": row.could_not,
                 "fallback": row.fallback,
                 "parcel_id": row.parcel_id,
+                "photo": None if row.photo is None else row.photo.hex(),
                 "told": row.told,
-                "who": f"courier:{row.courier_id}",
+                "who": row.who,
             }
-            for row in await aftermath.list_fallback_ends(connection, claim.stop_id)
+            for row in ends
         ],
         "looks.json": [
             {"at": text_of_time(row.at), "what": row.what, "who": row.who}
@@ -126,6 +129,9 @@ async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str,
         ],
     }
     files = {name: canonical(content) for name, content in told.items()}
+    for digest in {row.photo for row in ends if row.photo is not None}:
+        if (found := await fallbacks.find_photo(connection, claim.stop_id, digest)) is not None:
+            files[f"fallbacks/{digest.hex()}.jpeg"] = found[1]
     return files | {f"photos/{photo.sha256.hex()}.jpeg": bytes(photo.content) for photo in photos}
 
 

@@ -395,28 +395,6 @@ async def is_held(connection: AsyncConnection, visit_id: str) -> bool:
     return row is not None and bool(row[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallbackEndRow:
-    """Where a parcel of a stop went that was not put into its place."""
-
-    parcel_id: str
-    fallback: str
-    told: str
-    courier_id: str
-    at: datetime
-
-
-async def list_fallback_ends(connection: AsyncConnection, stop_id: str) -> list[FallbackEndRow]:
-    """Where the parcels of a stop went that were not put into their place."""
-    async with connection.cursor(row_factory=class_row(FallbackEndRow)) as cursor:
-        await cursor.execute(
-            "SELECT parcel_id, fallback, told, courier_id, at FROM fallback_end WHERE stop_id = %s "
-            "ORDER BY parcel_id LIMIT 1000",
-            (stop_id,),
-        )
-        return await cursor.fetchall()
-
-
 async def find_fallback_end(connection: AsyncConnection, stop_id: str) -> datetime | None:
     """When the last parcel of a stop went to its fallback."""
     cursor = await connection.execute("SELECT max(at) FROM fallback_end WHERE stop_id = %s", (stop_id,))
