@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from math import pi
 from typing import Any
 
 from psycopg.rows import dict_row
-from tests.flow.stage import Stage, Stop
+from tests.flow.stage import HERE, Stage, Stop
 
+from unlatch.domain.access import EARTH_RADIUS_M
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
 from unlatch.flow.due import do_due
 from unlatch.flow.duties import plan_duties
+from unlatch.flow.heading import Heading, set_out
+from unlatch.flow.locating import Located, locate
 from unlatch.flow.preflight import carry_out_preflight
 from unlatch.store import consignees, duties, readings, stops
 from unlatch.store.duties import DutyKind, DutyRow
@@ -150,3 +155,55 @@ async def let_a_minute_pass(stage: Stage) -> None:
     """As if every car had been asked a while ago: it may be asked again."""
     await query(stage, "DELETE FROM read_budget")
     await query(stage, "UPDATE reading SET tried_at = tried_at - interval '2 minutes'")
+
+
+# ---- what breaks, and who asks
+
+# Its budget is used up, and no reading is on its way.
+SPENT = "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now() - interval '1 day')"
+
+
+def north(metres: float) -> float:
+    return HERE.latitude + metres / EARTH_RADIUS_M * 180 / pi
+
+
+def consignee_of(stop: Stop) -> str:
+    return stop.place_id.replace("acc_", "con_")
+
+
+async def go(stage: Stage, stop: Stop, **changes: Any) -> Heading:
+    """The courier wants to set out for it."""
+    async with stage.platform.database.transaction() as connection:
+        return await set_out(
+            connection,
+            stop_id=stop.stop_id,
+            courier_id=stop.courier_id,
+            carrier_id=stop.place_id.replace("acc_", "car_"),
+            **{"expected_at": None, "now": stage.platform.clock.now(), **changes},
+        )
+
+
+async def find_car(stage: Stage, stop: Stop) -> Located:
+    return await locate(
+        stage.platform,
+        stop_id=stop.stop_id,
+        courier_id=stop.courier_id,
+        carrier_id=stop.place_id.replace("acc_", "car_"),
+        position=HERE,
+    )
+
+
+Break = Callable[[Stage, Stop], Awaitable[Any]]
+
+
+def fault(kind: str, **how: Any) -> Break:
+    return lambda stage, stop: stage.town.set_fault(stop.vin, kind, **how)
+
+
+def row(table: str, sets: str) -> Break:
+    key = "id" if table == "access_point" else "access_point_id"
+    return lambda stage, stop: query(stage, f"UPDATE {table} SET {sets} WHERE {key} = %s", [stop.place_id])
+
+
+def moved(metres: float) -> Break:
+    return lambda stage, stop: stage.town.move(stop.vin, north(metres), HERE.longitude)

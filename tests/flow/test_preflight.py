@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
-from math import pi
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.flow.day import (
     HOUR,
     MINUTE,
+    SPENT,
+    Break,
+    consignee_of,
+    fault,
+    find_car,
     get_facts,
+    go,
     let_a_minute_pass,
     list_duties,
     list_events,
     list_notices,
     make_due,
+    moved,
     query,
+    row,
     ruled_out,
     run_due,
     save_reading,
@@ -28,24 +33,18 @@ from tests.flow.day import (
 )
 from tests.flow.stage import HERE, Stage, Stop, open_stage
 
-from unlatch.domain.access import EARTH_RADIUS_M, Fallback
+from unlatch.domain.access import Fallback
 from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking
 from unlatch.domain.preflight import Remedy
 from unlatch.domain.visit import State
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.duties import ask_for_rechecks
-from unlatch.flow.heading import Heading, set_out
-from unlatch.flow.locating import Located, locate
 from unlatch.flow.preflight import check_now
-from unlatch.store import preflights
 from unlatch.store.database import Database
 from unlatch.store.duties import DutyKind
-from unlatch.store.read_budget import Spending, spend_reading
 
 I, R, K = Incident, Remedy, DutyKind  # noqa: E741
-# Its budget is used up, and no reading is on its way.
-SPENT = "INSERT INTO read_budget VALUES (%s, current_date + 9, 9999, now() - interval '1 day')"
 ACCURACY_M = 5.0  # what the town's cars are sure within
 
 
@@ -53,52 +52,6 @@ ACCURACY_M = 5.0  # what the town's cars are sure within
 async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
     async with open_stage(database, tmp_path, has_worker=False) as stage:
         yield stage
-
-
-def north(metres: float) -> float:
-    return HERE.latitude + metres / EARTH_RADIUS_M * 180 / pi
-
-
-def consignee_of(stop: Stop) -> str:
-    return stop.place_id.replace("acc_", "con_")
-
-
-async def go(stage: Stage, stop: Stop, **changes: Any) -> Heading:
-    """The courier wants to set out for it."""
-    async with stage.platform.database.transaction() as connection:
-        return await set_out(
-            connection,
-            stop_id=stop.stop_id,
-            courier_id=stop.courier_id,
-            carrier_id=stop.place_id.replace("acc_", "car_"),
-            **{"expected_at": None, "now": stage.platform.clock.now(), **changes},
-        )
-
-
-async def find_car(stage: Stage, stop: Stop) -> Located:
-    return await locate(
-        stage.platform,
-        stop_id=stop.stop_id,
-        courier_id=stop.courier_id,
-        carrier_id=stop.place_id.replace("acc_", "car_"),
-        position=HERE,
-    )
-
-
-Break = Callable[[Stage, Stop], Awaitable[Any]]
-
-
-def fault(kind: str, **how: Any) -> Break:
-    return lambda stage, stop: stage.town.set_fault(stop.vin, kind, **how)
-
-
-def row(table: str, sets: str) -> Break:
-    key = "id" if table == "access_point" else "access_point_id"
-    return lambda stage, stop: query(stage, f"UPDATE {table} SET {sets} WHERE {key} = %s", [stop.place_id])
-
-
-def moved(metres: float) -> Break:
-    return lambda stage, stop: stage.town.move(stop.vin, north(metres), HERE.longitude)
 
 
 async def drop_vehicle(stage: Stage, stop: Stop) -> None:
@@ -376,207 +329,6 @@ async def test_a_ruling_by_our_own_rows_is_lifted_though_the_car_may_not_be_read
     await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
     assert await ruled_out(stage, stop) is None
     assert await stage.town.whole_ledger(vin=stop.vin) == []
-
-
-# ---- the read budget
-
-
-async def test_where_the_budget_is_used_up_nothing_is_guessed(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    await moved(500)(stage, stop)
-    await set_window(stage, stop, begins_in=20 * MINUTE)
-    await query(stage, SPENT, [stop.place_id])  # fmt: skip
-    await run_due(stage)
-    assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "not_seen")
-    assert await ruled_out(stage, stop) is None
-    async with stage.platform.database.connection() as connection:
-        found = await preflights.find_latest(connection, stop.stop_id, 2)
-    assert found is not None
-    assert (found.is_seen, found.parking, found.reasons) == (False, Parking.UNKNOWN, [])
-    assert await stage.town.whole_ledger(vin=stop.vin) == []
-    # What was read in the last half hour still counts.
-    await save_reading(stage, stop, age=25 * MINUTE, position=None)
-    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
-    assert checked.finding.reasons == (I.DEVICE_POSITION_UNKNOWN,)
-    await query(stage, "UPDATE reading SET observed_at = observed_at - interval '6 minutes'")
-    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
-    assert checked.finding.is_well
-    assert not checked.finding.is_seen
-
-
-async def test_two_hundred_questions_cost_a_car_no_more_than_its_budget(
-    database: Database, tmp_path: Path
-) -> None:
-    """Whoever asks: the household, the checks, the courier who looks for the car. By the town's own ledger."""
-    async with open_stage(database, tmp_path, factor=3600, has_worker=False) as stage:
-        stop = await stage.add_stop("onstar")
-        await set_window(stage, stop, begins_in=40 * HOUR, lasts=48 * HOUR)
-        most = (await stage.platform.rules.get()).get_programme(None).reads_a_day
-        begun_at = stage.platform.clock.now()
-
-        async def ask(number: int) -> None:
-            await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
-            await stage.platform.clock.sleep(number % 7 * 30)
-
-        for start in range(0, 200, 20):
-            await asyncio.gather(*(ask(start + number) for number in range(20)))
-        days = (stage.platform.clock.now() - begun_at) // timedelta(days=1) + 2
-        reads = await stage.town.whole_ledger(vin=stop.vin)
-        assert 1 <= len(reads) <= most * days
-        spent = await query(stage, "SELECT spent FROM read_budget")
-        assert spent[0]["spent"] <= most
-
-
-async def test_two_hundred_at_once_cost_one_reading_a_minute(stage: Stage) -> None:
-    stop = await stage.add_stop("onstar")
-    await set_window(stage, stop, begins_in=40 * HOUR)
-    begun_at = stage.platform.clock.now()
-    answers = await asyncio.gather(
-        *(
-            check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
-            for _ in range(200)
-        )
-    )
-    minutes = (stage.platform.clock.now() - begun_at) // MINUTE
-    assert 1 <= len(await stage.town.whole_ledger(vin=stop.vin)) <= 1 + minutes
-    assert any(answer.finding.is_well and answer.finding.is_seen for answer in answers)
-    assert all(
-        answer.finding.is_well for answer in answers
-    )  # whoever came too early for the reading was told no tales
-    assert len(await query(stage, "SELECT 1 FROM deed")) <= 1 + minutes
-
-
-async def test_stops_at_one_place_share_a_look_and_two_places_of_one_car_a_budget(stage: Stage) -> None:
-    first, second = await stage.add_stop(), await stage.add_stop()
-    # Another stop at the first one's place.
-    await query(stage, "UPDATE stop SET access_point_id = %s WHERE id = %s", [first.place_id, second.stop_id])
-    for stop in (first, second):
-        await set_window(stage, stop, begins_in=20 * MINUTE)
-    await run_due(stage)
-    await query(stage, "UPDATE duty SET next_at = %s WHERE state = 'due' AND kind = 'preflight_2'",
-                [stage.platform.clock.now()])  # fmt: skip
-    await run_due(stage)
-    for stop in (first, second):
-        assert (await states(stage, stop))[K.PREFLIGHT_2] == ("done", "well")
-    assert len(await stage.town.whole_ledger(vin=first.vin)) == 1
-    assert await stage.town.whole_ledger(vin=second.vin) == []
-
-
-async def test_the_budget_s_edges(database: Database) -> None:
-    from datetime import UTC, date, datetime
-
-    at, day = datetime(2026, 11, 26, 12, tzinfo=UTC), date(2026, 11, 26)
-
-    async def take(after_s: float, *, days: int = 0, most: int = 2) -> Spending:
-        now = at + timedelta(seconds=after_s)
-        async with database.transaction() as connection:
-            return await spend_reading(connection, "car", day=day + timedelta(days=days), most=most, now=now)
-
-    assert not (await take(0, most=0)).is_granted  # a programme that reads no car at all
-    assert (await take(0)).is_granted
-    refused = await take(59)
-    assert (refused.is_granted, refused.last_at) == (False, at)
-    assert refused.is_under_way(at + timedelta(seconds=59), None)
-    assert not refused.is_under_way(at + timedelta(seconds=59), at)
-    assert not refused.is_under_way(at + timedelta(seconds=61), None)
-    assert (await take(60)).is_granted
-    assert not (await take(121)).is_granted  # both of the day are spent
-    assert (await take(120, days=1)).is_granted  # a new day at the address
-    assert (
-        await take(180, days=0)
-    ).is_granted  # another address of the same car, where it is still yesterday
-    assert not (await take(240, days=0)).is_granted  # begins nothing anew
-    assert not (await take(300, days=1)).is_granted
-    assert (await take(-86_400, days=2)).is_granted  # the clock was set back by a day
-
-
-# ---- the courier
-
-
-async def test_setting_out_asks_not_to_move_the_car_once_a_plan(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    await set_window(stage, stop, begins_in=20 * MINUTE)
-    expected_at = stage.platform.clock.now() + HOUR
-    for _ in range(3):
-        heading = await go(stage, stop, expected_at=expected_at)
-        assert not heading.reasons
-        assert heading.is_being_checked  # nothing was found yet
-    assert await list_events(stage, stop) == ["courier_on_the_way"]
-    facts = await get_facts(stage, stop, "courier_on_the_way")
-    assert facts["courier"] == "Bo"
-    assert facts["at"][:16] == expected_at.isoformat()[:16]
-    await run_due(stage)
-    assert (await states(stage, stop))[K.HEADING] == ("done", "well")
-    assert not (await go(stage, stop)).is_being_checked  # the finding is fresh
-    await query(stage, "UPDATE preflight SET at = at - interval '16 minutes'")
-    assert (await go(stage, stop)).is_being_checked
-    await set_window(stage, stop, begins_in=20 * MINUTE, heading_at=None)
-    await go(stage, stop)
-    assert (await list_events(stage, stop)).count("courier_on_the_way") == 2
-
-
-async def test_what_is_found_once_the_courier_has_set_out_reaches_them(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    await moved(500)(stage, stop)
-    await set_window(stage, stop, begins_in=50 * MINUTE)
-    assert (await go(stage, stop)).is_being_checked
-    await make_due(stage, stop, K.HEADING)
-    await run_due(stage)
-    assert await ruled_out(stage, stop) is I.CONSIGNEE_CAR_OUT_OF_RANGE
-    heading = await go(stage, stop)
-    assert heading.reasons == (I.CONSIGNEE_CAR_OUT_OF_RANGE,)
-    assert heading.heading_at is not None
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (row("access_point", "blocked_at = now()"), I.CONSIGNEE_BLOCKED),
-        (row("access_point", "is_frozen = true"), I.PLATFORM_PLACE_FROZEN),
-        (row("access_point", "consent_ends_at = now() - interval '1 hour'"), I.CONSIGNEE_CONSENT_ENDED),
-        (row("access_point", "is_consent_given = false"), I.CONSIGNEE_CONSENT_ENDED),
-        (row("stop", "state = 'delivered'"), I.CARRIER_STOP_ENDED),
-        (row("stop", "window_until = now()"), I.COURIER_TOO_LATE),
-        (row("stop", "window_from = now() + interval '2 hours'"), I.COURIER_TOO_EARLY),
-    ],
-)
-async def test_nobody_sets_out_for_what_is_blocked_frozen_over_or_too_early(
-    stage: Stage, change: Break, reason: Incident
-) -> None:
-    stop = await stage.add_stop()
-    await change(stage, stop)
-    assert (await go(stage, stop)).reasons == (reason,)
-    assert await list_events(stage, stop) == []
-
-
-async def test_a_courier_who_is_not_active_does_not_set_out(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    await query(stage, "UPDATE courier SET is_active = false")
-    assert (await go(stage, stop)).reasons == (I.COURIER_NOT_ACTIVE,)
-
-
-async def test_the_first_time_the_car_is_shown_the_courier_is_arriving(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    await save_reading(stage, stop, position=HERE)
-    shown = await asyncio.gather(*(find_car(stage, stop) for _ in range(5)))
-    assert all(not one.reasons for one in shown)
-    assert await list_events(stage, stop) == ["courier_arriving"]
-    await find_car(stage, stop)
-    assert await list_events(stage, stop) == ["courier_arriving"]
-
-
-async def test_a_look_for_the_car_is_paid_from_its_budget(stage: Stage) -> None:
-    stop = await stage.add_stop()
-    assert (await find_car(stage, stop)).is_being_read
-    assert (await find_car(stage, stop)).is_being_read  # the same reading, still on its way
-    assert len(await query(stage, "SELECT 1 FROM pgqueuer WHERE entrypoint = 'read_place'")) == 1
-    await query(stage, "DELETE FROM pgqueuer")
-    await save_reading(stage, stop, age=2 * MINUTE, position=HERE)
-    await query(stage, "UPDATE read_budget SET spent = 9999, last_at = last_at - interval '2 minutes'")
-    located = await find_car(stage, stop)
-    assert not located.is_being_read
-    assert located.reading is not None  # the last one, with its time
-    assert await query(stage, "SELECT 1 FROM pgqueuer") == []
 
 
 # ---- whose it is
