@@ -52,7 +52,8 @@ async def unblock(
     await household.clear_blockers(connection, access_point_id)
     await consignees.set_blocked(connection, access_point_id, None)
     await _leave(connection, point, Wish.UNBLOCK, f"{Part.CONSIGNEE}:{consignee_id}", None, now)
-    await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
+    if not point.is_frozen:  # else it stays shut, by the operator's word; the thaw is told
+        await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
     await ask_for_rechecks(connection, access_point_id, now)
 
 
