@@ -89,6 +89,15 @@ async def test_a_plan_that_can_t_be_names_its_field(
     assert await scene.snapshot() == before
 
 
+async def test_a_courier_who_was_expected_before_the_window_keeps_no_plan_from_changing(scene: Scene) -> None:
+    """They may set out an hour ahead, and say when they will be there."""
+    await scene.set_stop(
+        window_from=scene.now + HOUR / 2, heading_at=scene.now, expected_at=scene.now + MINUTE
+    )
+    changed = await do(scene, rebooking.replan, scene.carrier, NewPlan(courier_id=scene.other_courier_id))
+    assert (changed.outcome.effect, changed.stop.courier_id) == (Effect.DONE, scene.other_courier_id)
+
+
 async def test_a_window_that_is_over_needs_a_new_one(scene: Scene) -> None:
     await scene.set_stop(window_until=scene.now - MINUTE)
     with pytest.raises(BadInput) as caught:
@@ -209,6 +218,23 @@ async def test_a_redirect_that_is_taken_back_leaves_it_as_it_was(scene: Scene, s
     assert kept.plan_number == was.plan_number + 3
     if stage in (Stage.PLANNED, Stage.BEFORE_GATE):
         assert (await scene.scan()).visit.state is State.GRANTED
+
+
+async def test_a_block_that_ended_during_a_redirect_rules_nothing_out_once_it_is_taken_back(
+    scene: Scene,
+) -> None:
+    """The stop waits for a look that nobody would otherwise make: its courier is expected by now."""
+    await scene.set_stop(ruled_out=Incident.CONSIGNEE_BLOCKED, ruled_out_at=scene.now)
+    await scene.ask("UPDATE access_point SET blocked_at = %s WHERE id = %s", scene.now, scene.place_id)
+    await do(scene, rebooking.redirect, scene.consignee, fallback=Fallback.NEIGHBOUR)
+    async with scene.database.transaction() as connection:
+        await consent.unblock(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+    kept = (await do(scene, rebooking.keep, scene.consignee)).stop
+    assert kept.ruled_out == Incident.CONSIGNEE_BLOCKED
+    kinds = await scene.ask(
+        "SELECT kind FROM duty WHERE stop_id = %s AND plan_number = %s", scene.stop_id, kept.plan_number
+    )
+    assert {one["kind"] for one in kinds} == {"window_over", "recheck"}
 
 
 async def test_a_redirect_can_t_be_taken_back_when_the_window_is_over(scene: Scene) -> None:
@@ -354,6 +380,18 @@ async def test_a_member_s_block_stands_among_the_deeds_under_their_name(scene: S
     assert {(one["reader_id"], one["who"]) for one in told} == {
         (scene.consignee.id, "Max Lee"), (scene.member.id, "Max Lee"),
     }  # fmt: skip
+
+
+async def test_the_end_of_a_block_does_not_say_that_a_frozen_place_is_open_again(scene: Scene) -> None:
+    async with scene.database.transaction() as connection:
+        await consent.block(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+        await consent.freeze(connection, scene.place_id, operator_id="ope_1", now=scene.now)
+        await consent.unblock(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+    told = "SELECT 1 FROM notice WHERE access_point_id = %s AND event = 'unblocked'"
+    assert await scene.ask(told, scene.place_id) == []
+    async with scene.database.transaction() as connection:
+        await consent.thaw(connection, scene.place_id, operator_id="ope_1", now=scene.now)
+    assert await scene.ask(told, scene.place_id) != []
 
 
 async def test_a_thaw_does_not_say_that_a_blocked_place_is_open_again(scene: Scene) -> None:
