@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import AsyncConnection
-from tests.flow.scene import DELIVERED, OPENED, Scene, open_scene
+from tests.flow.scene import DELIVERED, HERE, OPENED, Scene, open_scene
 from tests.flow.test_booking_cells import window_in, wish_it
 
 from unlatch.domain.access import Fallback
@@ -564,6 +565,30 @@ async def test_when_nobody_came_the_fallback_is_due_and_it_is_told_once(scene: S
     assert {one["fallback"] for one in told} == {"to_door"}
     changed = await do(scene, rebooking.replan, scene.carrier, NewPlan(window=window_in(scene, 1)))
     assert (changed.stop.state, changed.stop.ruled_out) == (StopState.OPEN, None)
+
+
+async def test_a_scan_that_came_too_early_takes_nothing_from_the_day(scene: Scene) -> None:
+    """The courier comes back in the window, so the household still hears of its morning, and the car is looked at."""
+    await scene.set_stop(window_from=scene.now + MINUTE)
+    assert (await scene.scan()).incident is Incident.COURIER_TOO_EARLY
+    stop = await scene.stop()
+    assert (stop.state, await scene.stage()) == (StopState.OPEN, Stage.PLANNED)
+    (parcel,) = await scene.ask("SELECT place, held_by FROM parcel")
+    assert parcel == {"place": "with_courier", "held_by": scene.courier_id}
+    await scene.set_stop(window_from=scene.now - HOUR, window_until=scene.now - MINUTE)
+    assert await over(scene)
+    assert (await scene.stop()).state is StopState.FALLBACK_DUE
+
+
+async def test_a_courier_who_asked_in_the_window_did_come(scene: Scene) -> None:
+    visit = await scene.scan(position=replace(HERE, latitude=HERE.latitude + 0.002))
+    assert visit.incident is Incident.COURIER_TOO_FAR
+    assert (await scene.stop()).state is StopState.OPEN
+    await scene.set_stop(window_until=scene.now - MINUTE)
+    assert await over(scene)
+    stop = await scene.stop()
+    assert (stop.state, stop.ruled_out) == (StopState.FALLBACK_DUE, None)
+    assert await scene.ask("SELECT 1 FROM notice WHERE event = 'nobody_came'") == []
 
 
 @pytest.mark.parametrize("stage", [Stage.BEFORE_GATE, Stage.OPEN_NOW])
