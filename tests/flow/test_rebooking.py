@@ -159,6 +159,17 @@ async def test_a_hand_over_under_way_is_a_new_plan_and_what_was_in_the_van_goes_
     assert (await scene.scan()).visit.state is State.REFUSED  # the one before drives there in vain
 
 
+async def test_a_hand_over_of_a_stop_that_was_ruled_out_on_the_way_lets_the_next_courier_set_out(
+    scene: Scene,
+) -> None:
+    """Else the household never hears of the one who comes once it is mended."""
+    await scene.set_stop(heading_at=scene.now, arriving_at=scene.now, ruled_out=Incident.DEVICE_ASLEEP)
+    handed = (await do(scene, rebooking.hand_over, scene.carrier, scene.other_courier_id)).stop
+    assert (handed.heading_at, handed.arriving_at, handed.plan_number) == (None, None, 2)
+    assert handed.ruled_out == Incident.DEVICE_ASLEEP
+    assert await scene.ask("SELECT 1 FROM notice WHERE event = 'booking_changed'") == []
+
+
 async def test_a_cancelled_stop_gives_its_parcels_back_and_stays_cancelled(scene: Scene) -> None:
     visit = await scene.begin()
     changed = await do(scene, rebooking.cancel, scene.carrier)

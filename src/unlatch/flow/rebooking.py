@@ -213,8 +213,10 @@ async def hand_over(
     await parcels.hand_over(connection, stop_id, courier_id)
     handed = replace(stop, courier_id=courier_id)
     event = None
-    if booking.stage is Stage.UNDER_WAY:
-        handed, event = next_plan(handed), NoticeEvent.BOOKING_CHANGED
+    if stop.heading_at is not None:
+        handed = next_plan(handed)
+        # Of one that is ruled out, or goes another way by now, they have heard more than that.
+        event = NoticeEvent.BOOKING_CHANGED if booking.stage is Stage.UNDER_WAY else None
     body = {"courier": courier_id}
     await _save(platform, connection, booking, handed, wish, wisher, now, event=event, body=body)
     return Changed(wish=wish, outcome=outcome, stop=handed)
