@@ -189,6 +189,18 @@ async def test_after_three_days_in_a_row_it_goes_to_the_depot(scene: Scene) -> N
     assert len(await ends(scene)) == 2 * TRIES_MAX, "one end for each parcel and stop"
 
 
+async def test_the_last_day_promises_no_other(scene: Scene) -> None:
+    """What is told of a stop is told by its row: its plan names no step that is none any more."""
+    await scene.set_stop(fallback="tomorrow", later_fallbacks=[], tries=TRIES_MAX - 1)
+    await take(scene, done=Fallback.TOMORROW)
+    last = await find_next(scene, scene.stop_id)
+    assert (last.tries, last.fallback, last.later_fallbacks) == (TRIES_MAX, "depot", [])
+    told = await scene.ask(
+        "SELECT DISTINCT facts->>'fallback' AS fallback FROM notice WHERE stop_id = %s", last.id
+    )
+    assert told == [{"fallback": "depot"}]
+
+
 async def test_the_next_try_is_delivered_like_any_other(scene: Scene) -> None:
     await take(scene, done=Fallback.TOMORROW)
     again = await find_next(scene, scene.stop_id)
