@@ -119,7 +119,9 @@ class Scene:
         names = ", ".join(f"{name} = %s" for name in values)
         await self.ask(f"UPDATE stop SET {names} WHERE id = %s", *values.values(), self.stop_id)
 
-    async def scan(self, label: str | None = None, courier_id: str | None = None) -> VisitRow:
+    async def scan(
+        self, label: str | None = None, courier_id: str | None = None, position: Position = HERE
+    ) -> VisitRow:
         """The courier scans beside the car, which says: closed and locked, just now."""
         now = self.now
         reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
@@ -133,7 +135,7 @@ class Scene:
                 courier_id=courier_id or self.courier_id,
                 device_id=f"dev_{self.n}",
                 symbols=[Symbol(data=f"00{label or self.label}", symbology_identifier="]C1")],
-                position=HERE,
+                position=position,
             ),
         )
         assert result.row is not None, result

@@ -179,6 +179,7 @@ async def check_visit(scene: Scene, wish: Wish, effect: Effect, visit_id: str) -
         wanted = {
             Wish.CANCEL: Incident.CARRIER_CANCELLED,
             Wish.REDIRECT: Incident.CONSIGNEE_REDIRECTED,
+            Wish.FREEZE: Incident.PLATFORM_PLACE_FROZEN,
         }
         assert row.incident is wanted.get(wish, Incident.CONSIGNEE_BLOCKED)
         assert await pass_gate(scene.platform, await scene.unlock_id(visit_id), None) is None

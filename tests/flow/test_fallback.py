@@ -15,9 +15,11 @@ from unlatch.domain.booking import Effect, Refusal, Stage, StopState
 from unlatch.domain.fallback import NEEDS_WORDS, PLACES, TRIES_MAX
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.visit import State
-from unlatch.errors import BadInput
+from unlatch.errors import BadInput, Conflict
 from unlatch.flow import fallback, rebooking
+from unlatch.flow.booking import StopGiven, book_stop
 from unlatch.flow.fallback import FallbackGiven, Settlement
+from unlatch.flow.options import WindowGiven
 from unlatch.flow.rebooking import NewPlan
 from unlatch.flow.wishes import Changed, Wisher
 from unlatch.flow.words import Photo
@@ -187,6 +189,18 @@ async def test_after_three_days_in_a_row_it_goes_to_the_depot(scene: Scene) -> N
     assert len(await ends(scene)) == 2 * TRIES_MAX, "one end for each parcel and stop"
 
 
+async def test_the_last_day_promises_no_other(scene: Scene) -> None:
+    """What is told of a stop is told by its row: its plan names no step that is none any more."""
+    await scene.set_stop(fallback="tomorrow", later_fallbacks=[], tries=TRIES_MAX - 1)
+    await take(scene, done=Fallback.TOMORROW)
+    last = await find_next(scene, scene.stop_id)
+    assert (last.tries, last.fallback, last.later_fallbacks) == (TRIES_MAX, "depot", [])
+    told = await scene.ask(
+        "SELECT DISTINCT facts->>'fallback' AS fallback FROM notice WHERE stop_id = %s", last.id
+    )
+    assert told == [{"fallback": "depot"}]
+
+
 async def test_the_next_try_is_delivered_like_any_other(scene: Scene) -> None:
     await take(scene, done=Fallback.TOMORROW)
     again = await find_next(scene, scene.stop_id)
@@ -256,3 +270,24 @@ async def test_a_courier_and_a_new_plan_at_once_leave_one_end(scene: Scene) -> N
     else:
         assert stop.courier_id == scene.other_courier_id
         assert await ends(scene) == []
+
+
+async def test_what_waits_for_its_fallback_is_not_booked_away_from_under_the_courier(scene: Scene) -> None:
+    """Who carries out the plan of a stop holds its parcels: another booking of them ended the stop with nothing."""
+    await scene.bring_to(Stage.FALLBACK_DUE)
+    (shipment,) = await scene.ask("SELECT shipment_id FROM stop WHERE id = %s", scene.stop_id)
+    given = StopGiven(
+        courier_id=None,
+        access_point_id=scene.other_place_id,
+        shipment_id=shipment["shipment_id"],
+        window=WindowGiven(window_from=scene.now, window_until=scene.now + timedelta(hours=2)),
+        fallback=Fallback.DEPOT,
+    )
+    with pytest.raises(Conflict):
+        async with scene.database.transaction() as connection:
+            await book_stop(
+                scene.platform, connection, given, carrier_id=scene.carrier.id, now=scene.platform.clock.now()
+            )
+    await take(scene, done=Fallback.TO_DOOR)
+    assert len(await ends(scene)) == 2
+    assert await places(scene) == ["at_fallback"] * 2

@@ -86,7 +86,7 @@ async def test_a_consent_that_ended_at_the_gate_shuts_it(stage: Stage) -> None:
         await wait_until_gate_waits(stage)
         await stage.platform.clock.sleep_until(ends_at)
     assert await passing is None
-    assert (await stage.get(visit_id)).incident is Incident.CONSIGNEE_BLOCKED
+    assert (await stage.get(visit_id)).incident is Incident.CONSIGNEE_CONSENT_ENDED
 
 
 async def test_the_gates_own_time_is_that_of_its_opening(stage: Stage) -> None:

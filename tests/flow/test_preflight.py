@@ -228,6 +228,23 @@ async def test_a_good_answer_after_the_ruling_brings_the_parcel_to_the_car_after
     assert (await list_events(stage, stop)).count("ruled_out") == 2
 
 
+async def test_a_ruling_that_gives_way_to_another_fault_is_not_told_as_all_is_well(stage: Stage) -> None:
+    """Un-linked and linked again, but the car stands too far away: before the last check that is to be mended."""
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE, ruled_out=I.DEVICE_CONSENT_LOST)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_1] == ("done", "consignee_car_out_of_range")
+    assert await ruled_out(stage, stop) is None
+    events = await list_events(stage, stop)
+    assert "preflight_mended" not in events
+    assert "preflight_failed" in events
+    await moved(0)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert (await list_events(stage, stop)).count("preflight_mended") == 1
+
+
 async def test_before_the_last_check_an_own_look_tells_and_rules_nothing(stage: Stage) -> None:
     stop = await stage.add_stop()
     await moved(500)(stage, stop)

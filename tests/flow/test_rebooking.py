@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import AsyncConnection
-from tests.flow.scene import DELIVERED, OPENED, Scene, open_scene
+from tests.flow.scene import DELIVERED, HERE, OPENED, Scene, open_scene
 from tests.flow.test_booking_cells import window_in, wish_it
 
 from unlatch.domain.access import Fallback
@@ -89,6 +90,15 @@ async def test_a_plan_that_can_t_be_names_its_field(
     assert await scene.snapshot() == before
 
 
+async def test_a_courier_who_was_expected_before_the_window_keeps_no_plan_from_changing(scene: Scene) -> None:
+    """They may set out an hour ahead, and say when they will be there."""
+    await scene.set_stop(
+        window_from=scene.now + HOUR / 2, heading_at=scene.now, expected_at=scene.now + MINUTE
+    )
+    changed = await do(scene, rebooking.replan, scene.carrier, NewPlan(courier_id=scene.other_courier_id))
+    assert (changed.outcome.effect, changed.stop.courier_id) == (Effect.DONE, scene.other_courier_id)
+
+
 async def test_a_window_that_is_over_needs_a_new_one(scene: Scene) -> None:
     await scene.set_stop(window_until=scene.now - MINUTE)
     with pytest.raises(BadInput) as caught:
@@ -147,6 +157,17 @@ async def test_a_hand_over_under_way_is_a_new_plan_and_what_was_in_the_van_goes_
     assert (changed.stop.plan_number, changed.stop.heading_at) == (2, None)
     assert await scene.ask("SELECT held_by FROM parcel") == [{"held_by": scene.other_courier_id}]
     assert (await scene.scan()).visit.state is State.REFUSED  # the one before drives there in vain
+
+
+async def test_a_hand_over_of_a_stop_that_was_ruled_out_on_the_way_lets_the_next_courier_set_out(
+    scene: Scene,
+) -> None:
+    """Else the household never hears of the one who comes once it is mended."""
+    await scene.set_stop(heading_at=scene.now, arriving_at=scene.now, ruled_out=Incident.DEVICE_ASLEEP)
+    handed = (await do(scene, rebooking.hand_over, scene.carrier, scene.other_courier_id)).stop
+    assert (handed.heading_at, handed.arriving_at, handed.plan_number) == (None, None, 2)
+    assert handed.ruled_out == Incident.DEVICE_ASLEEP
+    assert await scene.ask("SELECT 1 FROM notice WHERE event = 'booking_changed'") == []
 
 
 async def test_a_cancelled_stop_gives_its_parcels_back_and_stays_cancelled(scene: Scene) -> None:
@@ -209,6 +230,23 @@ async def test_a_redirect_that_is_taken_back_leaves_it_as_it_was(scene: Scene, s
     assert kept.plan_number == was.plan_number + 3
     if stage in (Stage.PLANNED, Stage.BEFORE_GATE):
         assert (await scene.scan()).visit.state is State.GRANTED
+
+
+async def test_a_block_that_ended_during_a_redirect_rules_nothing_out_once_it_is_taken_back(
+    scene: Scene,
+) -> None:
+    """The stop waits for a look that nobody would otherwise make: its courier is expected by now."""
+    await scene.set_stop(ruled_out=Incident.CONSIGNEE_BLOCKED, ruled_out_at=scene.now)
+    await scene.ask("UPDATE access_point SET blocked_at = %s WHERE id = %s", scene.now, scene.place_id)
+    await do(scene, rebooking.redirect, scene.consignee, fallback=Fallback.NEIGHBOUR)
+    async with scene.database.transaction() as connection:
+        await consent.unblock(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+    kept = (await do(scene, rebooking.keep, scene.consignee)).stop
+    assert kept.ruled_out == Incident.CONSIGNEE_BLOCKED
+    kinds = await scene.ask(
+        "SELECT kind FROM duty WHERE stop_id = %s AND plan_number = %s", scene.stop_id, kept.plan_number
+    )
+    assert {one["kind"] for one in kinds} == {"window_over", "recheck"}
 
 
 async def test_a_redirect_can_t_be_taken_back_when_the_window_is_over(scene: Scene) -> None:
@@ -356,6 +394,18 @@ async def test_a_member_s_block_stands_among_the_deeds_under_their_name(scene: S
     }  # fmt: skip
 
 
+async def test_the_end_of_a_block_does_not_say_that_a_frozen_place_is_open_again(scene: Scene) -> None:
+    async with scene.database.transaction() as connection:
+        await consent.block(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+        await consent.freeze(connection, scene.place_id, operator_id="ope_1", now=scene.now)
+        await consent.unblock(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
+    told = "SELECT 1 FROM notice WHERE access_point_id = %s AND event = 'unblocked'"
+    assert await scene.ask(told, scene.place_id) == []
+    async with scene.database.transaction() as connection:
+        await consent.thaw(connection, scene.place_id, operator_id="ope_1", now=scene.now)
+    assert await scene.ask(told, scene.place_id) != []
+
+
 async def test_a_thaw_does_not_say_that_a_blocked_place_is_open_again(scene: Scene) -> None:
     async with scene.database.transaction() as connection:
         await consent.block(connection, scene.place_id, consignee_id=scene.consignee.id, now=scene.now)
@@ -377,7 +427,7 @@ STOPPING = {
     Wish.CANCEL: Incident.CARRIER_CANCELLED,
     Wish.REDIRECT: Incident.CONSIGNEE_REDIRECTED,
     Wish.BLOCK: Incident.CONSIGNEE_BLOCKED,
-    Wish.FREEZE: Incident.CONSIGNEE_BLOCKED,
+    Wish.FREEZE: Incident.PLATFORM_PLACE_FROZEN,
 }
 
 
@@ -526,6 +576,30 @@ async def test_when_nobody_came_the_fallback_is_due_and_it_is_told_once(scene: S
     assert {one["fallback"] for one in told} == {"to_door"}
     changed = await do(scene, rebooking.replan, scene.carrier, NewPlan(window=window_in(scene, 1)))
     assert (changed.stop.state, changed.stop.ruled_out) == (StopState.OPEN, None)
+
+
+async def test_a_scan_that_came_too_early_takes_nothing_from_the_day(scene: Scene) -> None:
+    """The courier comes back in the window, so the household still hears of its morning, and the car is looked at."""
+    await scene.set_stop(window_from=scene.now + MINUTE)
+    assert (await scene.scan()).incident is Incident.COURIER_TOO_EARLY
+    stop = await scene.stop()
+    assert (stop.state, await scene.stage()) == (StopState.OPEN, Stage.PLANNED)
+    (parcel,) = await scene.ask("SELECT place, held_by FROM parcel")
+    assert parcel == {"place": "with_courier", "held_by": scene.courier_id}
+    await scene.set_stop(window_from=scene.now - HOUR, window_until=scene.now - MINUTE)
+    assert await over(scene)
+    assert (await scene.stop()).state is StopState.FALLBACK_DUE
+
+
+async def test_a_courier_who_asked_in_the_window_did_come(scene: Scene) -> None:
+    visit = await scene.scan(position=replace(HERE, latitude=HERE.latitude + 0.002))
+    assert visit.incident is Incident.COURIER_TOO_FAR
+    assert (await scene.stop()).state is StopState.OPEN
+    await scene.set_stop(window_until=scene.now - MINUTE)
+    assert await over(scene)
+    stop = await scene.stop()
+    assert (stop.state, stop.ruled_out) == (StopState.FALLBACK_DUE, None)
+    assert await scene.ask("SELECT 1 FROM notice WHERE event = 'nobody_came'") == []
 
 
 @pytest.mark.parametrize("stage", [Stage.BEFORE_GATE, Stage.OPEN_NOW])

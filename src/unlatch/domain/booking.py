@@ -260,17 +260,32 @@ _ADVICE: Mapping[Stage, Advice] = {
     S.CANCELLED: Advice.BRING_BACK,
 }
 # A refusal that the courier can mend by themselves, at this stop, is no reason to give the place up.
-_CAN_MEND = frozenset({NextStep.GO_NEARER, NextStep.COME_BACK_IN_WINDOW, NextStep.TRY_AGAIN_SOON})
+_CAN_MEND = frozenset(
+    {
+        NextStep.GO_NEARER,
+        NextStep.COME_BACK_IN_WINDOW,
+        NextStep.TRY_AGAIN_SOON,
+        NextStep.FINISH_OTHER_VISIT,
+    }
+)
+
+
+def may_try_again(state: State, incident: Incident | None) -> bool:
+    """Whether the place is not given up by a visit that ended so: its courier asks again in a moment."""
+    return next_step_of(state, incident) in _CAN_MEND
 
 
 def advise(
     stage: Stage, *, ruled_out: Incident | None, last_visit: tuple[State, Incident | None] | None
 ) -> Advice:
     """What the courier does at this stop. `last_visit`: state and incident of the latest visit of the stop."""
-    if stage is S.FALLBACK_DUE and ruled_out is None and last_visit is not None:
-        state, incident = last_visit
-        if next_step_of(state, incident) in _CAN_MEND:
-            return Advice.GO_TO_PLACE
+    if (
+        stage is S.FALLBACK_DUE
+        and ruled_out is None
+        and last_visit is not None
+        and may_try_again(*last_visit)
+    ):
+        return Advice.GO_TO_PLACE
     return _ADVICE[stage]
 
 

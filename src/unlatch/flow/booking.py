@@ -210,7 +210,7 @@ async def book_stop(
         later_fallbacks=[*fallbacks[1:]],
     )
     if not await stops.insert_stop(connection, row):
-        raise Conflict("every parcel of this shipment is delivered, or on another stop that is open")
+        raise Conflict("every parcel of this shipment is delivered, or on another stop that has not ended")
     await _say_booked(connection, row, point, now)
     await plan_duties(connection, row, point, programme, now)
     return Booked(stop=row, parcels=await stops.list_parcels(connection, stop_id=row.id))

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 
 from unlatch.domain.booking import DEEDS, Part, Wish
 from unlatch.domain.household import Right
+from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.visit import Fact
 from unlatch.errors import NotFound
@@ -52,7 +53,8 @@ async def unblock(
     await household.clear_blockers(connection, access_point_id)
     await consignees.set_blocked(connection, access_point_id, None)
     await _leave(connection, point, Wish.UNBLOCK, f"{Part.CONSIGNEE}:{consignee_id}", None, now)
-    await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
+    if not point.is_frozen:  # else it stays shut, by the operator's word; the thaw is told
+        await _tell(connection, point, NoticeEvent.UNBLOCKED, now, consignee_id=consignee_id)
     await ask_for_rechecks(connection, access_point_id, now)
 
 
@@ -63,7 +65,8 @@ async def freeze(
     who = f"{Part.OPERATOR}:{operator_id}"
     point = await _lock(connection, access_point_id)
     await consignees.set_frozen(connection, access_point_id, is_frozen=True)
-    stopped = await _end_live_visit(connection, access_point_id, who, now)
+    frozen = Incident.PLATFORM_PLACE_FROZEN  # the household has blocked nothing, and is not told that it has
+    stopped = await _end_live_visit(connection, access_point_id, who, now, incident=frozen)
     if not point.is_frozen or stopped is not None:
         await _leave(connection, point, Wish.FREEZE, who, stopped, now)
     if not point.is_frozen:
@@ -91,12 +94,17 @@ async def _lock(connection: AsyncConnection, access_point_id: str) -> AccessPoin
 
 
 async def _end_live_visit(
-    connection: AsyncConnection, access_point_id: str, who: str, now: datetime
+    connection: AsyncConnection,
+    access_point_id: str,
+    who: str,
+    now: datetime,
+    *,
+    incident: Incident | None = None,
 ) -> VisitRow | None:
     row = await visits.find_live_visit(connection, access_point_id)
     if row is None:
         return None
-    return await record_in(connection, row, Happening(fact=Fact.BLOCKED, who=who), now)
+    return await record_in(connection, row, Happening(fact=Fact.BLOCKED, who=who, incident=incident), now)
 
 
 async def _leave(

@@ -233,6 +233,8 @@ def why_void(duty: DutyRow, stop: StopRow) -> str | None:
     if stop.state != StopState.OPEN:
         return "fallback_due"
     ruled_out = Incident(stop.ruled_out) if stop.ruled_out else None
+    if duty.kind == DutyKind.MORNING_NOTICE and ruled_out is not None:
+        return "ruled_out"  # told to go another way; what mends it is told with its window
     return None if is_by_preflight(ruled_out) else "ruled_out"
 
 

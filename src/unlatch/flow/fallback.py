@@ -203,6 +203,9 @@ async def _book_again(
         stop.window_from, stop.window_until, booking.point.time_zone, now=now
     )
     memory = stop.before_redirect or {"fallback": stop.fallback, "later_fallbacks": stop.later_fallbacks}
+    tries = stop.tries + 1
+    # Notices and the courier's list name what the row says: on the last day, no other.
+    first, *later = plan_of(memory["fallback"], memory["later_fallbacks"], tries=tries)
     again = StopRow(
         id=make_id("stp"),
         carrier_id=stop.carrier_id,
@@ -211,14 +214,14 @@ async def _book_again(
         shipment_id=stop.shipment_id,
         window_from=window_from,
         window_until=window_until,
-        fallback=memory["fallback"],
-        later_fallbacks=list(memory["later_fallbacks"]),
+        fallback=first,
+        later_fallbacks=[step.value for step in later],
         state=StopState.OPEN,
         created_at=now,
         programme=stop.programme,
         rules_version=stop.rules_version,
         again_of=stop.id,
-        tries=stop.tries + 1,
+        tries=tries,
     )
     await stops.insert_next_stop(connection, again)
     await deeds.insert_deed(

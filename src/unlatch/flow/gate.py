@@ -61,8 +61,10 @@ async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | No
 
 def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
     """What has changed since the decision."""
-    if view.is_blocked or (view.consent_ends_at is not None and view.consent_ends_at <= now):
+    if view.is_blocked:
         return Incident.CONSIGNEE_BLOCKED
+    if view.consent_ends_at is not None and view.consent_ends_at <= now:
+        return Incident.CONSIGNEE_CONSENT_ENDED  # nobody is told that they have blocked it
     if view.is_frozen:
         return Incident.PLATFORM_PLACE_FROZEN
     if view.ruled_out is not None:

@@ -218,7 +218,9 @@ async def draw_consequence(
             event = NoticeEvent.RULED_OUT if was is None else None
         elif was is not None and may_clear:
             await preflights.set_ruling(connection, stop.id, None, occasion.at)
-            event = NoticeEvent.PREFLIGHT_MENDED
+            # What would rule it out at the last check is to be mended yet: all is not well.
+            is_mended = finding.find_ruling(is_last=True) is None
+            event = NoticeEvent.PREFLIGHT_MENDED if is_mended else NoticeEvent.PREFLIGHT_FAILED
         elif was is None and not finding.is_well:
             event = NoticeEvent.PREFLIGHT_FAILED if occasion.kind == DutyKind.PREFLIGHT_1 else None
         elif was is None and was_alarming and finding.is_seen:

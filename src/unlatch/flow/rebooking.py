@@ -32,12 +32,13 @@ from unlatch.domain.fallback import plan_of, redirected_plan
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.parcel import ParcelPlace
+from unlatch.domain.preflight import is_by_preflight
 from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import Fact
 from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, NotFound
 from unlatch.flow import notifying, options
-from unlatch.flow.duties import plan_duties_of
+from unlatch.flow.duties import ask_for_check, plan_duties_of
 from unlatch.flow.enrolment import get_courier
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
@@ -52,6 +53,7 @@ from unlatch.flow.wishes import (
     tell,
 )
 from unlatch.store import consignees, deeds, household, parcels, stops
+from unlatch.store.duties import DutyKind
 from unlatch.store.stops import StopRow
 from unlatch.store.visits import VisitRow
 
@@ -126,9 +128,10 @@ def _window_of(booking: Booking, plan: NewPlan, judged: _Judged | None, now: dat
         is_by_day = plan.window is not None and plan.window.day is not None
         raise BadInput("window.date" if is_by_day else "window_until", "is over already: give a later window")
     is_same = (window.from_at, window.until_at) == (stop.window_from, stop.window_until)
-    expected_at = plan.expected_at or (stop.expected_at if is_same else None)
-    if expected_at is not None and not window.has(expected_at):
+    # What a courier said on setting out may lie before the window, and is not the carrier's to mend.
+    if plan.expected_at is not None and not window.has(plan.expected_at):
         raise BadInput("expected_at", "must lie in the window")
+    expected_at = plan.expected_at or (stop.expected_at if is_same else None)
     return {"window_from": window.from_at, "window_until": window.until_at, "expected_at": expected_at}
 
 
@@ -210,8 +213,10 @@ async def hand_over(
     await parcels.hand_over(connection, stop_id, courier_id)
     handed = replace(stop, courier_id=courier_id)
     event = None
-    if booking.stage is Stage.UNDER_WAY:
-        handed, event = next_plan(handed), NoticeEvent.BOOKING_CHANGED
+    if stop.heading_at is not None:
+        handed = next_plan(handed)
+        # Of one that is ruled out, or goes another way by now, they have heard more than that.
+        event = NoticeEvent.BOOKING_CHANGED if booking.stage is Stage.UNDER_WAY else None
     body = {"courier": courier_id}
     await _save(platform, connection, booking, handed, wish, wisher, now, event=event, body=body)
     return Changed(wish=wish, outcome=outcome, stop=handed)
@@ -427,3 +432,6 @@ async def _save(
         await tell(connection, event, after, now, facts=facts, old_place_id=before.access_point_id)
     if after.plan_number != before.plan_number and after.state in (StopState.OPEN, StopState.FALLBACK_DUE):
         await plan_duties_of(platform, connection, after, now)
+        # A look that the plan before had asked for is void, and what was found for it may be over.
+        if after.state == StopState.OPEN and after.ruled_out and is_by_preflight(Incident(after.ruled_out)):
+            await ask_for_check(connection, after, DutyKind.RECHECK, now)

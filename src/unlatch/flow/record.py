@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.booking import may_try_again
 from unlatch.domain.decision import POLICY_VERSION
 from unlatch.domain.incident import Incident, incident_of, incident_of_tail
 from unlatch.domain.parcel import ParcelPlace
@@ -221,6 +222,7 @@ async def _carry_into_rows(
                 stop_id=row.stop_id,
                 courier_id=row.courier_id,
                 place=ParcelPlace.IN_PLACE if order is Order.ISSUE_PROOF else ParcelPlace.WITH_COURIER,
+                may_try_again=may_try_again(row.visit.state, row.incident),
             )
         elif order in CAMERA_ORDERS:
             # No home can be registered yet (its maker and camera come with the homes), and a home's visit is

@@ -25,6 +25,7 @@ _SETTLE = """
             AND place IN ('with_carrier', 'with_courier') AND parcel.id NOT IN (SELECT id FROM settled))
             THEN 'open'
         WHEN %(is_delivered)s THEN 'delivered'
+        WHEN %(may_try_again)s THEN stop.state
         ELSE 'fallback_due' END
     WHERE id = %(stop_id)s AND state IN ('open', 'fallback_due') AND EXISTS (SELECT 1 FROM settled)
 """
@@ -53,8 +54,12 @@ async def settle_stop(
     stop_id: str,
     courier_id: str,
     place: ParcelPlace,
+    may_try_again: bool,
 ) -> None:
-    """A visit of this courier has ended: its parcels are in `place`, the stop is done or has its fallback before it."""
+    """A visit of this courier has ended: its parcels are in `place`, the stop is done or has its fallback before it.
+
+    `may_try_again`: nothing is given up, and what is due for the stop before its courier asks again stays due.
+    """
     values = {
         "visit_id": visit_id,
         "stop_id": stop_id,
@@ -62,6 +67,7 @@ async def settle_stop(
         "place": place,
         "held_by": courier_id if place is ParcelPlace.WITH_COURIER else None,
         "is_delivered": place is ParcelPlace.IN_PLACE,
+        "may_try_again": may_try_again,
     }
     await connection.execute(_SETTLE, values)
 

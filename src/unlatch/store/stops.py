@@ -91,10 +91,12 @@ _STOP_NAMES = StopRow.__slots__
 _STOP = ", ".join(_STOP_NAMES)
 _INSERT = f"INSERT INTO stop ({_STOP}) VALUES ({', '.join(f'%({name})s' for name in _STOP_NAMES)})"
 _LOAD_PARCELS = """
-    -- The parcels of the shipment go on this stop, unless they are done or on another one that is still open.
+    -- The parcels of the shipment go on this stop, unless they are done or on another one that has not ended: whoever
+    -- carries out its fallback has them in hand.
     UPDATE parcel SET stop_id = %(stop_id)s
     WHERE shipment_id = %(shipment_id)s AND place IN ('with_carrier', 'with_courier')
-      AND NOT EXISTS (SELECT 1 FROM stop other WHERE other.id = parcel.stop_id AND other.state = 'open')
+      AND NOT EXISTS (SELECT 1 FROM stop other WHERE other.id = parcel.stop_id
+                      AND other.state IN ('open', 'fallback_due'))
     RETURNING id
 """
 _LOAD_LEFT = """

@@ -193,6 +193,14 @@ async def find_live_visit_state(connection: AsyncConnection, stop_id: str) -> St
     return None if row is None else State(row[0])
 
 
+async def has_asked(connection: AsyncConnection, stop_id: str, *, since: datetime) -> bool:
+    """Whether a courier has asked to open for this stop from then on."""
+    cursor = await connection.execute(
+        "SELECT 1 FROM visit WHERE stop_id = %s AND begun_at >= %s LIMIT 1", (stop_id, since)
+    )
+    return await cursor.fetchone() is not None
+
+
 async def lock_next_due_visit(
     connection: AsyncConnection, now: datetime, *, passing_over: int = 0
 ) -> VisitRow | None:
