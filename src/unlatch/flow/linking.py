@@ -25,6 +25,7 @@ from unlatch.domain.linking import AccountState, LinkPage, Power
 from unlatch.domain.vin import VinFault, read_vin
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
 from unlatch.flow import refreshing, registering
+from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
 from unlatch.store import consignees, deeds, maker_accounts
@@ -207,6 +208,8 @@ async def _link_again(
     sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
     async with platform.database.transaction() as connection:
         places = await maker_accounts.list_places(connection, account_id)
+        for place in places:  # the places first, as who un-links does
+            await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
         wanted = {platform.vault.open_mapping(one.sealed, one.access_point_id)["vin"] for one in places}
         is_same = wanted <= vins
         is_linked = is_same and await maker_accounts.link_again(
@@ -226,6 +229,7 @@ async def _link_again(
                     what="linked_again",
                     at=now,
                 )
+                await ask_for_rechecks(connection, place.access_point_id, now)
     if is_linked:
         return LinkPage.LINKED
     await _give_back(desk, tokens)
@@ -377,6 +381,7 @@ async def relink(
         await _hang(platform, connection, account, access_point_id, car)
         await maker_accounts.set_consent(connection, access_point_id, is_given=True)
         await write_deed(connection, access_point_id, consignee_id, "linked_again", now)
+        await ask_for_rechecks(connection, access_point_id, now)
     return point
 
 
