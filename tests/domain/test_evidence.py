@@ -122,7 +122,14 @@ def test_a_bundle_sealed_anew_by_someone_else_is_found_with_the_operator_s_key()
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("left_out", 5), ("left_out", True), ("visits", "x"), ("files", {}), ("claim_id", []), ("made_at", None)],
+    [
+        ("left_out", 5),
+        ("left_out", True),
+        ("visits", "x"),
+        ("files", {}),
+        ("claim_id", []),
+        ("made_at", None),
+    ],
 )
 def test_a_manifest_of_another_shape_is_bad_whoever_sealed_it(
     name: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
