@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -213,6 +214,12 @@ async def test_beginning_too_often(tenant: Tenant) -> None:
         await begin(tenant.consignee)
     answer = await tenant.consignee.post("/v1/me/accounts", {"maker": "volvo"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+
+
+async def test_many_links_begun_at_once_are_counted_too(tenant: Tenant) -> None:
+    begun = [tenant.consignee.post("/v1/me/accounts", {"maker": "volvo"}) for _ in range(40)]
+    answers = [one.status_code for one in await asyncio.gather(*begun)]
+    assert (answers.count(201), answers.count(429)) == (20, 20)
 
 
 @pytest.mark.parametrize(

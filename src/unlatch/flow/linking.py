@@ -104,6 +104,7 @@ async def begin(
 ) -> LinkBegun:
     """The owner is about to let us in. `account_id`: an account to link again. Raises BadInput, NotFound, Conflict."""
     desk = _find_desk(platform, maker)
+    await maker_accounts.lock_owner(connection, consignee_id)
     real_now = datetime.now(UTC)
     if account_id is not None:
         account = await get_account(connection, account_id, consignee_id=consignee_id)
