@@ -374,6 +374,14 @@ async def test_a_hook_into_our_network_is_not_called(town: TownClient) -> None:
     await outward.close()
 
 
+@pytest.mark.parametrize("host", ["a..example.org", f"{'a' * 64}.example.org"])
+async def test_a_name_that_no_name_can_be_is_not_our_fault(host: str) -> None:
+    outward = Outward(may_be_private=False)
+    refused = await refusal(WebhookSender(outward), {"url": f"https://{host}/hook", "secret": make_secret()})
+    assert refused.why == "no connection, or it was cut"
+    await outward.close()
+
+
 # ---------------------------------------------------------------- text messages and others
 
 

@@ -94,7 +94,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter at a name with an empty or too long part
             raise httpcore.ConnectError("the name is not known") from None
         numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         # One that is not public among them is enough: it is a way into our network that waits for its turn.
