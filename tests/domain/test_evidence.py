@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from tests.domain.proofs import BEGAN_AT, KEY, OTHER_KEY, PUBLIC_KEY, VISIT_ID, export, journal
@@ -19,7 +20,7 @@ from unlatch.domain.evidence import (
     pack,
     unpack,
 )
-from unlatch.verify import signer_of, verify_bundle
+from unlatch.verify import main, signer_of, verify_bundle
 
 PROOF = f"visits/{VISIT_ID}.unlatch-proof"
 
@@ -117,6 +118,30 @@ def test_a_bundle_sealed_anew_by_someone_else_is_found_with_the_operator_s_key()
     verdict = verify_bundle(forged, public_key=PUBLIC_KEY)
     assert verdict.faults[0].name == MANIFEST
     assert verify_bundle(forged).is_good, "without the key it can't be known"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("left_out", 5),
+        ("left_out", True),
+        ("visits", "x"),
+        ("files", {}),
+        ("claim_id", []),
+        ("made_at", None),
+    ],
+)
+def test_a_manifest_of_another_shape_is_bad_whoever_sealed_it(
+    name: str, value: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stranger's bundle ends no check of the files beside it."""
+    manifest = json.loads(dict(unpack(bundle({"claim.json": b"{}"})))[MANIFEST]) | {name: value}
+    del manifest["signature"]
+    manifest["signature"] = KEY.sign(b"unlatch-evidence/1\n" + canonical(manifest)).hex()
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(pack([(MANIFEST, canonical(manifest)), ("claim.json", b"{}")]))
+    assert main([str(path)]) == 1
+    assert f"{MANIFEST}: not a manifest" in capsys.readouterr().out
 
 
 def test_a_proof_that_was_bad_when_it_was_bundled_is_named_with_its_line() -> None:

@@ -347,6 +347,34 @@ async def test_linking_the_place_again_is_consent_again(links: LinkStage) -> Non
     assert await read_place(links.platform, await links.place(linked)) is None
 
 
+async def test_stops_that_unlinking_ruled_out_are_looked_at_again_once_linked_anew(links: LinkStage) -> None:
+    linked = await links.link()
+    await unlink(links, linked.account_id, linked.consignee_id)
+    assert await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id) is LinkPage.LINKED
+    newest = (await links.accounts(linked.consignee_id))[0]
+    await linking.relink(
+        links.platform,
+        linked.stop.place_id,
+        account_id=newest.id,
+        consignee_id=linked.consignee_id,
+        now=links.platform.clock.now(),
+    )
+    assert await links.ask("SELECT state FROM duty WHERE kind = 'recheck'") == [{"state": "due"}]
+
+
+async def test_stops_that_a_lost_account_ruled_out_are_looked_at_again_once_it_is_back(
+    links: LinkStage,
+) -> None:
+    linked = await links.link()
+    await links.change("UPDATE maker_account SET state = 'lost', sealed = NULL, lost_at = now()")
+    await links.change(
+        "UPDATE stop SET ruled_out = %s, ruled_out_at = now()", Incident.DEVICE_CONSENT_LOST.value
+    )
+    page = await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id, linked.account_id)
+    assert page is LinkPage.LINKED
+    assert await links.ask("SELECT state FROM duty WHERE kind = 'recheck'") == [{"state": "due"}]
+
+
 async def test_another_account_is_no_way_to_link_again(links: LinkStage) -> None:
     linked, stranger = await links.link(), await links.link()
     page = await links.say_yes(linked.consignee_id, "volvo", stranger.town_account_id, linked.account_id)

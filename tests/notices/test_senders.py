@@ -315,6 +315,7 @@ async def test_what_a_back_end_may_do(
         ("255.255.255.255", False), ("::1", False), ("fe80::1%eth0", False), ("fc00::1", False),
         ("::ffff:127.0.0.1", False), ("::ffff:8.8.8.8", True), ("2002:7f00:1::", False),
         ("64:ff9b::7f00:1", False), ("ff02::1", False), ("nonsense", False),
+        ("64:ff9b:1::a01:203", False), ("::ffff:0:10.1.2.3", False), ("::127.0.0.1", False), ("fec0::1", False),
     ],
 )  # fmt: skip
 def test_what_is_of_the_public_internet(number: str, expected: bool) -> None:
@@ -371,6 +372,14 @@ async def test_a_hook_into_our_network_is_not_called(town: TownClient) -> None:
     refused = await refusal(WebhookSender(outward), {"url": hook.url, "secret": make_secret()})
     assert not refused.may_be_retried
     assert (await town.hooked(hook.id)).received == 0
+    await outward.close()
+
+
+@pytest.mark.parametrize("host", ["a..example.org", f"{'a' * 64}.example.org"])
+async def test_a_name_that_no_name_can_be_is_not_our_fault(host: str) -> None:
+    outward = Outward(may_be_private=False)
+    refused = await refusal(WebhookSender(outward), {"url": f"https://{host}/hook", "secret": make_secret()})
+    assert refused.why == "no connection, or it was cut"
     await outward.close()
 
 

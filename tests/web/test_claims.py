@@ -162,6 +162,15 @@ async def test_a_stop_that_nobody_visited_is_claimed_once_it_is_over(
     assert (await tenant.consignee.post(path, BROKEN)).status_code == 409, "too late"
 
 
+@pytest.mark.parametrize("stop_id", ["", "stp_1"])
+async def test_no_photo_is_decoded_for_a_stop_that_is_not_theirs(tenant: Tenant, stop_id: str) -> None:
+    """Decoding is what costs: the darkroom has two places for everyone's proofs."""
+    stranger = await add_consignee(tenant.carrier, "Sam Stranger")
+    path = f"/v1/me/stops/{stop_id or tenant.stop_id}/claims"
+    answer = await stranger.post(path, {**BROKEN, "photos": ["AAAA"]})
+    assert answer.status_code == 404, answer.text
+
+
 async def test_one_open_claim_of_each_kind_a_person_and_ten_in_all(
     platform: Platform, tenant: Tenant, visit_id: str
 ) -> None:

@@ -272,6 +272,22 @@ async def test_someone_of_another_carrier_shares_the_place_and_no_carrier_learns
     assert refused.status_code == 409, "the place's carrier does not know them"
 
 
+async def test_a_block_by_someone_of_another_carrier_bears_their_name_among_the_household(
+    platform: Platform, tenant: Tenant, http: httpx.AsyncClient
+) -> None:
+    """Without a name it reads as an operator's freeze."""
+    other = await make_tenant(platform, http, "Other Post")
+    stranger = await add_consignee(other.carrier, "Sam Stranger")
+    await stranger.make(JOIN, {"code": await invite(tenant.consignee, tenant.access_point_id)})
+    await stranger.make(f"{place_path(tenant)}/block")
+    await stranger.make(f"{place_path(tenant)}/unblock")
+    told = (await tenant.consignee.get("/v1/me/notices")).json()["notices"]
+    said = {one["event"]: one["body"] for one in told}
+    assert said["blocked"].startswith("Sam Stranger has blocked"), said
+    assert said["unblocked"].startswith("Sam Stranger allows"), said
+    assert "Sam" not in (await tenant.carrier.get("/v1/notices")).text
+
+
 # ---- what a member sees, and sees no more
 
 
@@ -339,11 +355,14 @@ async def test_a_stream_tells_no_line_that_came_after_the_removal(platform: Plat
 
 
 async def test_leaving_and_coming_back(platform: Platform, tenant: Tenant) -> None:
+    await fetch(platform, "UPDATE access_point SET name = 'at work' RETURNING 1")
     ben = await add_member(tenant)
     cid = await add_member(tenant, "Cid")
     assert (await ben.make(f"{place_path(tenant)}/leave"))["has_left"] is True
     told = await fetch(platform, "SELECT reader_id FROM notice WHERE event = 'member_left' ORDER BY 1")
     assert told == sorted([(tenant.consignee.id,), (cid.id,)])
+    query = "SELECT DISTINCT facts ->> 'place' FROM notice WHERE event = 'member_left'"
+    assert await fetch(platform, query) == [("at work",)], "who shares several places learns which one"
     await ben.make(JOIN, {"code": await invite(tenant.consignee, tenant.access_point_id)})
     people = (await ben.get(f"{place_path(tenant)}/household")).json()["people"]
     assert [one["name"] for one in people] == ["Ada Consignee", "Cid", "Ben Brother"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -215,6 +216,12 @@ async def test_beginning_too_often(tenant: Tenant) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
 
 
+async def test_many_links_begun_at_once_are_counted_too(tenant: Tenant) -> None:
+    begun = [tenant.consignee.post("/v1/me/accounts", {"maker": "volvo"}) for _ in range(40)]
+    answers = [one.status_code for one in await asyncio.gather(*begun)]
+    assert (answers.count(201), answers.count(429)) == (20, 20)
+
+
 @pytest.mark.parametrize(
     ("field", "changes"),
     [
@@ -237,6 +244,37 @@ async def test_a_choice_that_can_t_be_names_its_field(
     answer = await tenant.consignee.post("/v1/me/access_points", {**new_place(account_id), **changes})
     assert answer.status_code == 400, answer.text
     assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+
+async def test_one_choice_makes_one_place_though_its_server_died_before_it_answered(
+    tenant: Tenant, browser: Browser, platform: Platform
+) -> None:
+    account_id = await link(tenant.consignee, browser)
+    made = await tenant.consignee.make("/v1/me/access_points", new_place(account_id))
+    again = await tenant.consignee.make("/v1/me/access_points", new_place(account_id))
+    assert again["id"] == made["id"]
+    other = await tenant.consignee.make("/v1/me/access_points", new_place(account_id, name="at home"))
+    assert other["id"] != made["id"], "one car may stand at several places"
+    query = "SELECT count(*) FROM deed WHERE what = 'linked'"
+    async with platform.database.connection() as connection:
+        assert await (await connection.execute(query)).fetchone() == (2,)
+
+
+async def test_an_owner_s_places_are_as_many_as_their_lists_show(
+    tenant: Tenant, browser: Browser, platform: Platform
+) -> None:
+    """Un-linking, options and the timeline look at each of them."""
+    account_id = await link(tenant.consignee, browser)
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT * FROM access_point WHERE id = %s", (tenant.access_point_id,)
+        )
+        names = [column.name for column in cursor.description or () if column.name != "id"]
+        more = f"INSERT INTO access_point (id, {', '.join(names)}) SELECT 'acc_more_' || number, {', '.join(names)} "
+        more += "FROM access_point, generate_series(1, 99) number WHERE id = %s"
+        await connection.execute(more.encode(), (tenant.access_point_id,))
+    answer = await tenant.consignee.post("/v1/me/access_points", new_place(account_id))
+    assert answer.status_code == 409, answer.text
 
 
 @pytest.mark.parametrize(

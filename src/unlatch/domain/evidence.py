@@ -266,6 +266,8 @@ def _read_manifest(content: bytes, is_signature_good: IsSignatureGood) -> Mappin
             manifest["format"] == EVIDENCE_FORMAT
             and manifest["key_id"] == key_id_of(public_key)
             and signature.hex() == manifest["signature"]  # in one way of writing
+            and all(isinstance(manifest[name], str) for name in ("claim_id", "made_at"))
+            and all(isinstance(manifest[name], list) for name in ("files", "left_out", "visits"))
             and all(set(one) == {"bytes", "name", "sha256"} for one in manifest["files"])
             and all(isinstance(one["name"], str) for one in manifest["files"])
         )

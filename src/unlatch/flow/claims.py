@@ -88,13 +88,7 @@ async def claim_stop(
     photos: Sequence[Photo],
 ) -> ClaimRow:
     """A claim about a stop as a whole: nobody came, or the fallback went wrong. Raises NotFound, Conflict."""
-    stop = await stops.find_stop(connection, stop_id)
-    if stop is None:
-        raise NotFound("there is no such stop")
-    try:
-        await require(connection, stop.access_point_id, consignee_id, Right.CLAIM)
-    except NotFound:
-        raise NotFound("there is no such stop") from None
+    stop = await get_stop_of_household(connection, stop_id, consignee_id=consignee_id)
     now = platform.clock.now()
     attempts = await visits.list_visits_of_stop(connection, stop_id, MOST_VISITS)
     if any(row.ended_at is None for row in attempts):
@@ -107,6 +101,18 @@ async def claim_stop(
         ends.append(fallback_at)
     claim = _new_claim(stop, consignee_id, kind, words, now)
     return await _open(platform, connection, claim, ended_at=max(ends), photos=photos)
+
+
+async def get_stop_of_household(connection: AsyncConnection, stop_id: str, *, consignee_id: str) -> StopRow:
+    """A stop at a place of this person's households, if they may claim about it. Raises NotFound, NotAllowed."""
+    stop = await stops.find_stop(connection, stop_id)
+    if stop is None:
+        raise NotFound("there is no such stop")
+    try:
+        await require(connection, stop.access_point_id, consignee_id, Right.CLAIM)
+    except NotFound:
+        raise NotFound("there is no such stop") from None
+    return stop
 
 
 def _new_claim(stop: StopRow, consignee_id: str, kind: ClaimKind, words: str, now: datetime) -> ClaimRow:

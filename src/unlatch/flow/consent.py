@@ -138,7 +138,7 @@ async def _tell(
     """Everyone of the household, each time anew. `who`: the one of them who did it; left out for an operator."""
     facts = {}
     if consignee_id is not None:
-        person = await consignees.find_consignee(connection, consignee_id, carrier_id=point.carrier_id)
-        facts = {} if person is None else {"who": person.name}
+        # Whoever it is of them, of whichever carrier: the household alone is told.
+        facts = {"who": (await household.list_names(connection, [consignee_id]))[consignee_id]}
     key = f"{point.id}/{now.isoformat()}"
     await notifying.tell(connection, event, place_id=point.id, key=key, now=now, facts=facts)

@@ -258,7 +258,7 @@ async def _tell(
     connection: AsyncConnection, event: NoticeEvent, place_id: str, about_id: str, *, key: str, now: datetime
 ) -> None:
     names = await household.list_names(connection, [about_id])
-    places = await household.list_held_places(connection, about_id)
-    place = next((one.name for one in places if one.id == place_id), "")
-    facts = {"who": first_name(names[about_id]), "place": place}
+    point = await consignees.find_access_point(connection, place_id)
+    assert point is not None  # its row is locked
+    facts = {"who": first_name(names[about_id]), "place": point.name}
     await tell(connection, event, place_id=place_id, key=key, now=now, facts=facts)

@@ -25,6 +25,7 @@ from unlatch.domain.linking import AccountState, LinkPage, Power
 from unlatch.domain.vin import VinFault, read_vin
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
 from unlatch.flow import refreshing, registering
+from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
 from unlatch.store import consignees, deeds, maker_accounts
@@ -37,6 +38,10 @@ log = structlog.get_logger(__name__)
 LINK_FOR = timedelta(minutes=10)  # real
 MOST_LINKS_AN_HOUR = 20
 MOST_ACCOUNTS = 20
+MOST_PLACES = 100  # of one owner: as many as a list of them holds
+_CHOSEN = (
+    "latitude", "longitude", "range_m", "time_zone", "allows_unseen_lock", "is_consent_given", "country", "name",
+)  # fmt: skip
 CALLBACK = "/v1/links/callback"
 NEEDED = (Power.OPEN, Power.LOCK)  # without these a car is no place for parcels
 
@@ -99,6 +104,7 @@ async def begin(
 ) -> LinkBegun:
     """The owner is about to let us in. `account_id`: an account to link again. Raises BadInput, NotFound, Conflict."""
     desk = _find_desk(platform, maker)
+    await maker_accounts.lock_owner(connection, consignee_id)
     real_now = datetime.now(UTC)
     if account_id is not None:
         account = await get_account(connection, account_id, consignee_id=consignee_id)
@@ -207,6 +213,8 @@ async def _link_again(
     sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
     async with platform.database.transaction() as connection:
         places = await maker_accounts.list_places(connection, account_id)
+        for place in places:  # the places first, as who un-links does
+            await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
         wanted = {platform.vault.open_mapping(one.sealed, one.access_point_id)["vin"] for one in places}
         is_same = wanted <= vins
         is_linked = is_same and await maker_accounts.link_again(
@@ -218,14 +226,8 @@ async def _link_again(
         )
         if is_linked:
             for place in places:
-                await deeds.insert_deed(
-                    connection,
-                    access_point_id=place.access_point_id,
-                    stop_id=None,
-                    who=f"consignee:{request.consignee_id}",
-                    what="linked_again",
-                    at=now,
-                )
+                await write_deed(connection, place.access_point_id, request.consignee_id, "linked_again", now)
+                await ask_for_rechecks(connection, place.access_point_id, now)
     if is_linked:
         return LinkPage.LINKED
     await _give_back(desk, tokens)
@@ -333,6 +335,11 @@ async def choose_car(
     async with platform.database.transaction() as connection:
         account = await _lock_live(connection, chosen.account_id, consignee_id=consignee_id)
         _check_powers(platform, account, car)
+        places = await consignees.list_access_points(connection, consignee_id, limit=MOST_PLACES)
+        if (same := await _find_same(platform, connection, places, point, chosen, account)) is not None:
+            return same
+        if len(places) >= MOST_PLACES:
+            raise Conflict(f"at most {MOST_PLACES} places")
         vehicle = VehicleRow(
             access_point_id=point.id,
             maker=account.maker,
@@ -350,6 +357,26 @@ async def choose_car(
         await _hang(platform, connection, account, point.id, car)
         await write_deed(connection, point.id, consignee_id, "linked", now)
     return point, vehicle
+
+
+async def _find_same(
+    platform: Platform,
+    connection: AsyncConnection,
+    places: list[AccessPointRow],
+    point: AccessPointRow,
+    chosen: ChosenCar,
+    account: MakerAccountRow,
+) -> tuple[AccessPointRow, VehicleRow] | None:
+    """The place that this very choice has made already: a server may have died before it had said so."""
+    key = consignees.closure_key_of(platform.vault, account.maker, chosen.vin)
+    hung = await maker_accounts.list_places(connection, account.id)
+    of_car = {place.access_point_id for place in hung if place.closure_key == key}
+    for one in places:
+        if one.id in of_car and all(getattr(one, name) == getattr(point, name) for name in _CHOSEN):
+            vehicle = await consignees.find_vehicle(connection, one.id)
+            if vehicle is not None and vehicle.plate == chosen.plate:
+                return one, vehicle
+    return None
 
 
 async def relink(
@@ -377,6 +404,7 @@ async def relink(
         await _hang(platform, connection, account, access_point_id, car)
         await maker_accounts.set_consent(connection, access_point_id, is_given=True)
         await write_deed(connection, access_point_id, consignee_id, "linked_again", now)
+        await ask_for_rechecks(connection, access_point_id, now)
     return point
 
 

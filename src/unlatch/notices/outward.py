@@ -69,12 +69,14 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address):
         found = found.ipv4_mapped or found.sixtofour or found
-        if isinstance(found, ipaddress.IPv6Address) and (found.teredo or found in _NAT64):
+        if isinstance(found, ipaddress.IPv6Address) and (found.teredo or found not in _UNICAST):
             return False
     return found.is_global and not found.is_multicast
 
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# All that IANA has given out as global unicast. Outside it stand the ways to an IPv4 address (RFC 6052, 8215, 7915)
+# and the site-local addresses of before, which the standard library takes for global.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class _CheckedNetwork(httpcore.AsyncNetworkBackend):
@@ -94,7 +96,7 @@ class _CheckedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
+        except (OSError, UnicodeError):  # the latter at a name with an empty or too long part
             raise httpcore.ConnectError("the name is not known") from None
         numbers = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         # One that is not public among them is enough: it is a way into our network that waits for its turn.

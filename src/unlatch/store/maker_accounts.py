@@ -296,6 +296,13 @@ async def is_in_use(connection: AsyncConnection, account_id: str) -> bool:
 # ---- linking
 
 
+async def lock_owner(connection: AsyncConnection, consignee_id: str) -> None:
+    """Make this consignee's new links wait for each other, so that none is missed by counting."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 120))", (f"links of {consignee_id}",)
+    )
+
+
 async def insert_request(
     connection: AsyncConnection, row: LinkRequestRow, *, state_hash: bytes, real_now: datetime
 ) -> None:

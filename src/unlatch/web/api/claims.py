@@ -122,12 +122,15 @@ async def claim_stop(asked: Asked[ClaimBody]) -> ClaimShown:
     """The same where nobody came, or where the fallback went wrong: within 30 days of the end of the stop. Its
     evidence holds the proof of each attempt there was.
     """
+    stop_id = asked.path["stop_id"]
+    async with asked.platform.database.connection() as connection:  # before any photo of theirs is decoded
+        await claims.get_stop_of_household(connection, stop_id, consignee_id=asked.asker.id)
     photos = await _make_photos(asked)
     async with asked.platform.database.transaction() as connection:
         row = await claims.claim_stop(
             asked.platform,
             connection,
-            asked.path["stop_id"],
+            stop_id,
             consignee_id=asked.asker.id,
             kind=asked.body.kind,
             words=asked.body.words,
