@@ -191,7 +191,9 @@ def _before_the_scan(maker: str) -> list[Story]:
     stories = [
         refused(maker, "withdrawn 401", I.DEVICE_CONSENT_LOST, before=fault(F.CONSENT_WITHDRAWN, status=401)),
         refused(maker, "withdrawn 403", I.DEVICE_CONSENT_LOST, before=fault(F.CONSENT_WITHDRAWN, status=403)),
-        refused(maker, "subscription lapsed", I.DEVICE_CONSENT_LOST, before=fault(F.SUBSCRIPTION_LAPSED)),
+        refused(
+            maker, "subscription lapsed", I.DEVICE_SUBSCRIPTION_LAPSED, before=fault(F.SUBSCRIPTION_LAPSED)
+        ),
         refused(maker, "outage", I.DEVICE_CLOUD_OUTAGE, before=fault(F.OUTAGE)),
         refused(maker, "rate limit", I.DEVICE_QUOTA_USED_UP, N.TRY_AGAIN_SOON, before=fault(F.RATE_LIMIT)),
         refused(maker, "cut reading", I.DEVICE_NO_READING, before=fault(F.CONNECTION_CUT, verb=Verb.READ)),
