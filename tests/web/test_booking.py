@@ -646,3 +646,26 @@ async def test_an_edit_of_the_rules_decides_the_next_booking_and_leaves_the_last
         asked = await carrier.post("/v1/options", {"consignee_id": launch.consignee_id})
         assert asked.status_code == 409
         assert (await carrier.get("/v1/carrier")).json()["rules_version"] is None
+
+
+async def test_a_courier_who_was_stopped_is_given_no_stop(tenant: Tenant) -> None:
+    await tenant.carrier.make(f"/v1/couriers/{tenant.courier.id}/deactivate")
+    shipment = await tenant.carrier.make(
+        "/v1/shipments",
+        {
+            "consignee_id": tenant.consignee.id,
+            "reference": "order 8",
+            "parcels": [{"label": {"text": "1Z5R89390357567127"}}],
+        },
+    )
+    body = {
+        "courier_id": tenant.courier.id,
+        "access_point_id": tenant.access_point_id,
+        "shipment_id": shipment["id"],
+        "window_from": "2099-11-23T10:00:00Z",
+        "window_until": "2099-11-23T12:00:00Z",
+        "fallback": "depot",
+    }
+    answer = await tenant.carrier.post("/v1/stops", body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"field": "courier_id", "remedy": "this courier is not active"}]

@@ -25,7 +25,7 @@ from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import options
 from unlatch.flow.duties import plan_duties
-from unlatch.flow.enrolment import get_courier
+from unlatch.flow.enrolment import get_active_courier
 from unlatch.flow.notifying import tell_of_stop, window_facts
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
@@ -176,7 +176,7 @@ async def book_stop(
     if not await is_of_household(connection, point.id, shipment.consignee_id):
         raise BadInput("access_point_id", "is another consignee's than the shipment")
     if given.courier_id is not None:
-        await get_courier(connection, given.courier_id, carrier_id=carrier_id)
+        await get_active_courier(connection, given.courier_id, carrier_id=carrier_id)
     rules, programme = await options.get_rules_of(platform, connection, carrier_id)
     window = _read_window(given, programme, point, now)
     offer = options.judge_place(

@@ -115,6 +115,14 @@ async def get_courier(connection: AsyncConnection, courier_id: str, *, carrier_i
     return row
 
 
+async def get_active_courier(connection: AsyncConnection, courier_id: str, *, carrier_id: str) -> CourierRow:
+    """A courier of this carrier who may be given a stop. Raises NotFound, BadInput."""
+    row = await get_courier(connection, courier_id, carrier_id=carrier_id)
+    if not row.is_active:
+        raise BadInput("courier_id", "this courier is not active")
+    return row
+
+
 async def invite_phone(
     connection: AsyncConnection, courier_id: str, *, carrier_id: str, now: datetime
 ) -> Invitation:

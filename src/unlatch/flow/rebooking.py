@@ -39,7 +39,7 @@ from unlatch.domain.window import WindowSpan
 from unlatch.errors import BadInput, NotFound
 from unlatch.flow import notifying, options
 from unlatch.flow.duties import ask_for_check, plan_duties_of
-from unlatch.flow.enrolment import get_courier
+from unlatch.flow.enrolment import get_active_courier
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
@@ -138,9 +138,7 @@ def _window_of(booking: Booking, plan: NewPlan, judged: _Judged | None, now: dat
 async def _check_courier(connection: AsyncConnection, stop: StopRow, courier_id: str | None) -> None:
     if courier_id is None or courier_id == stop.courier_id:
         return
-    courier = await get_courier(connection, courier_id, carrier_id=stop.carrier_id)
-    if not courier.is_active:
-        raise BadInput("courier_id", "this courier is not active")
+    await get_active_courier(connection, courier_id, carrier_id=stop.carrier_id)
 
 
 async def _judge(platform: Platform, connection: AsyncConnection, booking: Booking) -> _Judged:
