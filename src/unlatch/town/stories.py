@@ -1,4 +1,4 @@
-"""The five deliveries of the demo, as the people of the town live them, over real HTTP."""
+"""Five deliveries of the demo at the car, as the people of the town live them, over real HTTP."""
 
 from __future__ import annotations
 
