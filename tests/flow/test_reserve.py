@@ -55,3 +55,16 @@ async def ask(connection: AsyncConnection, query: str, value: str) -> str:
     row = await cursor.fetchone()
     assert row is not None
     return str(row[0])
+
+
+async def test_a_closing_outlasts_whatever_it_waits_for(database: Database) -> None:
+    """A block that waits for a paused process's row must not end with it (S4)."""
+
+    async def limit_of(one: Database) -> int:
+        async with one.connection() as connection:
+            query = "SELECT setting::int FROM pg_settings WHERE name = 'transaction_timeout'"
+            row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    assert await limit_of(database.closings) >= await limit_of(database) + 2_000

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from psycopg.errors import TransactionTimeout
 from tests.web.conftest import CAR_TOKEN, PLATE, VIN, Caller, Tenant, make_tenant
 
 from unlatch.errors import DatabaseDown
@@ -17,6 +18,7 @@ from unlatch.flow.platform import Platform
 from unlatch.store import idempotency
 from unlatch.web import app as web_app
 from unlatch.web.answering import problem_of_validation
+from unlatch.web.app import _find_problem
 from unlatch.web.problems import TROUBLES, Trouble
 from unlatch.web.shapes import say_language
 
@@ -283,3 +285,7 @@ async def test_nothing_secret_is_ever_logged(
 )
 def test_the_language_is_the_reader_s(accepted: str | None, language: str) -> None:
     assert say_language(accepted) == language
+
+
+def test_a_transaction_that_took_too_long_may_be_asked_for_again() -> None:
+    assert _find_problem(TransactionTimeout("held up")).trouble is Trouble.UNAVAILABLE

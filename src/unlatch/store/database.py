@@ -33,6 +33,7 @@ CLOSINGS_MAX = 4
 # In the middle of a pipeline it does not count as idle, so the transaction as a whole has its limit too.
 IDLE_IN_TRANSACTION_MS = 5_000
 LONGEST_TRANSACTION_MS = 6_000
+LONGEST_CLOSING_MS = 9_000  # longer than what it may have to wait for, else both end together
 PREPARE_AFTER_USES = 0  # at once: our statements are few, and each is used again
 PREPARED_MAX = 500
 
@@ -143,7 +144,7 @@ class Database:
             dsn,
             name=name,
             statement_timeout_s=statement_timeout_s,
-            transaction_timeout_ms=LONGEST_TRANSACTION_MS,
+            transaction_timeout_ms=LONGEST_CLOSING_MS if is_for_closings else LONGEST_TRANSACTION_MS,
         )
         self._pool: AsyncConnectionPool[AsyncConnection[TupleRow]] = AsyncConnectionPool(
             self.dsn,

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Message, Scope
 from psycopg import OperationalError
+from psycopg.errors import TransactionTimeout
 
 from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
@@ -144,7 +145,7 @@ def _find_problem(error: Exception) -> ProblemError:
     if isinstance(error, HTTPException):
         return problem_of_status(error.status_code, error.headers)
     # No connection in time, a row that is held for too long, a deadlock: the same again may well succeed.
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError | TransactionTimeout):
         return problem_of(DatabaseDown())
     if isinstance(error, UnlatchError):
         return problem_of(error)
