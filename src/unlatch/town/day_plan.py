@@ -115,6 +115,7 @@ class Shift:
     seed: int = 0
     troubled: float = 0.08  # of all cars
     mended: float = 0.5  # of the troubled ones
+    kinds: tuple[Trouble, ...] = tuple(Trouble)
     begins_at: Mapping[str, datetime] = field(default_factory=dict)  # of the window, by time zone
     window_s: float = 4 * 3600.0
     last_before_end_s: float = 900.0  # the last courier is expected so long before the window ends
@@ -127,7 +128,6 @@ def draw_errands(shift: Shift) -> list[Errand]:
     chosen = names if shift.areas >= len(names) else sorted(lot.sample(names, shift.areas))
     troubled = set(lot.sample(range(shift.stops), round(shift.stops * shift.troubled)))
     mended = set(lot.sample(sorted(troubled), round(len(troubled) * shift.mended)))
-    kinds = list(Trouble)
     errands: list[Errand] = []
     couriers = 0
     for at, area in enumerate(chosen):
@@ -153,7 +153,7 @@ def draw_errands(shift: Shift) -> list[Errand]:
                     label=make_sscc(lot),
                     courier=courier,
                     expected_at=begins_at + timedelta(seconds=waits_s),
-                    trouble=lot.choice(kinds) if number in troubled else None,
+                    trouble=lot.choice(shift.kinds) if number in troubled else None,
                     is_mended=number in mended,
                 )
             )

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from unlatch.errors import UnlatchError
 from unlatch.town.day import Day
 from unlatch.town.day_check import Verdict, check_day
-from unlatch.town.day_plan import ZONES, Errand, Shift
+from unlatch.town.day_plan import ZONES, Errand, Shift, Trouble
 from unlatch.town.desk import CarrierDesk, OperatorDesk
 from unlatch.town.installation import CLOCK_FILE, Installation, make_data_dir
 from unlatch.town.rules import make_rules
@@ -32,6 +32,8 @@ NIGHT_ZONE = ZoneInfo("America/New_York")
 WORKERS = 2
 SHORT_LEAD = timedelta(minutes=16)  # from the bookings to the first courier
 SHORT_WINDOW_S = 45 * 60.0
+# What a car last told is still young: where its cloud does not tell that it is out of reach, nobody can know yet.
+SHOWS_LATE = frozenset({Trouble.ASLEEP, Trouble.OFFLINE})
 SHORT_CHECKS = ("14 min", "8 min")  # before the courier is expected
 
 
@@ -91,6 +93,7 @@ def _make_day(
             seed=wishes.seed,
             begins_at=dict.fromkeys(ZONES.values(), begins_at),
             window_s=SHORT_WINDOW_S,
+            kinds=tuple(kind for kind in Trouble if kind not in SHOWS_LATE),
         )
 
         def window_of(_: Errand) -> dict[str, Any]:
