@@ -27,6 +27,7 @@ from unlatch.domain.household import Right
 from unlatch.domain.notice import NoticeEvent
 from unlatch.errors import Conflict, DatabaseDown, NotAllowed, NotFound
 from unlatch.flow.aftermath import get_visit_of_household
+from unlatch.flow.deadlines import do_each
 from unlatch.flow.evidence import attach_evidence
 from unlatch.flow.household import require
 from unlatch.flow.notifying import tell
@@ -309,20 +310,7 @@ async def run_out_due(platform: Platform, limit: int) -> int:
 
     One that can't be read or saved keeps no other waiting; its error is raised once all are done.
     """
-    done = 0
-    broken: list[Exception] = []
-    while done < limit:
-        try:
-            if not await _run_out_next(platform, passing_over=len(broken)):
-                break
-        except DatabaseDown:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised below
-            broken.append(error)
-        done += 1
-    if broken:
-        raise broken[0]
-    return done
+    return await do_each(limit, lambda failed: _run_out_next(platform, passing_over=failed))
 
 
 async def _run_out_next(platform: Platform, *, passing_over: int) -> bool:

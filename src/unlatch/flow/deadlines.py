@@ -6,6 +6,8 @@ while all of them were down: what is overdue is done first when one is back.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from unlatch.domain.visit import due_fact
 from unlatch.errors import DatabaseDown
 from unlatch.flow.carry_out import call_abandoned_unknown
@@ -14,16 +16,17 @@ from unlatch.flow.record import Happening, record_in
 from unlatch.store import visits
 
 
-async def record_due(platform: Platform, limit: int) -> int:
-    """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were.
+async def do_each(limit: int, do_next: Callable[[int], Awaitable[bool]]) -> int:
+    """Do up to `limit` of what is due, one after the other; how many there were. Also for duties and claims.
 
-    One visit that can't be read or recorded keeps no other waiting; its error is raised once all are done.
+    `do_next` is told how many have failed, which it passes over, and says False where none is left. One that fails
+    keeps no other waiting; its error is raised once all are done.
     """
     done = 0
     broken: list[Exception] = []
     while done < limit:
         try:
-            if not await _record_next(platform, passing_over=len(broken)):
+            if not await do_next(len(broken)):
                 break
         except DatabaseDown:
             raise
@@ -33,6 +36,14 @@ async def record_due(platform: Platform, limit: int) -> int:
     if broken:
         raise broken[0]
     return done
+
+
+async def record_due(platform: Platform, limit: int) -> int:
+    """Record the clock's fact for up to `limit` visits, the longest overdue first. How many there were.
+
+    One visit that can't be read or recorded keeps no other waiting; its error is raised once all are done.
+    """
+    return await do_each(limit, lambda failed: _record_next(platform, passing_over=failed))
 
 
 async def _record_next(platform: Platform, *, passing_over: int) -> bool:

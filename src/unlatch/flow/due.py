@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from psycopg import AsyncConnection
 
 from unlatch.domain.notice import NoticeEvent
-from unlatch.errors import DatabaseDown
+from unlatch.flow.deadlines import do_each
 from unlatch.flow.duties import OF_CAR, OF_ROWS, lock_stop, why_void
 from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
@@ -47,20 +47,8 @@ async def do_due(platform: Platform, limit: int) -> int:
                 priority=jobs.PRIORITY["read"],
                 dedupe_key=f"preflight {duty.text}",
             )
-    count += len(taken)
-    broken: list[Exception] = []
-    for _ in range(limit):
-        try:
-            if not await _do_next(platform, passing_over=len(broken)):
-                break
-        except DatabaseDown:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised below
-            broken.append(error)
-        count += 1
-    if broken:
-        raise broken[0]
-    return count
+    done = await do_each(limit, lambda failed: _do_next(platform, passing_over=failed))
+    return count + len(taken) + done
 
 
 def _taken_for(platform: Platform) -> timedelta:

@@ -28,11 +28,6 @@ NOTICE_AHEAD = timedelta(hours=1)  # a morning's notice that comes later than th
 EVENING = time(18)  # by the address's clock: then the notice for an early window is told, the day before
 APART_AT_MOST = timedelta(minutes=10)  # the first check is not made so shortly before the last one
 NO_USE_BEFORE_END = timedelta(minutes=10)  # of the window: nobody mends anything, or drives there, in less
-AGAIN = timedelta(minutes=1)  # a window that is over while a visit lives is looked at again
-TAKEN_FOR = timedelta(minutes=3)  # a taken duty whose job never ends is taken again after this ...
-TAKEN_FOR_REAL_S = (
-    30.0  # ... and never earlier than after so many real seconds, however fast the town's clock runs
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
