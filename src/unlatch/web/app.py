@@ -40,6 +40,9 @@ from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
+from unlatch.web.pages.all_pages import list_pages
+from unlatch.web.pages.assets import make_handler as make_asset_handler
+from unlatch.web.pages.page import make_page_handler
 from unlatch.web.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -103,7 +106,12 @@ def create_app(platform: Platform) -> Litestar:
         for endpoint in table.endpoints
     ]
     return Litestar(
-        route_handlers=[*handlers, *_pages(platform, document)],
+        route_handlers=[
+            *handlers,
+            *_pages(platform, document),
+            make_asset_handler(),
+            *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
+        ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
@@ -126,7 +134,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-    message["headers"] = [*headers, *SECURITY_HEADERS]
+    has_policy = any(name.lower() == b"content-security-policy" for name, _ in headers)
+    message["headers"] = [*headers, *(SECURITY_HEADERS[:-1] if has_policy else SECURITY_HEADERS)]
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -191,7 +200,6 @@ def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandle
         return Response(b'{"is_ready":true}', media_type="application/json")
 
     return [
-        fixed("/", page, "text/html; charset=utf-8"),
         fixed("/v1/docs", page, "text/html; charset=utf-8"),
         fixed("/v1/openapi.json", schema, "application/json"),
         _get("/healthz")(live),
