@@ -599,7 +599,7 @@ def test_100_000_cases_are_explained_by_their_reasons_alone() -> None:
         assert len(set(offer.reasons)) == len(offer.reasons)
         met.update(offer.reasons)
         offered += offer.is_offered
-    missing = set(Reason) - set(met)
+    missing = {reason for reason in set(Reason) - set(met) if not reason.startswith("home_")}  # cars alone
     assert missing == {R.VEHICLE_TOO_NEW, R.PLACE_KIND_NOT_SERVED, R.VIN_NOT_WELL_FORMED}
     assert offered > 500
     median_ms = statistics.median(took_ns) / 1e6
