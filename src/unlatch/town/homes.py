@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -41,6 +42,7 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
+    camera_id: str | None = None  # of the town's cameras: the one in its hall
 
 
 class Homes:
@@ -52,6 +54,7 @@ class Homes:
         self.seed = seed
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
+        self.show: Callable[[Dwelling], None] = lambda _: None  # to the camera in its hall, after each change
 
     def reset(self) -> None:
         """No homes."""
@@ -79,6 +82,7 @@ class Homes:
         while (next_at := home.next_at) is not None and next_at <= now:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
+            self.show(dwelling)
         home.advance(now)
         return home
 
@@ -97,6 +101,7 @@ class Homes:
         self._write(home, happened)
         dwelling.states.refresh(home.now)
         dwelling.states.wake()
+        self.show(dwelling)
         return outcome
 
     def take_on(self, dwelling: Dwelling, run: HomeRun, course: Course, *, tells_way: bool = True) -> None:
