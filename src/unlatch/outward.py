@@ -17,13 +17,14 @@ name that changes its mind between the check and the connection gains nothing.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit, urlunsplit
 
 from unlatch.errors import BadInput
 
 MOST_ADDRESSES = 4  # of one name, that are tried
 LONGEST_ADDRESS = 200
+LONGEST_CAMERA_ADDRESS = 2048
 
 # Where machines of clouds are told their secrets, though they look like addresses of a private network.
 METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "100.100.100.200", "fd00:ec2::254")))
@@ -40,7 +41,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressRefused(OSError):
-    """A name leads where no hub may be."""
+    """A name leads where no hub and no camera may be."""
 
 
 def check_hub_address(text: str, *, allows_private: bool) -> str:
@@ -71,8 +72,38 @@ def check_hub_address(text: str, *, allows_private: bool) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
+def check_camera_address(text: str, schemes: Sequence[str], *, allows_private: bool) -> str:
+    """The address of a camera's stream as it is kept. `schemes`: those of its maker, the best first. Raises BadInput.
+
+    Cameras speak in the open, most of them: what they send is safe on the way only within a network of one's own, or
+    where they speak TLS. User and password are no part of the address.
+    """
+    remedy = f"give the address of its stream, like {schemes[0]}://camera.example/stream"
+    if len(text) > LONGEST_CAMERA_ADDRESS or not text.isascii() or not text.isprintable() or " " in text:
+        raise BadInput("address", remedy)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise BadInput("address", remedy) from None
+    host = parts.hostname or ""
+    if parts.scheme not in schemes or not host or port == 0 or parts.fragment or "%" in host or "\\" in text:
+        raise BadInput("address", remedy)
+    if "@" in parts.netloc:
+        raise BadInput("address", "give user and password as secrets of their own")
+    given = find_literal(host)
+    if given is None and not _is_name(host):
+        raise BadInput("address", remedy)
+    is_own_machine = host == "localhost" or (given is not None and given.is_loopback)
+    if is_own_machine and not allows_private:
+        raise BadInput("address", "a camera on this machine needs the setting UNLATCH_PRIVATE_HUBS")
+    if given is not None and not is_allowed(given, allows_private=allows_private):
+        raise BadInput("address", "this network address may not be used")
+    return urlunsplit(parts._replace(netloc=parts.netloc.lower()))
+
+
 def is_allowed(address: Address, *, allows_private: bool) -> bool:
-    """Whether a hub may be there. Addresses that carry another one within are judged by that one."""
+    """Whether a hub or a camera may be there. Addresses that carry another one within are judged by that one."""
     if isinstance(address, ipaddress.IPv6Address):
         if (inner := _find_inner(address)) is not None:
             return is_allowed(inner, allows_private=allows_private)

@@ -21,9 +21,16 @@ from unlatch.devices.base import Maker
 from unlatch.devices.capacity import Ceilings
 from unlatch.devices.link import Link
 from unlatch.errors import BadInput
-from unlatch.outward import AddressRefused, check_hub_address, choose_hosts, find_literal
+from unlatch.outward import (
+    AddressRefused,
+    check_camera_address,
+    check_hub_address,
+    choose_hosts,
+    find_literal,
+)
 
 MOST_HUBS = 512  # links kept open by one process
+NAMED_WITHIN_S = 5.0  # real: a form does not wait longer for a name server
 PINNED_S = 300.0  # real: then the name is asked for again
 RESOLVERS = 8  # threads of our own: names that hang must not keep the makers' clouds from being found
 CEILINGS = Ceilings(opening=4, reading=8, closing=12)
@@ -105,15 +112,32 @@ class Hubs:
 
     async def check(self, address: str) -> str:
         """For a form: the address as it is kept, its name resolved and allowed. Raises BadInput."""
-        address = check_hub_address(address, allows_private=self._allows_private)
+        address = self.read(address)
+        await self._check_name(address)
+        return address
+
+    def read(self, address: str) -> str:
+        """The same without asking a name server. Raises BadInput."""
+        return check_hub_address(address, allows_private=self._allows_private)
+
+    async def check_camera(self, address: str, schemes: Sequence[str]) -> str:
+        """The same for the address of a camera's stream: the recorder goes there. Raises BadInput."""
+        address = self.read_camera(address, schemes)
+        await self._check_name(address)
+        return address
+
+    def read_camera(self, address: str, schemes: Sequence[str]) -> str:
+        """The same without asking a name server. Raises BadInput."""
+        return check_camera_address(address, schemes, allows_private=self._allows_private)
+
+    async def _check_name(self, address: str) -> None:
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(NAMED_WITHIN_S):
                 await self._pin(urlsplit(address).hostname or "").find_hosts()
         except AddressRefused:
             raise BadInput("address", "this name leads to an address that may not be used") from None
         except (OSError, TimeoutError):
             raise BadInput("address", "no such name is known now") from None
-        return address
 
     async def close(self) -> None:
         """Close the connections to every hub."""
