@@ -169,8 +169,8 @@ class Rolling:
         self._glances.clear()
 
     def glances(self, since_s: float = float("-inf")) -> list[Glance]:
-        """Those from `since_s` on."""
-        return [glance for glance in self._glances if glance.at_s >= since_s]
+        """Those from `since_s` on. For any thread: copied at once, since the camera's own thread adds meanwhile."""
+        return [glance for glance in list(self._glances) if glance.at_s >= since_s]
 
     def judge(self, now_s: float, heard_s: float | None = None) -> Judgement:
         """The verdict on the window that ends now. A light pattern is judged by `light.py`.

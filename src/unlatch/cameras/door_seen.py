@@ -1,0 +1,165 @@
+"""Whether a camera sees a door: its picture must change as the door is opened, and back as it is closed.
+
+When that was is told by the home's own lock or contact sensor, as spans: between the last look that showed it closed
+and the first that showed it open. The picture is looked at on a coarse grid, each cell less what changes in all of
+them (the light). The cells that count are those that were quiet before and after, and were otherwise for most of the
+time while the door stood open; together they must have turned within a moment of the two spans.
+
+What is not claimed: who steps into the picture as the door opens, stands still, and steps out as it closes is taken
+for a door, and so may be the light that it lets in. How often other things are, is measured
+(docs/reference/cameras.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from unlatch.cameras.glances import Glance, Levels
+
+QUIET_S = 4.0  # before it is opened, and after it was closed, that is looked at
+LEAST_QUIET_S = 1.5
+LEAST_OPEN_S = 2.0
+KEEP_EVERY_S = 0.18
+MOST_S = 180.0
+ASIDE_S = 2.0  # around the spans, that is not asked to be quiet: who opens a door comes to it
+EARLY_S = 1.2  # that the picture may turn before the sensor tells
+LATE_S = 1.8  # that a camera may be late
+CHANGED_LEVELS = 10.0
+LEAST_CELLS = 24  # of 2,304: a hundredth of the picture
+MOSTLY = 0.7
+SELDOM = 0.2
+HALF = 0.5
+STANDS_FOR_S = 1.2  # a picture that turned stays so, but for a moment
+
+Cells = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Between these two moments something happened. Monotonic seconds."""
+
+    from_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSeen:
+    """What the picture showed of it. `code`: why it does not count as seen; None: it does."""
+
+    code: str | None
+    cells: int = 0  # that turned with the door, of the grid's 2,304
+    opened_apart_s: float | None = None  # the picture's turn from the middle of the span; more: later
+    closed_apart_s: float | None = None
+
+    @property
+    def is_seen(self) -> bool:
+        """Taken for a camera that sees its door."""
+        return self.code is None
+
+
+class DoorLooks:
+    """An onlooker: keeps some glances a second while a door is opened and closed."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[float, Levels]] = []
+        self._begun_s: float | None = None
+
+    def see(self, frame: VideoFrame, glance: Glance) -> None:
+        """The next frame."""
+        kept = self._kept
+        if self._begun_s is None:
+            self._begun_s = glance.at_s
+        is_too_soon = kept and glance.at_s - kept[-1][0] < KEEP_EVERY_S
+        if not is_too_soon and glance.at_s - self._begun_s <= MOST_S:
+            kept.append((glance.at_s, glance.levels))
+
+    def judge(self, opened: Span, closed: Span | None, *, is_exact: bool = True) -> DoorSeen:
+        """See `judge_door`, over what was kept."""
+        kept = list(self._kept)
+        return judge_door(kept, opened, closed, is_exact=is_exact)
+
+
+def judge_door(
+    kept: list[tuple[float, Levels]], opened: Span, closed: Span | None, *, is_exact: bool = True
+) -> DoorSeen:
+    """Whether these glances show the door that was opened and closed within these spans.
+
+    Without `is_exact` the spans are those of the bolt: the door was opened and closed at some moment between them.
+    """
+    if closed is None or closed.from_s <= opened.until_s:
+        return DoorSeen(code="open_too_short")
+    times = np.array([at_s for at_s, _ in kept])
+    quiet_from_s, quiet_until_s = opened.from_s - ASIDE_S, closed.until_s + ASIDE_S
+    is_before = (times >= quiet_from_s - QUIET_S) & (times < quiet_from_s)
+    is_after = (times > quiet_until_s) & (times <= quiet_until_s + QUIET_S)
+    if _span_s(times[is_before]) < LEAST_QUIET_S or _span_s(times[is_after]) < LEAST_QUIET_S:
+        return DoorSeen(code="no_picture")
+    is_between = (times >= quiet_from_s) & (times <= quiet_until_s)
+    is_open = (times >= opened.until_s) & (times <= closed.from_s) if is_exact else is_between
+    if _span_s(times[is_open]) < LEAST_OPEN_S:
+        return DoorSeen(code="open_too_short")
+    cells = _level(np.stack([levels for _, levels in kept]).reshape(len(kept), -1))
+    base, back = np.median(cells[is_before], axis=0), np.median(cells[is_after], axis=0)
+    has_changed = np.abs(cells - base) > CHANGED_LEVELS
+    is_quiet = (np.abs(back - base) <= CHANGED_LEVELS / 2) & (has_changed[is_before].mean(axis=0) <= SELDOM)
+    is_quiet &= has_changed[is_after].mean(axis=0) <= SELDOM
+    changed_s = has_changed[is_open].mean(axis=0) * _span_s(times[is_open])
+    least_s = MOSTLY * _span_s(times[is_open]) if is_exact else LEAST_OPEN_S
+    region = is_quiet & (changed_s >= least_s)
+    count = int(region.sum())
+    if count < LEAST_CELLS:
+        return DoorSeen(code="not_seen", cells=count)
+    has_turned = has_changed[:, region].mean(axis=1) >= HALF
+    turned = _longest_run(times[is_between], has_turned[is_between])
+    if turned is None or turned[1] - turned[0] < LEAST_OPEN_S:
+        return DoorSeen(code="not_seen", cells=count)
+    return _judge_moments(turned, opened, closed, count, is_exact=is_exact)
+
+
+def _judge_moments(
+    turned: tuple[float, float], opened: Span, closed: Span, count: int, *, is_exact: bool
+) -> DoorSeen:
+    begun_s, ended_s = turned
+    apart = (
+        begun_s - (opened.from_s + opened.until_s) / 2,
+        ended_s - (closed.from_s + closed.until_s) / 2,
+    )
+    if is_exact:
+        is_then = opened.from_s - EARLY_S < begun_s <= opened.until_s + LATE_S
+        is_then &= closed.from_s - EARLY_S <= ended_s < closed.until_s + LATE_S
+    else:
+        is_then = opened.from_s - EARLY_S < begun_s and ended_s < closed.until_s + LATE_S
+    return DoorSeen(
+        code=None if is_then else "at_another_time",
+        cells=count,
+        opened_apart_s=round(apart[0], 2),
+        closed_apart_s=round(apart[1], 2),
+    )
+
+
+def _span_s(times: NDArray[np.float64]) -> float:
+    return float(times[-1] - times[0]) if len(times) > 1 else 0.0
+
+
+def _level(cells: NDArray[np.uint8]) -> Cells:
+    """Each picture less what changes in all of it."""
+    levels = cells.astype(np.float32)
+    levels -= np.median(levels, axis=1, keepdims=True)
+    return levels
+
+
+def _longest_run(times: NDArray[np.float64], has_turned: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """From when until when it was so for longest; a moment's interruption does not count."""
+    runs: list[tuple[float, float]] = []
+    for at_s, is_so in zip(times.tolist(), has_turned.tolist(), strict=True):
+        if not is_so:
+            continue
+        if runs and at_s - runs[-1][1] <= STANDS_FOR_S:
+            runs[-1] = (runs[-1][0], at_s)
+        else:
+            runs.append((at_s, at_s))
+    return max(runs, key=lambda run: run[1] - run[0], default=None)
