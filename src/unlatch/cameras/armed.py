@@ -37,6 +37,7 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0)  # before the next session
 STEADY_S = 5.0  # a session that held so long is no failed try
 GIVE_UP_S = 8.0  # without a sign of the thread: longer than opening a session may take
 MAX_GIVEN_UP = 3  # threads of one camera
+LONGEST_LIGHT_S = 30.0  # that a lamp of ours may excuse what moves
 ANSWER_S = 3.0  # for the thread to close its take: libav notices silence after two
 
 
@@ -141,6 +142,12 @@ class ArmedCamera:
     def glances(self, since_s: float) -> list[Glance]:
         """What was seen since then: for a light pattern."""
         return self._board.rolling.glances(since_s)
+
+    def expect_light(self, for_s: float) -> None:
+        """A lamp plays before it for so long from now on."""
+        now_s = monotonic_s()
+        self._board.is_eager = True
+        self._board.rolling.expect_light(now_s, now_s + min(for_s, LONGEST_LIGHT_S))
 
     @property
     def reader(self) -> ClockReader | None:

@@ -29,7 +29,8 @@ MOST_LOOKS = 400
 READ_AT_LEAST = 0.8  # of the looks, by a face that is taken
 LOOKS_READ = 40
 STEADY_S = 1.2  # two looks at one clock that goes: it shows whole seconds
-MOST_ASIDE = 3  # pixels, or a fourth of a cell
+LEAST_ASIDE = 3  # pixels; or two fifths of a cell
+LEARN_EVERY = 2  # looks: half of them are enough to tell the faces apart
 MOST_WIDER = 1
 MOST_PIXELS = 100_000  # of what is kept of a frame: some twenty megabytes in all
 
@@ -58,7 +59,9 @@ class Mark:
     def faces(self) -> Iterator[ClockFace]:
         """The face as it was marked, and those near it, the nearest first."""
         marked = self.face()
-        aside = range(-_most_aside(marked.cell_width), _most_aside(marked.cell_width) + 1)
+        most = _most_aside(marked.cell_width)
+        step = max(1, marked.cell_width // 16)
+        aside = [0, *range(step, most + 1, step), *range(-step, -most - 1, -step)]
         near = [
             (abs(left) + 2 * abs(wider) + abs(top), left, top, wider)
             for wider in range(-MOST_WIDER, MOST_WIDER + 1)
@@ -77,7 +80,7 @@ class Mark:
 
 
 def _most_aside(cell_width: int) -> int:
-    return max(MOST_ASIDE, cell_width // 4)
+    return max(LEAST_ASIDE, cell_width * 2 // 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +124,7 @@ class ClockLooks:
 
     def learn(self) -> ClockReader:
         """The clock. Raises NoClock; of several faces that fail, the marked one says why."""
-        cuts = list(self._cuts)
+        cuts = list(self._cuts)[::LEARN_EVERY]
         if not cuts:
             raise NoClock("no frame was seen", code="too_short")
         first: NoClock | None = None

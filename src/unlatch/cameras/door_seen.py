@@ -1,12 +1,12 @@
 """Whether a camera sees a door: its picture must change as the door is opened, and back as it is closed.
 
 When that was is told by the home's own lock or contact sensor, as spans: between the last look that showed it closed
-and the first that showed it open. The picture is looked at on a coarse grid, each cell less what changes in all of
-them (the light). The cells that count are those that were quiet before and after, and were otherwise for most of the
-time while the door stood open; together they must have turned within a moment of the two spans.
+and the first that showed it open. The picture is looked at on a coarse grid, less what the light does to all of it.
+The cells that count are those that were quiet before and after, and were otherwise for most of the time while the door
+stood open; together they must have turned within a moment of the two spans.
 
 What is not claimed: who steps into the picture as the door opens, stands still, and steps out as it closes is taken
-for a door, and so may be the light that it lets in. How often other things are, is measured
+for a door, and so may be the light that it lets in, where that has an edge. How often other things are, is measured
 (docs/reference/cameras.md).
 """
 
@@ -29,7 +29,12 @@ ASIDE_S = 2.0  # around the spans, that is not asked to be quiet: who opens a do
 EARLY_S = 1.2  # that the picture may turn before the sensor tells
 LATE_S = 1.8  # that a camera may be late
 CHANGED_LEVELS = 10.0
-LEAST_CELLS = 24  # of 2,304: a hundredth of the picture
+STEP_LEVELS = 8.0  # from one cell to the next
+FITS = 4  # of the light
+LEAST_GAIN, MOST_GAIN = 0.3, 3.0
+LEAST_CELLS = (
+    40  # of 2,304: the outline of a door that takes a seventh of the width and a third of the height
+)
 MOSTLY = 0.7
 SELDOM = 0.2
 HALF = 0.5
@@ -102,10 +107,9 @@ def judge_door(
     is_open = (times >= opened.until_s) & (times <= closed.from_s) if is_exact else is_between
     if _span_s(times[is_open]) < LEAST_OPEN_S:
         return DoorSeen(code="open_too_short")
-    cells = _level(np.stack([levels for _, levels in kept]).reshape(len(kept), -1))
-    base, back = np.median(cells[is_before], axis=0), np.median(cells[is_after], axis=0)
-    has_changed = np.abs(cells - base) > CHANGED_LEVELS
-    is_quiet = (np.abs(back - base) <= CHANGED_LEVELS / 2) & (has_changed[is_before].mean(axis=0) <= SELDOM)
+    cells = np.stack([levels for _, levels in kept])
+    has_changed = find_changed(cells, np.median(cells[is_before], axis=0).astype(np.float32))
+    is_quiet = has_changed[is_before].mean(axis=0) <= SELDOM
     is_quiet &= has_changed[is_after].mean(axis=0) <= SELDOM
     changed_s = has_changed[is_open].mean(axis=0) * _span_s(times[is_open])
     least_s = MOSTLY * _span_s(times[is_open]) if is_exact else LEAST_OPEN_S
@@ -145,11 +149,51 @@ def _span_s(times: NDArray[np.float64]) -> float:
     return float(times[-1] - times[0]) if len(times) > 1 else 0.0
 
 
-def _level(cells: NDArray[np.uint8]) -> Cells:
-    """Each picture less what changes in all of it."""
-    levels = cells.astype(np.float32)
-    levels -= np.median(levels, axis=1, keepdims=True)
-    return levels
+def find_changed(pictures: Levels, base: Cells) -> NDArray[np.bool_]:
+    """For each picture, which of its cells (in one row) are otherwise than in `base` by more than the light.
+
+    Three things at once: a cell is not what the base would be in this picture's light; it has changed in itself,
+    which what a camera writes into its picture does not; and it has done so by a step against a cell beside it,
+    which no lamp does on a wall.
+    """
+    count, rows, columns = pictures.shape
+    levels = pictures.astype(np.float32).reshape(count, -1)
+    flat = base.reshape(-1)
+    apart = levels - _in_the_light_of(levels, flat)
+    has_changed: NDArray[np.bool_] = (np.abs(apart) > CHANGED_LEVELS) & (
+        np.abs(levels - flat) > CHANGED_LEVELS
+    )
+    has_changed &= (_step_of(apart.reshape(count, rows, columns)) > STEP_LEVELS).reshape(count, -1)
+    return has_changed
+
+
+def _in_the_light_of(levels: Cells, base: Cells) -> Cells:
+    """The base as it would be in the light, and by the exposure, of each picture: fitted to its calmer half."""
+    gain = np.ones((len(levels), 1), np.float32)
+    offset = np.median(levels - base, axis=1, keepdims=True)
+    for _ in range(FITS):
+        apart = np.abs(levels - (gain * base + offset))
+        weight = (apart <= np.median(apart, axis=1, keepdims=True)).astype(np.float32)
+        total = weight.sum(axis=1, keepdims=True)
+        base_mean = (weight * base).sum(axis=1, keepdims=True) / total
+        mean = (weight * levels).sum(axis=1, keepdims=True) / total
+        spread = (weight * (base - base_mean) ** 2).sum(axis=1, keepdims=True)
+        both = (weight * (base - base_mean) * (levels - mean)).sum(axis=1, keepdims=True)
+        gain = np.clip(both / np.maximum(spread, total), LEAST_GAIN, MOST_GAIN)
+        offset = mean - gain * base_mean
+    fitted: Cells = gain * base + offset
+    return fitted
+
+
+def _step_of(apart: Cells) -> Cells:
+    """The largest step from each cell to one of the four beside it."""
+    steps = np.zeros_like(apart)
+    down, right = np.abs(np.diff(apart, axis=1)), np.abs(np.diff(apart, axis=2))
+    np.maximum(steps[:, 1:], down, out=steps[:, 1:])
+    np.maximum(steps[:, :-1], down, out=steps[:, :-1])
+    np.maximum(steps[:, :, 1:], right, out=steps[:, :, 1:])
+    np.maximum(steps[:, :, :-1], right, out=steps[:, :, :-1])
+    return steps
 
 
 def _longest_run(times: NDArray[np.float64], has_turned: NDArray[np.bool_]) -> tuple[float, float] | None:

@@ -145,6 +145,10 @@ class Recorder:
         armed.hide(looks)
         return looks.judge(opened, closed, is_exact=is_exact)
 
+    def expect_light(self, camera_id: str, for_s: float) -> None:
+        """A lamp of ours plays before it for so long from now on. Raises NotFound."""
+        self._get(camera_id).expect_light(for_s)
+
     def look_for(self, camera_id: str, light: Pattern) -> Seen:
         """How well it saw the pattern of a lamp. Raises NotFound."""
         return look_for(light, self._get(camera_id).glances(light.begun_s))

@@ -28,6 +28,7 @@ from unlatch.cameras.recorder_wire import (
     Do,
     Done,
     DoorJudged,
+    ExpectLight,
     Failed,
     JudgeDoor,
     Learn,
@@ -184,6 +185,9 @@ class RecorderClient:
             code=judged.code, cells=judged.cells, opened_apart_s=judged.opened_apart_s,
             closed_apart_s=judged.closed_apart_s,
         )  # fmt: skip
+
+    async def expect_light(self, camera_id: str, for_s: float) -> None:
+        await self._ask(ExpectLight(camera_id=camera_id, for_s=for_s), Done)
 
     async def look_for(self, camera_id: str, light: Pattern) -> Seen:
         do = LookFor(camera_id=camera_id, light=Light.of(light, monotonic_s()))

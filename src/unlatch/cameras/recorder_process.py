@@ -31,6 +31,7 @@ from unlatch.cameras.recorder_wire import (
     Do,
     Done,
     DoorJudged,
+    ExpectLight,
     Failed,
     JudgeDoor,
     Learn,
@@ -135,6 +136,8 @@ class RecorderServer:
                 return Page(events=list(page.events), cursor=page.cursor, is_torn=page.is_torn)
             case WatchDoor():
                 recorder.watch_door(do.camera_id)
+            case ExpectLight():
+                recorder.expect_light(do.camera_id, do.for_s)
             case TakePicture() | Learn() | JudgeDoor() | LookFor():
                 return self._enrol(do)
         return Done()

@@ -160,6 +160,13 @@ class JudgeDoor(msgspec.Struct, tag="judge_door", kw_only=True, forbid_unknown_f
     is_exact: bool = True
 
 
+class ExpectLight(msgspec.Struct, tag="expect_light", kw_only=True, forbid_unknown_fields=True):
+    """A lamp plays before it for so long from now on."""
+
+    camera_id: CameraId
+    for_s: Annotated[float, msgspec.Meta(ge=0, le=60)]
+
+
 class LookFor(msgspec.Struct, tag="challenge", kw_only=True, forbid_unknown_fields=True):
     """-> LightSeen."""
 
@@ -169,7 +176,7 @@ class LookFor(msgspec.Struct, tag="challenge", kw_only=True, forbid_unknown_fiel
 
 Do = (
     Arm | Disarm | Start | Prove | Relax | Stop | Ask | Listen
-    | TakePicture | Learn | WatchDoor | JudgeDoor | LookFor
+    | TakePicture | Learn | WatchDoor | JudgeDoor | ExpectLight | LookFor
 )  # fmt: skip
 
 

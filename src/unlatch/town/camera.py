@@ -185,6 +185,10 @@ class TownCamera:
         self.view = view
         self._tune()
 
+    def show_door(self, *, is_open: bool) -> None:
+        """The door before it was opened or closed."""
+        self.show(replace(self.view, door_open=1.0 if is_open else 0.0))
+
     def play(self, lamp: Lamp) -> None:
         """Give the hall's lamp another state or pattern."""
         self.lamp = lamp

@@ -6,6 +6,7 @@ import random
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -27,7 +28,14 @@ from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
 MAX_HOMES = 20_000
+MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
+
+
+class HallCamera(Protocol):
+    """A camera in the hall of a home: it sees the door."""
+
+    def show_door(self, *, is_open: bool) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +49,8 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
+    cameras: list[HallCamera] = field(default_factory=list)
+    shows_open: bool = False  # what these see of the door
 
 
 class Homes:
@@ -71,6 +81,26 @@ class Homes:
         self.dwellings[home.home_id] = dwelling
         return dwelling
 
+    # ---- what its cameras see -----------------------------------------------------------------------------
+
+    def hang(self, dwelling: Dwelling, camera: HallCamera) -> None:
+        """A camera in its hall. The oldest goes where there are too many."""
+        dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
+        camera.show_door(is_open=dwelling.home.is_open)
+
+    def take_down(self, camera: HallCamera) -> None:
+        """It hangs nowhere any more."""
+        for dwelling in self.dwellings.values():
+            if camera in dwelling.cameras:
+                dwelling.cameras.remove(camera)
+
+    def _show(self, dwelling: Dwelling) -> None:
+        """What has happened to the door is seen in the hall."""
+        if dwelling.shows_open is not dwelling.home.is_open:
+            dwelling.shows_open = dwelling.home.is_open
+            for camera in dwelling.cameras:
+                camera.show_door(is_open=dwelling.shows_open)
+
     # ---- time -------------------------------------------------------------------------------------------
 
     def look(self, dwelling: Dwelling) -> Home:
@@ -80,6 +110,7 @@ class Homes:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
         home.advance(now)
+        self._show(dwelling)
         return home
 
     def look_at_all(self) -> None:
@@ -97,6 +128,7 @@ class Homes:
         self._write(home, happened)
         dwelling.states.refresh(home.now)
         dwelling.states.wake()
+        self._show(dwelling)
         return outcome
 
     def take_on(self, dwelling: Dwelling, run: HomeRun, course: Course, *, tells_way: bool = True) -> None:
