@@ -24,7 +24,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from av.video.codeccontext import VideoCodecContext
 from PIL import Image
 
+from unlatch.errors import CameraUnreachable
+
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -53,6 +56,13 @@ class FormField:
     is_secret: bool = True
     is_needed: bool = False
     max_length: int = 256
+    pattern: str | None = None  # what the whole value must match; None: any printable text
+    meaning: str = ""  # for whoever fills in the form, where the name alone does not say it
+
+    @property
+    def is_required(self) -> bool:
+        """As `devices/base.py` calls it."""
+        return self.is_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +102,7 @@ class CameraMaker(ABC):
     name: ClassVar[str]  # the word in rows and addresses: "rtsp"
     label: ClassVar[str]  # as people know it
     form_fields: ClassVar[tuple[FormField, ...]]
+    schemes: ClassVar[tuple[str, ...]] = ()  # of the address that is typed, the best first; empty: none is
 
     @abstractmethod
     def open(self, camera: Camera) -> Session:
@@ -107,6 +118,23 @@ class CameraMaker(ABC):
                     Image.fromarray(frame.to_ndarray(format="rgb24")).save(out, "JPEG", quality=85)
                     return out.getvalue()
         raise AssertionError("a session ends by raising")
+
+
+def video_of(container: InputContainer) -> VideoStream:
+    """The stream of a container that we can record. Raises CameraUnreachable, with the remedy."""
+    if not container.streams.video:
+        raise CameraUnreachable("the camera sends no video", code="no_video")
+    video = container.streams.video[0]
+    context = video.codec_context
+    if context.name not in CODECS:
+        raise CameraUnreachable(f"the camera sends {context.name}: set it to H.264", code="codec")
+    if not (0 < context.width <= MAX_WIDTH and 0 < context.height <= MAX_HEIGHT):
+        raise CameraUnreachable(
+            f"the camera's picture is {context.width} by {context.height}: "
+            f"set it to at most {MAX_WIDTH} by {MAX_HEIGHT}",
+            code="too_large",
+        )
+    return video
 
 
 def decoder_of(video: VideoStream) -> VideoCodecContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -33,9 +34,9 @@ MAX_FAULTS = 32
 
 
 class HallCamera(Protocol):
-    """A camera in the hall of a home: it sees the door."""
+    """A camera in the hall of a home: it sees the door and the lamp."""
 
-    def show_door(self, *, is_open: bool) -> None: ...
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
-    cameras: list[HallCamera] = field(default_factory=list)
-    shows_open: bool = False  # what these see of the door
+    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall
+    camera_id: str | None = None  # of the town's cameras: the one that its hub shows
 
 
 class Homes:
@@ -62,6 +63,7 @@ class Homes:
         self.seed = seed
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
+        self.show: Callable[[Dwelling], None] = lambda _: None  # to the camera in its hall, after each change
 
     def reset(self) -> None:
         """No homes."""
@@ -86,7 +88,7 @@ class Homes:
     def hang(self, dwelling: Dwelling, camera: HallCamera) -> None:
         """A camera in its hall. The oldest goes where there are too many."""
         dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
-        camera.show_door(is_open=dwelling.home.is_open)
+        camera.show_hall(is_open=dwelling.home.is_open, is_lamp_on=dwelling.home.is_lamp_on)
 
     def take_down(self, camera: HallCamera) -> None:
         """It hangs nowhere any more."""
@@ -95,11 +97,11 @@ class Homes:
                 dwelling.cameras.remove(camera)
 
     def _show(self, dwelling: Dwelling) -> None:
-        """What has happened to the door is seen in the hall."""
-        if dwelling.shows_open is not dwelling.home.is_open:
-            dwelling.shows_open = dwelling.home.is_open
-            for camera in dwelling.cameras:
-                camera.show_door(is_open=dwelling.shows_open)
+        """What has become of the door and the lamp is seen in the hall."""
+        home = dwelling.home
+        for camera in dwelling.cameras:
+            camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
+        self.show(dwelling)
 
     # ---- time -------------------------------------------------------------------------------------------
 
@@ -109,8 +111,8 @@ class Homes:
         while (next_at := home.next_at) is not None and next_at <= now:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
+            self._show(dwelling)
         home.advance(now)
-        self._show(dwelling)
         return home
 
     def look_at_all(self) -> None:

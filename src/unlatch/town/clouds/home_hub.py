@@ -27,9 +27,9 @@ from unlatch.clock import monotonic_s
 from unlatch.town.clouds.gate import HELD_S
 from unlatch.town.clouds.hub_talk import HubTalk
 from unlatch.town.faults import Course, Ending, Fault, FaultKind, Verb, after_s, plan_command
-from unlatch.town.home import COVER_S, OF_COVER, HomeDeed, HomeRun
+from unlatch.town.home import COVER_S, OF_COVER, OF_LAMP, HomeDeed, HomeRun
 from unlatch.town.homes import Dwelling, Homes
-from unlatch.town.hub_states import CHIME, SERVICES, Context, EntityState, Subscriber, new_context
+from unlatch.town.hub_states import CHIME, LAMP, SERVICES, Context, EntityState, Subscriber, new_context
 from unlatch.town.wire import CUT, CUT_OFF, Answer, Receive, Request, Send
 
 RAISES_AFTER_S = 10.0
@@ -186,6 +186,11 @@ class HomeHubs:
                 homes.act(dwelling, deed, why=f"by {domain}")
             return call
         ids = entity_id if isinstance(entity_id, list) else [entity_id]
+        if deed in OF_LAMP:
+            if LAMP in ids and dwelling.home.has_lamp:
+                states.lend(LAMP, context, now)
+                homes.act(dwelling, deed, why=f"by {domain}")
+            return call
         if states.main not in ids or not states.main.startswith(domain) or not dwelling.home.is_radio_on:
             return call  # Home Assistant passes over what it does not know and what is unavailable, and says nothing
         states.is_doubled = FaultKind.DUPLICATE_ANSWERS in drawn
