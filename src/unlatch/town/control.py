@@ -228,7 +228,7 @@ class Control:
         if self._camera_control is None:
             from unlatch.town.camera_control import CameraControl  # noqa: PLC0415
 
-            self._camera_control = CameraControl()
+            self._camera_control = CameraControl(self.town.homes)
         return self._camera_control
 
     def _get(self, vin: str) -> Citizen:

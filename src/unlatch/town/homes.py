@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -28,7 +29,14 @@ from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
 MAX_HOMES = 20_000
+MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
+
+
+class HallCamera(Protocol):
+    """A camera in the hall of a home: it sees the door and the lamp."""
+
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +50,8 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
-    camera_id: str | None = None  # of the town's cameras: the one in its hall
+    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall
+    camera_id: str | None = None  # of the town's cameras: the one that its hub shows
 
 
 class Homes:
@@ -74,6 +83,26 @@ class Homes:
         self.dwellings[home.home_id] = dwelling
         return dwelling
 
+    # ---- what its cameras see -----------------------------------------------------------------------------
+
+    def hang(self, dwelling: Dwelling, camera: HallCamera) -> None:
+        """A camera in its hall. The oldest goes where there are too many."""
+        dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
+        camera.show_hall(is_open=dwelling.home.is_open, is_lamp_on=dwelling.home.is_lamp_on)
+
+    def take_down(self, camera: HallCamera) -> None:
+        """It hangs nowhere any more."""
+        for dwelling in self.dwellings.values():
+            if camera in dwelling.cameras:
+                dwelling.cameras.remove(camera)
+
+    def _show(self, dwelling: Dwelling) -> None:
+        """What has become of the door and the lamp is seen in the hall."""
+        home = dwelling.home
+        for camera in dwelling.cameras:
+            camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
+        self.show(dwelling)
+
     # ---- time -------------------------------------------------------------------------------------------
 
     def look(self, dwelling: Dwelling) -> Home:
@@ -82,7 +111,7 @@ class Homes:
         while (next_at := home.next_at) is not None and next_at <= now:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
-            self.show(dwelling)
+            self._show(dwelling)
         home.advance(now)
         return home
 
@@ -101,7 +130,7 @@ class Homes:
         self._write(home, happened)
         dwelling.states.refresh(home.now)
         dwelling.states.wake()
-        self.show(dwelling)
+        self._show(dwelling)
         return outcome
 
     def take_on(self, dwelling: Dwelling, run: HomeRun, course: Course, *, tells_way: bool = True) -> None:
