@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -50,8 +49,7 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
-    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall
-    camera_id: str | None = None  # of the town's cameras: the one that its hub shows
+    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall; its hub shows the first
 
 
 class Homes:
@@ -63,7 +61,6 @@ class Homes:
         self.seed = seed
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
-        self.show: Callable[[Dwelling], None] = lambda _: None  # to the camera in its hall, after each change
 
     def reset(self) -> None:
         """No homes."""
@@ -101,7 +98,6 @@ class Homes:
         home = dwelling.home
         for camera in dwelling.cameras:
             camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
-        self.show(dwelling)
 
     # ---- time -------------------------------------------------------------------------------------------
 
