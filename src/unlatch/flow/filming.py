@@ -59,7 +59,12 @@ def camera_of(platform: Platform, row: CameraRow) -> Camera:
     address = secrets.pop("address", "")
     if row.maker == BrowserCamera.name:
         address = str(feed_path(platform.settings.data_dir, row.id))
-    return Camera(maker=row.maker, address=address, secrets=secrets)
+    return Camera(
+        maker=row.maker,
+        address=address,
+        secrets=secrets,
+        allows_private=platform.settings.allows_private_hubs,
+    )
 
 
 def folder_of(platform: Platform, recording_id: str) -> Path:

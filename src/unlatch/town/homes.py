@@ -6,7 +6,7 @@ import random
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -27,6 +27,9 @@ from unlatch.town.home import BOLT_S, LASTS_S, Home, HomeDeed, HomeRun
 from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
+if TYPE_CHECKING:
+    from unlatch.town.wire import Answer, Request
+
 MAX_HOMES = 20_000
 MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
@@ -36,6 +39,21 @@ class HallCamera(Protocol):
     """A camera in the hall of a home: it sees the door and the lamp."""
 
     def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
+
+
+class HallStream(Protocol):
+    """What its hub makes of the first camera in its hall."""
+
+    token: str
+
+    @property
+    def is_over(self) -> bool: ...
+
+    async def picture(self) -> bytes | None: ...
+
+    async def serve(self, request: Request, rest: list[str]) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +68,7 @@ class Dwelling:
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
     cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall; its hub shows the first
+    stream: HallStream | None = None  # while somebody watches that
 
 
 class Homes:
@@ -64,6 +83,9 @@ class Homes:
 
     def reset(self) -> None:
         """No homes."""
+        for dwelling in self.dwellings.values():
+            if dwelling.stream is not None:
+                dwelling.stream.close()
         self.dwellings.clear()
         self._waiting.clear()
 
@@ -92,6 +114,9 @@ class Homes:
         for dwelling in self.dwellings.values():
             if camera in dwelling.cameras:
                 dwelling.cameras.remove(camera)
+                if dwelling.stream is not None:
+                    dwelling.stream.close()
+                    dwelling.stream = None
 
     def _show(self, dwelling: Dwelling) -> None:
         """What has become of the door and the lamp is seen in the hall."""
