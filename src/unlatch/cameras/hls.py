@@ -137,7 +137,7 @@ class HlsSource(Source):
         self._waiting.extend(newer)
         if not newer:
             if monotonic_s() >= self._deadline_s:
-                raise CameraUnreachable("the hub's stream stands still", code="silent")
+                raise CameraUnreachable("the hub's stream stands still", code=self._code("silent"))
             time.sleep(max(0.0, AGAIN_S - (monotonic_s() - asked_s)))
 
     def _ask(self, query: str) -> tuple[PartOfStream, ...]:
@@ -145,15 +145,18 @@ class HlsSource(Source):
         return read_playlist(content.decode("utf-8", errors="replace"))
 
     def _get(self, path: str, most_bytes: int) -> bytes:
-        status, content = self._line.get(
-            f"{self._folder}/{path}", most_bytes=most_bytes, until_s=self._deadline_s
-        )
+        place = f"{self._folder}/{path}"
+        try:
+            status, content = self._line.get(place, most_bytes=most_bytes, until_s=self._deadline_s)
+        except CameraUnreachable as error:
+            raise CameraUnreachable(str(error), code=self._code(error.code)) from None
         if status == 200 and content:
             return content
-        if status == 404 and self._until_s is None:
-            is_late = monotonic_s() - self._heard_s > SILENT_S / 2
-            code = (
-                "silent" if is_late else "cut"
-            )  # it waited for the next part in vain, or the stream is gone
-            raise CameraUnreachable(f"the hub's stream ended: {code}", code=code)
-        raise CameraUnreachable("the hub has no stream of this camera", code="unreachable")
+        is_late = monotonic_s() - self._heard_s > SILENT_S / 2
+        # It waited for the next part in vain, or the stream is gone.
+        code = self._code("silent" if status == 404 and is_late else "cut")
+        raise CameraUnreachable(f"the hub has no stream of this camera: {code}", code=code)
+
+    def _code(self, code: str) -> str:
+        """Before the first frame there is nothing that could be cut or fall silent."""
+        return "unreachable" if self._until_s is not None and code in ("cut", "silent") else code

@@ -73,11 +73,12 @@ class HubLine:
     ) -> dict[str, Any]:
         """Sign in at Home Assistant's WebSocket, ask one thing, and hang up; its result. Raises CameraUnreachable."""
         wanted = "ws" + self._parts.geturl().removeprefix("http") + path
+        tls: dict[str, Any] = {"ssl": self._context(), "server_hostname": self._host} if self._is_tls else {}
+        line = self._connect(until_s, is_raw=True)
         try:
             with connect(
-                wanted, sock=self._connect(until_s, is_raw=True), proxy=None, compression=None,
-                ssl=self._context() if self._is_tls else None, server_hostname=self._host if self._is_tls else None,
-                max_size=LARGEST_MESSAGE_BYTES, open_timeout=max(SHORTEST_S, until_s - monotonic_s()), close_timeout=0.2,
+                wanted, sock=line, proxy=None, compression=None, max_size=LARGEST_MESSAGE_BYTES,
+                open_timeout=max(SHORTEST_S, until_s - monotonic_s()), close_timeout=0.2, **tls,
             ) as talk:  # fmt: skip
                 hear(talk, {"auth_required"}, until_s)
                 talk.send(json.dumps({"type": "auth", "access_token": token}))
@@ -91,6 +92,8 @@ class HubLine:
             raise CameraUnreachable("no hub answers at this address", code="not_found") from None
         except (WebSocketException, OSError):
             raise CameraUnreachable("the hub has hung up", code="unreachable") from None
+        finally:
+            line.close()
 
     # ---- below ------------------------------------------------------------------------------------------
 
@@ -146,7 +149,10 @@ class HubLine:
         line.settimeout(max(SHORTEST_S, until_s - monotonic_s()))
         self._http.request("GET", self.path + path, headers={"host": self._parts.netloc})
         response = self._http.getresponse()
-        body = _read(response, line, most_bytes, until_s)
+        try:
+            body = _read(response, line, most_bytes, until_s)
+        finally:
+            response.close()  # else it is not known that it was read to its end
         if response.will_close:
             self.close()
         return response.status, body
