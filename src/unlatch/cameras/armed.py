@@ -91,7 +91,6 @@ class ArmedCamera:
         board = self._board
         with board.changed:
             folder, board.folder = board.folder, None
-            board.changed.notify_all()
             board.changed.wait_for(lambda: not board.writing, ANSWER_S)
             if board.writing:
                 self._give_up("hung", folder)
@@ -105,7 +104,6 @@ class ArmedCamera:
             if board.folder is None:
                 return Refusal(code="not_recording", judgement=board.status.judgement)
             board.asked_s, board.material, board.is_eager = monotonic_s(), None, True
-            board.changed.notify_all()
         read = self._read_back(monotonic_s() + wait_s)
         with board.changed:
             material, board.material, board.asked_s = board.material, None, None
@@ -218,6 +216,5 @@ class ArmedCamera:
                 if generation != self._board.generation:
                     return
                 watching.add(coded)
-                watching.rest()
         finally:
             watching.close()

@@ -174,16 +174,6 @@ class Board:
                 )
             )
 
-    def rest(self, until_s: float, generation: int) -> None:
-        """Wait until then, or until something else is wanted. For the thread; not with `changed` held."""
-        folder = self.folder
-
-        def is_wanted() -> bool:
-            return self.is_eager or self.folder is not folder or self.generation != generation
-
-        with self.changed:
-            self.changed.wait_for(is_wanted, max(0.0, until_s - monotonic_s()))
-
     def wait_for_run(self, until_s: float) -> Run | None:
         """The run that is being written; None: there was none in time. Not with `changed` held."""
         with self.changed:

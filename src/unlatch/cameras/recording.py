@@ -72,8 +72,7 @@ class Packer:
         self.head = _head_of(video)
         base = video.time_base
         assert base is not None
-        self.timescale = timescale_of(self.head)
-        self._ticks, self._per = base.numerator * self.timescale, base.denominator
+        self._ticks, self._per = base.numerator * timescale_of(self.head), base.denominator
         self._first: int | None = None
         self._last: int | None = None
         self.dropped = 0
@@ -142,7 +141,6 @@ class Take:
         self.parts: list[Part] = []
         self.size = 0
         self.head_size = self.run_begin = len(head)  # where the last run of frames from a keyframe on begins
-        self.part_s = 0.0  # what the last part lasts
         self.is_whole = True
         self._next_part = next_part
         self._pieces: list[Piece] = []
@@ -197,7 +195,6 @@ class Take:
             write_whole(self._file, content)
             os.fdatasync(self._file)
         self.is_whole = True
-        self.part_s = (until - times[0]) / self._timescale
         if pieces[0].is_key:
             self.run_begin = self.size + len(self._head)
         part = Part(

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zlib import crc32
 
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
@@ -19,7 +18,6 @@ from av.video.stream import VideoStream
 from unlatch.cameras.base import Coded, decoder_of
 from unlatch.cameras.board import Board, CameraState, EventKind
 from unlatch.cameras.glances import digest_of, glance_of
-from unlatch.cameras.pace import Pace
 from unlatch.cameras.proof import PROOF_FRAMES, Lease, Material, Run
 from unlatch.cameras.recording import Packer, Piece, Take
 from unlatch.clock import monotonic_s
@@ -50,10 +48,6 @@ class Watching:
         self._is_decoding = False
         self._looked_s = self._judged_s = float("-inf")
         self._told: Coded | None = None  # the last frame that bore the camera's own time
-        self._pace = Pace(crc32(board.camera_id.encode()) % 100 / 100)
-        self._asked_s = monotonic_s()  # for the next frame
-        self._waited_s = 0.0  # for the last one
-        self._last: Piece | None = None  # that ended a part just now
         board.rolling.begin(monotonic_s())
 
     @property
@@ -66,7 +60,6 @@ class Watching:
         if not self._counts:
             return
         board.sign_s = board.heard_s = coded.received_s
-        self._waited_s, self._last = coded.received_s - self._asked_s, None
         if coded.taken_at is not None:
             self._told = coded
         self._look(coded)
@@ -85,17 +78,6 @@ class Watching:
     def close(self) -> None:
         """The session has ended."""
         self._end()
-
-    def rest(self) -> None:
-        """Between frames: wait until the next part is there, if nobody is in a hurry."""
-        board, take, last = self._board, self._take, self._last
-        if take is not None and last is not None and not board.is_eager:
-            rest_s = self._pace.rest_s(
-                last.received_s, last.decode_time / self._packer.timescale, self._waited_s, take.part_s
-            )
-            if rest_s:
-                board.rest(last.received_s + rest_s, self._generation)
-        self._asked_s = monotonic_s()
 
     def _publish_steady(self) -> None:
         board = self._board
@@ -173,7 +155,6 @@ class Watching:
         if self._take is None:
             self._begin_take(folder)
         elif parts := self._take.add(piece):
-            self._last = piece
             self._synced(parts)
         if self._take is None:
             self._fresh = 0
