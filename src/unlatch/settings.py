@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from unlatch.clock import Clock
 from unlatch.errors import SettingsError
@@ -65,6 +65,41 @@ def _read_path(value: str) -> Path:
     if not path.is_absolute():
         raise ValueError("give an absolute path")
     return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipBucket:
+    """A bucket of an S3-compatible store."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def _read_bucket(value: str) -> ClipBucket:
+    remedy = "give https://ACCESS_KEY_ID:SECRET@host/bucket?region=REGION"
+    parts = urlsplit(value)
+    region = parse_qs(parts.query).get("region", [""])[0]
+    bucket = parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not (parts.hostname and parts.username and parts.password):
+        raise ValueError(remedy)
+    if not bucket or "/" in bucket or not region:
+        raise ValueError(remedy)
+    return ClipBucket(
+        bucket=bucket,
+        endpoint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        region=region,
+        access_key_id=unquote(parts.username),
+        secret_access_key=unquote(parts.password),
+    )
+
+
+def _read_days(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 3650:
+        raise ValueError("give a whole number of days, from 1 to 3650")
+    return int(value)
 
 
 def _read_factor(value: str) -> float:
@@ -325,6 +360,27 @@ class Settings:
         "yes: hubs of homes may be on this machine or in its private network, for one who runs Unlatch at home. no: "
         "only on the public internet, since whoever registers a place chooses the address that we knock at",
         default=False,
+    )
+    clips_dir: Path | None = _setting(
+        "CLIPS_DIR",
+        _read_path,
+        "folder for the clips of homes, each encrypted with a key of its own. Default: clips in the data folder",
+        default=None,
+    )
+    clips_bucket: ClipBucket | None = _setting(
+        "CLIPS_BUCKET",
+        _read_bucket,
+        "an S3-compatible store for clips instead of a folder: "
+        "https://ACCESS_KEY_ID:SECRET@host[:port]/bucket?region=REGION. Holds a secret, so it is never printed. "
+        "Default: the folder",
+        is_secret=True,
+        default=None,
+    )
+    clip_days: int = _setting(
+        "CLIP_DAYS",
+        _read_days,
+        "how many days a clip is kept where the programme of its delivery does not say it",
+        default=30,
     )
     cloud_addresses: Mapping[str, str] = _setting(
         "CLOUD_<MAKER>",
