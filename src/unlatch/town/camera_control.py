@@ -62,6 +62,7 @@ class CameraState(msgspec.Struct, kw_only=True, frozen=True):
     viewers: int
     door_open: float
     is_lamp_lit: bool
+    has_network: bool
     fault: CameraFault | None
 
 
@@ -120,6 +121,13 @@ class CameraControl:
                 raise Refused(Answer(404, {"error": "no such resource"}))
         return Answer(200, self._state(camera))
 
+    def see(self, camera_id: str, *, is_door_open: bool, has_network: bool) -> None:
+        """What has become of the home that this camera hangs in. One that is not there sees nothing."""
+        camera = self.cameras.get(camera_id)
+        if camera is not None:
+            camera.has_network = has_network
+            camera.show(replace(camera.view, door_open=1.0 if is_door_open else 0.0))
+
     def reset(self) -> None:
         """No camera any more."""
         for camera in list(self.cameras.values()):
@@ -163,5 +171,6 @@ class CameraControl:
             viewers=len(camera.viewers),
             door_open=camera.view.door_open,
             is_lamp_lit=camera.lamp.is_lit(monotonic_s()),
+            has_network=camera.has_network,
             fault=camera.fault,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -41,6 +42,15 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
+    camera_ids: list[str] = field(default_factory=list)  # of those that look at its door
+    shown: tuple[bool, bool] = (False, True)  # whether they saw it open last, and had a network
+
+
+Show = Callable[[str, bool, bool], None]  # to a camera: whether its door is open, whether it has a network
+
+
+def show_nobody(_camera_id: str, _is_door_open: bool, _has_network: bool) -> None:  # noqa: FBT001
+    """In a town without cameras."""
 
 
 class Homes:
@@ -50,6 +60,7 @@ class Homes:
         self.clock = clock
         self.ledger = ledger
         self.seed = seed
+        self.show: Show = show_nobody
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
 
@@ -58,7 +69,7 @@ class Homes:
         self.dwellings.clear()
         self._waiting.clear()
 
-    def settle(self, home: Home, latency_s: float) -> Dwelling:
+    def settle(self, home: Home, latency_s: float, camera_ids: list[str] | None = None) -> Dwelling:
         """Give a home to the town; one of the same name is replaced."""
         dwelling = Dwelling(
             home=home,
@@ -67,6 +78,7 @@ class Homes:
             user_id=secrets.token_hex(16),
             latency_s=latency_s,
             chance=random.Random(f"{self.seed}:{home.home_id}"),
+            camera_ids=camera_ids or [],
         )
         self.dwellings[home.home_id] = dwelling
         return dwelling
@@ -80,6 +92,7 @@ class Homes:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
         home.advance(now)
+        self._show(dwelling)
         return home
 
     def look_at_all(self) -> None:
@@ -97,6 +110,7 @@ class Homes:
         self._write(home, happened)
         dwelling.states.refresh(home.now)
         dwelling.states.wake()
+        self._show(dwelling)
         return outcome
 
     def take_on(self, dwelling: Dwelling, run: HomeRun, course: Course, *, tells_way: bool = True) -> None:
@@ -117,6 +131,15 @@ class Homes:
         self._waiting.add(home.home_id)
         self.look(dwelling)
         dwelling.states.wake()
+
+    def _show(self, dwelling: Dwelling) -> None:
+        """Let the home's cameras see its door as it stands now, on the network that it has."""
+        home = dwelling.home
+        now = home.is_open, home.is_wifi_up
+        if now != dwelling.shown:
+            dwelling.shown = now
+            for camera_id in dwelling.camera_ids:
+                self.show(camera_id, *now)
 
     def _write(self, home: Home, happened: list[Happening]) -> None:
         for one in happened:
