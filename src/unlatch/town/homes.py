@@ -49,7 +49,7 @@ class Dwelling:
 Show = Callable[[str, bool, bool], None]  # to a camera: whether its door is open, whether it has a network
 
 
-def show_nobody(_camera_id: str, _is_door_open: bool, _has_network: bool) -> None:  # noqa: FBT001
+def show_nobody(_camera_id: str, _is_door_open: bool, _has_network: bool) -> None:
     """In a town without cameras."""
 
 
