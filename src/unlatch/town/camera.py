@@ -189,6 +189,14 @@ class TownCamera:
         self.view = view
         self._tune()
 
+    def show_door(self, *, is_open: bool) -> None:
+        """The door before it was opened or closed."""
+        self.show(replace(self.view, door_open=1.0 if is_open else 0.0))
+
+    def set_network(self, *, is_up: bool) -> None:
+        """Whether what it sends arrives anywhere."""
+        self.has_network = is_up
+
     def play(self, lamp: Lamp) -> None:
         """Give the hall's lamp another state or pattern."""
         self.lamp = lamp

@@ -255,11 +255,11 @@ class TownClient:
         """
         given = dict(picture or {})
         seed = given.pop("seed", 0)
+        home = await self.add_home(home_id, **papers)
         added = [
-            await self.add_camera(f"{home_id}-{number}", seed=seed + number, **given)
+            await self.add_camera(f"{home_id}-{number}", home_id=home_id, seed=seed + number, **given)
             for number in range(1, cameras + 1)
         ]
-        home = await self.add_home(home_id, camera_ids=[one["camera_id"] for one in added], **papers)
         return home, added
 
     async def home(self, home_id: str) -> HomeTruth:

@@ -210,10 +210,7 @@ class Control:
         if self._camera_control is None:
             from unlatch.town.camera_control import CameraControl  # noqa: PLC0415
 
-            self._camera_control = control = CameraControl()
-            self.town.homes.show = lambda camera_id, is_door_open, has_network: control.see(
-                camera_id, is_door_open=is_door_open, has_network=has_network
-            )
+            self._camera_control = CameraControl(self.town.homes)
         return self._camera_control
 
     def _get(self, vin: str) -> Citizen:

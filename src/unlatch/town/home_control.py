@@ -31,7 +31,6 @@ class NewHome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     has_pet: bool = False
     locks_itself_after_s: Annotated[float, msgspec.Meta(ge=1, le=9_999)] | None = None
     latency_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
-    camera_ids: Annotated[list[HomeId], msgspec.Meta(max_length=8)] = []  # those that see its door
 
 
 class AddedHome(msgspec.Struct, kw_only=True, frozen=True):
@@ -142,7 +141,7 @@ class HomeControl:
             has_pet=new.has_pet,
             locks_itself_after_s=new.locks_itself_after_s,
         )
-        dwelling = self.homes.settle(home, new.latency_s, new.camera_ids)
+        dwelling = self.homes.settle(home, new.latency_s)
         dwelling.states.is_assumed = new.is_assumed
         dwelling.states.refresh(home.now)
         states = dwelling.states

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -28,7 +28,16 @@ from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
 MAX_HOMES = 20_000
+MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
+
+
+class HallCamera(Protocol):
+    """A camera in the hall of a home: it sees the door."""
+
+    def show_door(self, *, is_open: bool) -> None: ...
+
+    def set_network(self, *, is_up: bool) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,15 +51,9 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
-    camera_ids: list[str] = field(default_factory=list)  # of those that look at its door
-    shown: tuple[bool, bool] = (False, True)  # whether they saw it open last, and had a network
-
-
-Show = Callable[[str, bool, bool], None]  # to a camera: whether its door is open, whether it has a network
-
-
-def show_nobody(_camera_id: str, _is_door_open: bool, _has_network: bool) -> None:
-    """In a town without cameras."""
+    cameras: list[HallCamera] = field(default_factory=list)
+    shows_open: bool = False  # what these see of the door
+    is_online: bool = True  # whether they have the home's network
 
 
 class Homes:
@@ -60,7 +63,6 @@ class Homes:
         self.clock = clock
         self.ledger = ledger
         self.seed = seed
-        self.show: Show = show_nobody
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
 
@@ -69,7 +71,7 @@ class Homes:
         self.dwellings.clear()
         self._waiting.clear()
 
-    def settle(self, home: Home, latency_s: float, camera_ids: list[str] | None = None) -> Dwelling:
+    def settle(self, home: Home, latency_s: float) -> Dwelling:
         """Give a home to the town; one of the same name is replaced."""
         dwelling = Dwelling(
             home=home,
@@ -78,10 +80,34 @@ class Homes:
             user_id=secrets.token_hex(16),
             latency_s=latency_s,
             chance=random.Random(f"{self.seed}:{home.home_id}"),
-            camera_ids=camera_ids or [],
         )
         self.dwellings[home.home_id] = dwelling
         return dwelling
+
+    # ---- what its cameras see -----------------------------------------------------------------------------
+
+    def hang(self, dwelling: Dwelling, camera: HallCamera) -> None:
+        """A camera in its hall. The oldest goes where there are too many."""
+        dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
+        camera.show_door(is_open=dwelling.home.is_open)
+        camera.set_network(is_up=dwelling.home.is_wifi_up)
+
+    def take_down(self, camera: HallCamera) -> None:
+        """It hangs nowhere any more."""
+        for dwelling in self.dwellings.values():
+            if camera in dwelling.cameras:
+                dwelling.cameras.remove(camera)
+
+    def _show(self, dwelling: Dwelling) -> None:
+        """What has happened to the door is seen in the hall; without its network, nobody sees the hall."""
+        if dwelling.shows_open is not dwelling.home.is_open:
+            dwelling.shows_open = dwelling.home.is_open
+            for camera in dwelling.cameras:
+                camera.show_door(is_open=dwelling.shows_open)
+        if dwelling.is_online is not dwelling.home.is_wifi_up:
+            dwelling.is_online = dwelling.home.is_wifi_up
+            for camera in dwelling.cameras:
+                camera.set_network(is_up=dwelling.is_online)
 
     # ---- time -------------------------------------------------------------------------------------------
 
@@ -131,15 +157,6 @@ class Homes:
         self._waiting.add(home.home_id)
         self.look(dwelling)
         dwelling.states.wake()
-
-    def _show(self, dwelling: Dwelling) -> None:
-        """Let the home's cameras see its door as it stands now, on the network that it has."""
-        home = dwelling.home
-        now = home.is_open, home.is_wifi_up
-        if now != dwelling.shown:
-            dwelling.shown = now
-            for camera_id in dwelling.camera_ids:
-                self.show(camera_id, *now)
 
     def _write(self, home: Home, happened: list[Happening]) -> None:
         for one in happened:
