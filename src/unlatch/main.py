@@ -212,13 +212,13 @@ def add_fence_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def reseal(_: Arguments) -> int:
-    """Seal makers' tokens with the present secret key."""
+    """Seal what an older secret key had sealed with the present one."""
     import asyncio
 
     from unlatch import running
 
     count = asyncio.run(running.reseal(read_settings(os.environ)))
-    print(f"{count} cars sealed anew" if count else "nothing to do: all is sealed with the present key")
+    print(f"{count} values sealed anew" if count else "nothing to do: all is sealed with the present key")
     return 0
 
 
@@ -370,7 +370,7 @@ COMMANDS = (
     ),
     Command(
         name="reseal",
-        summary="after a change of the secret key: seal makers' tokens with the new one",
+        summary="after a change of the secret key: seal all that an older one had sealed",
         run=reseal,
     ),
     Command(

@@ -166,9 +166,10 @@ async def raise_fence(settings: Settings) -> Raised:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal what an old secret key had sealed; how many cars, accounts and channels."""
+    """Seal what an old secret key had sealed; how many cars, hubs, accounts, cameras, clips and channels."""
     async with open_platform(settings, "reseal") as platform:
         count = await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
+        count += await resealing.reseal_cameras(platform) + await resealing.reseal_clips(platform)
         return count + await channels.reseal_channels(platform)
 
 

@@ -53,6 +53,13 @@ class FormField:
     is_secret: bool = True
     is_needed: bool = False
     max_length: int = 256
+    pattern: str | None = None  # what the whole value must match; None: any printable text
+    meaning: str = ""  # for whoever fills in the form, where the name alone does not say it
+
+    @property
+    def is_required(self) -> bool:
+        """As `devices/base.py` calls it."""
+        return self.is_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +99,7 @@ class CameraMaker(ABC):
     name: ClassVar[str]  # the word in rows and addresses: "rtsp"
     label: ClassVar[str]  # as people know it
     form_fields: ClassVar[tuple[FormField, ...]]
+    schemes: ClassVar[tuple[str, ...]] = ()  # of the address that is typed, the best first; empty: none is
 
     @abstractmethod
     def open(self, camera: Camera) -> Session:

@@ -37,6 +37,9 @@ class Deed(StrEnum):
     LINKED = auto()
     LINKED_AGAIN = auto()
     UNLINKED = auto()
+    HOME_SET = auto()
+    CAMERA_ADDED = auto()
+    CAMERA_REMOVED = auto()
     CHECKED = auto()
     RATED = auto()
     CLAIMED = auto()
@@ -102,6 +105,12 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.LINKED: ("A car was linked.", "Une voiture a été liée."),
         Deed.LINKED_AGAIN: ("The car was linked anew.", "La voiture a été liée de nouveau."),
         Deed.UNLINKED: ("The car was unlinked.", "La liaison avec la voiture a été supprimée."),
+        Deed.HOME_SET: (
+            "What a courier must mind at this home was changed.",
+            "Ce qu'un livreur doit savoir de ce domicile a été modifié.",
+        ),
+        Deed.CAMERA_ADDED: ("A camera was added.", "Une caméra a été ajoutée."),
+        Deed.CAMERA_REMOVED: ("A camera was removed.", "Une caméra a été retirée."),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",
             "La portée de la voiture a été vérifiée.",

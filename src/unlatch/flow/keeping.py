@@ -148,7 +148,7 @@ def _keep(
         size=clip.size,
         sha256=described.sha256,
         length_ms=described.length_ms,
-        poster=platform.vault.seal(described.poster, f"{clip_id}/poster"),
+        poster=platform.vault.seal(described.poster, clips.poster_row(clip_id)),
         parts=pack_parts(parts, clip.places),
         made_at=now,
         keep_until=now + timedelta(days=platform.settings.clip_days),

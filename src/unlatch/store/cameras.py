@@ -206,6 +206,21 @@ async def remove_camera(connection: AsyncConnection, camera_id: str, now: dateti
     )
 
 
+async def list_sealed(connection: AsyncConnection, *, after: str, limit: int) -> list[tuple[str, bytes]]:
+    """What opens each camera, removed ones too, from the first behind `after`."""
+    cursor = await connection.execute(
+        "SELECT id, sealed FROM camera WHERE id > %s ORDER BY 1 LIMIT %s", (after, limit)
+    )
+    return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
+
+
+async def replace_sealed(connection: AsyncConnection, camera_id: str, *, was: bytes, sealed: bytes) -> None:
+    """Seal a camera anew, unless somebody has changed it meanwhile."""
+    await connection.execute(
+        "UPDATE camera SET sealed = %s WHERE id = %s AND sealed = %s", (sealed, camera_id, was)
+    )
+
+
 # ---- recorders --------------------------------------------------------------------------------------------
 
 

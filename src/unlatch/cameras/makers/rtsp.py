@@ -59,6 +59,7 @@ class RtspCamera(CameraMaker):
 
     name = "rtsp"
     label = "RTSP (any ONVIF camera)"
+    schemes = ("rtsps", "rtsp")
     form_fields = (
         FormField(name="user", is_secret=False),
         FormField(name="password"),
