@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,17 +15,11 @@ from tests.cameras.street import FPS, HEIGHT, WIDTH, clock_reader
 from tests.journeys.front import HERE, NUMBERS, Front, PhoneDoor, open_front, sscc
 from tests.journeys.playing import Play
 
-from unlatch.settings import Settings
-from unlatch.store import cameras, consignees
+from unlatch.store import cameras
 from unlatch.store.cameras import CameraRow
-from unlatch.store.consignees import AccessPointRow, VehicleRow
-from unlatch.store.ids import make_id
-from unlatch.store.vault import Vault
 from unlatch.town.car import WENT_WELL
 from unlatch.town.desk import Consignee
 from unlatch.town.home import HomeDeed
-from unlatch.town.home_control import AddedHome
-from unlatch.town.rules import make_rules
 
 FACTOR = 3.0  # town seconds in a real one: cameras, leases and proofs know no other than real time
 PICTURE = {"width": WIDTH, "height": HEIGHT, "fps": FPS, "bitrate": 300_000, "keyframe_s": 1.0}
@@ -103,17 +96,8 @@ class HomePlay(Play):
 async def open_home_front(
     data_dir: Path, database_url: str, *, factor: float = FACTOR, **how: Any
 ) -> AsyncIterator[Front]:
-    """An installation with a recorder, whose rules offer homes."""
-    rules = make_rules(data_dir, ("60 min", "30 min"))
-    for path in (rules / "programmes").glob("*.toml"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(
-            re.sub(r"^places = .*$", 'places = ["car", "home"]', text, flags=re.MULTILINE), encoding="utf-8"
-        )
-    more = {"UNLATCH_RULES_DIR": str(rules)}
-    async with open_front(
-        data_dir, database_url, factor=factor, more=more, **{"recorders_at_start": 1, **how}
-    ) as front:
+    """An installation with a recorder."""
+    async with open_front(data_dir, database_url, factor=factor, **{"recorders_at_start": 1, **how}) as front:
         yield front
 
 
@@ -138,19 +122,22 @@ async def open_home(
         **papers,
     )
     made = await front.carrier.register_consignee("Ann Lee")
-    place_id, camera_ids = await register(front, made.id, home, added, rings_first, methods)
+    place = await front.carrier.register_home(
+        made.id, home, front.installation.town_url, added, HERE, rings_first=rings_first
+    )
+    camera_ids = await enrol_at_once(front, place.id, methods)
     phone = await front.equip_phone()
     label = sscc(number)
     shipment = await front.carrier.announce_shipment(made.id, f"order {number}", [label])
     now = front.clock.now()
     stop = await front.carrier.plan_stop(
         courier_id=phone.courier_id,
-        access_point_id=place_id,
+        access_point_id=place.id,
         shipment_id=shipment.id,
         window=(now - timedelta(hours=1), now + timedelta(hours=4)),
         fallback="neighbour",
     )
-    door = HomeDoor(front, vin=home.home_id, place_id=place_id, stop_id=stop.id, label=label)
+    door = HomeDoor(front, vin=home.home_id, place_id=place.id, stop_id=stop.id, label=label)
     door.phone, door.consignee = phone, Consignee(front.carrier.base_url, made.key)
     door.camera_ids = camera_ids
     door.town_camera_ids = [one["camera_id"] for one in added]
@@ -160,58 +147,19 @@ async def open_home(
         await door.close()
 
 
-async def register(
-    front: Front,
-    consignee_id: str,
-    home: AddedHome,
-    added: Sequence[dict[str, Any]],
-    rings_first: bool,
-    methods: Sequence[str],
-) -> tuple[str, list[str]]:
-    """The rows of a home and of its cameras, each shown to see the door and to be proven so."""
+async def enrol_at_once(front: Front, place_id: str, methods: Sequence[str]) -> list[str]:
+    """Its cameras as enrolment leaves them: each was shown to see the door, and its clock was learnt. Their ids."""
     now = front.clock.now()
-    vault = Vault(Settings(data_dir=front.installation.data_dir).read_secret_key())
-    point_id = make_id("acc")
-    address = f"{front.installation.town_url}{home.path}"
-    secrets = {"vin": home.entity, "address": address, "access_token": home.token}
-    if home.contact is not None:
-        secrets["contact"] = home.contact
-    point = AccessPointRow(
-        id=point_id, carrier_id=await _carrier_of(front, consignee_id), consignee_id=consignee_id, kind="home",
-        latitude=HERE.latitude, longitude=HERE.longitude, range_m=200.0, time_zone="America/New_York",
-        allows_unseen_lock=False, is_consent_given=True, blocked_at=None, consent_ends_at=None, from_local=None,
-        until_local=None, is_frozen=False, created_at=now,
-    )  # fmt: skip
-    vehicle = VehicleRow(
-        access_point_id=point_id, maker="home_assistant", account_kind=None, sealed=vault.seal(secrets, point_id),
-        closure_key=vault.digest("home_assistant", f"{address} {home.entity}"), make="", model="",
-        model_year=None, colour="", plate="", picture_url=None,
-    )  # fmt: skip
-    camera_ids = []
-    async with front.database.transaction() as connection:
-        await consignees.insert_access_point(connection, point, vehicle)
-        await connection.execute(
-            "INSERT INTO home (access_point_id, form, rings_first) VALUES (%s, 'door', %s)",
-            (point_id, rings_first),
-        )
-        for one in added:
-            camera_id = make_id("cam")
-            sealed = {"address": one["address"], "user": one["user"], "password": one["password"]}
-            await cameras.insert_camera(
-                connection,
-                CameraRow(
-                    id=camera_id, access_point_id=point_id, maker="rtsp", name="hall",
-                    sealed=vault.seal(sealed, camera_id), clock=clock_reader().content(), methods=list(methods),
-                    sees_door=True, enrolled_at=now, check_by=now + MONTH, created_at=now, removed_at=None,
-                ),
-            )  # fmt: skip
-            camera_ids.append(camera_id)
-    return point_id, camera_ids
-
-
-async def _carrier_of(front: Front, consignee_id: str) -> str:
     async with front.database.connection() as connection:
-        cursor = await connection.execute("SELECT carrier_id FROM consignee WHERE id = %s", (consignee_id,))
-        row = await cursor.fetchone()
-    assert row is not None
-    return str(row[0])
+        rows = await cameras.list_cameras(connection, place_id)
+        for row in rows:
+            await cameras.set_enrolment(
+                connection,
+                row.id,
+                methods=methods,
+                sees_door=True,
+                clock=clock_reader().content() if "clock" in methods else None,
+                enrolled_at=now,
+                check_by=now + MONTH,
+            )
+    return [row.id for row in rows]
