@@ -246,12 +246,14 @@ class RecorderKeeper:
                 heard_at_real=None
                 if state.silent_s is None
                 else asked_at - timedelta(seconds=min(state.silent_s, 86_400.0)),
-                lease_until_real=asked_at + timedelta(seconds=state.lease_left_s),
+                lease_until_real=asked_at + timedelta(seconds=state.lease_left_s)
+                if state.lease_left_s > 0
+                else None,
             )
             for camera_id, state in states.items()
         ]
         async with self._platform.database.connection() as connection:
-            await cameras.say(connection, self._id, said)
+            await cameras.say(connection, self._id, said, asked_at=asked_at)
 
     async def _finish(self, recorder: RecorderClient) -> None:
         """Recordings whose visit has ended become clips, one after the other."""

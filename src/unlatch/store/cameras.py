@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from typing import Any
 
@@ -288,17 +288,19 @@ class Said:
     verdict: str | None
     code: str | None
     heard_at_real: datetime | None
-    lease_until_real: datetime | None
+    lease_until_real: datetime | None  # None: it holds none, and has held none since then at the latest
 
 
 _SAY = """
-    -- How the cameras of a recorder stand, twice a second. It does not wait for the disk: it is said again.
+    -- How the cameras of a recorder stand, twice a second. It does not wait for the disk: it is said again. A lease that
+    -- has ended keeps its end, however often it is said: an alarm counts from there.
     WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true)), said AS (
         SELECT * FROM unnest(%(ids)s::text[], %(states)s::text[], %(verdicts)s::text[], %(codes)s::text[],
             %(heard)s::timestamptz[], %(leases)s::timestamptz[])
             AS said(id, state, verdict, code, heard_at_real, lease_until_real)
     ), leases AS (
-        UPDATE recording SET lease_until_real = said.lease_until_real FROM said
+        UPDATE recording SET lease_until_real =
+            coalesce(said.lease_until_real, least(recording.lease_until_real, %(asked_at)s)) FROM said
         WHERE recording.camera_id = said.id AND recording.state = 'recording'
             AND recording.recorder_id = %(recorder_id)s
     )
@@ -308,9 +310,12 @@ _SAY = """
 """
 
 
-async def say(connection: AsyncConnection, recorder_id: str, said: Sequence[Said]) -> None:
-    """Write down how these cameras stand, and the leases of what they record."""
+async def say(
+    connection: AsyncConnection, recorder_id: str, said: Sequence[Said], *, asked_at: datetime | None = None
+) -> None:
+    """Write down how these cameras stood when they were asked, and the leases of what they record."""
     values = {
+        "asked_at": asked_at or datetime.now(UTC),
         "recorder_id": recorder_id,
         "ids": [one.camera_id for one in said],
         "states": [one.state for one in said],
@@ -449,7 +454,8 @@ async def turn_lost(connection: AsyncConnection, visit_id: str, *, is_lost: bool
         WHERE visit_id = %(visit_id)s AND state = 'recording' AND is_witness AND is_told_lost <> %(is_lost)s
             AND (SELECT max(lease_until_real) < %(lost_before)s FROM recording every
                 WHERE every.visit_id = %(visit_id)s AND every.state = 'recording' AND every.is_witness) = %(is_lost)s
+        RETURNING id
         """,
         {"visit_id": visit_id, "is_lost": is_lost, "lost_before": real_now - LOST_AFTER},
     )
-    return cursor.rowcount > 0
+    return bool(await cursor.fetchall())  # in a pipeline, `rowcount` is not known before something is fetched
