@@ -350,6 +350,9 @@ def _judge_written(told: invariants.Told, struck_at: datetime) -> None:
     locked = [one.entry.at for one in told.entries_named("seen_locked") if one.entry.at >= struck_at]
     if locked and (locked[0] - struck_at).total_seconds() < SEEN_WITHIN_S:
         return  # over before anyone could see it
+    begun = told.entries_named("recording_begun")
+    if not begun or begun[0].entry.at > struck_at:
+        return  # nothing was recorded yet
     written = told.entries_named("recording_gap_begun", "picture_doubted", "recording_lost")
     assert any(one.entry.at >= struck_at for one in written), "no gap was written down"
     for one in told.entries_named("recording_lost"):
