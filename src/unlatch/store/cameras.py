@@ -454,8 +454,8 @@ async def turn_lost(connection: AsyncConnection, visit_id: str, *, is_lost: bool
         WHERE visit_id = %(visit_id)s AND state = 'recording' AND is_witness AND is_told_lost <> %(is_lost)s
             AND (SELECT max(lease_until_real) < %(lost_before)s FROM recording every
                 WHERE every.visit_id = %(visit_id)s AND every.state = 'recording' AND every.is_witness) = %(is_lost)s
-        RETURNING id
+        RETURNING 1
         """,
         {"visit_id": visit_id, "is_lost": is_lost, "lost_before": real_now - LOST_AFTER},
     )
-    return bool(await cursor.fetchall())  # in a pipeline, `rowcount` is not known before something is fetched
+    return await cursor.fetchone() is not None  # in a pipeline the count of rows is not known yet
