@@ -44,7 +44,7 @@ async def play_all(front: Front, cells: Sequence[Cell], at_once: int) -> list[tu
                 found = await play_cell(front, cell)
             except Exception as error:  # noqa: BLE001 - one cell's failure is a line of the table
                 print(f"BROKEN  {cell.name}\n{error!r}\n{error}\n", flush=True)
-                return cell, f"{type(error).__name__}: {" ".join(str(error).split())[:300]}"
+                return cell, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             print(f"held    {cell.name}: {found.end}, alarm {found.alarm_s}", flush=True)
             return cell, found
 
