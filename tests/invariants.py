@@ -111,7 +111,9 @@ async def check_place(
     """
     ledger = await town.whole_ledger(vin=vin)
     is_secured = (await town.home(vin) if is_home else await town.state(vin)).is_secured
-    async with database.connection() as connection:
+    async with database.transaction() as connection:
+        # One moment of it all: a line that comes between two questions is in both answers or in none.
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         ids = await _rows(
             connection, "SELECT id FROM visit WHERE access_point_id = %s ORDER BY begun_at, id", place_id
         )

@@ -15,6 +15,7 @@ from tests.cameras.street import FPS, HEIGHT, WIDTH, clock_reader
 from tests.journeys.front import HERE, NUMBERS, Front, PhoneDoor, open_front, sscc
 from tests.journeys.playing import Play
 
+from unlatch.cameras.recording import list_take_paths
 from unlatch.store import cameras
 from unlatch.store.cameras import CameraRow
 from unlatch.town.car import WENT_WELL
@@ -72,6 +73,11 @@ class HomeDoor(PhoneDoor):
 
     async def mend(self, *, number: int = 0) -> None:
         await self.town.mend_camera(self.town_camera_ids[number])
+
+    @staticmethod
+    def list_takes(recording: cameras.RecordingRow) -> list[Path]:
+        """The files that it is being written to."""
+        return list_take_paths(Path(recording.folder))
 
     async def list_recordings(self) -> list[cameras.RecordingRow]:
         async with self.front.database.connection() as connection:
