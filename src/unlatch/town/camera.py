@@ -129,6 +129,7 @@ class TownCamera:
         self.user, self.password = "unlatch", password or secrets.token_urlsafe(12)
         self.view, self.lamp = view, Lamp()
         self.fault: CameraFault | None = None
+        self._hall = (False, False)  # as its home told it: door open, lamp on
         self.viewers: dict[object, Hear] = {}
         self.cut: dict[object, Callable[[], None]] = {}
         self._plain_view = view
@@ -186,6 +187,14 @@ class TownCamera:
         """Change what is before it."""
         self.view = view
         self._tune()
+
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None:
+        """What became of the home's door and lamp. What did not change stays as it was set by hand."""
+        before, self._hall = self._hall, (is_open, is_lamp_on)
+        if before[1] is not is_lamp_on:
+            self.play(Lamp(is_on=is_lamp_on, begun_s=monotonic_s()))  # dated: it stays this camera's own film
+        if before[0] is not is_open:
+            self.show(replace(self.view, door_open=float(is_open)))
 
     def play(self, lamp: Lamp) -> None:
         """Give the hall's lamp another state or pattern."""
