@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.web.conftest import Caller, Tenant, new_access_point
-from tests.web.homes import CAMERA, HUB, HUB_TOKEN, add_home, add_home_stop, new_home, witness
+from tests.web.homes import CAMERA, HUB, HUB_TOKEN, add_home, add_home_stop, new_home, sscc, witness
 from tests.web.people import fetch
 
 from unlatch.devices.hubs import Hubs
@@ -212,6 +212,48 @@ async def test_saying_the_same_again_is_no_deed(tenant: Tenant, platform: Platfo
     place_id = (await add_home(tenant))["id"]
     await tenant.consignee.make(f"{home_path(place_id)}/home", {"is_pet_loose": False})
     assert await fetch(platform, "SELECT 1 FROM deed WHERE what = 'home_set'") == []
+
+
+# ---- is it offered?
+
+
+async def test_a_home_is_offered_once_its_camera_is_enrolled_and_until_its_check_is_overdue(
+    tenant: Tenant, platform: Platform
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+
+    async def ask(language: str = "en") -> tuple[str, list[str], str]:
+        asked = {"consignee_id": tenant.consignee.id}
+        answer = await tenant.carrier.post("/v1/options", asked, **{"Accept-Language": language})
+        (option,) = [one for one in answer.json()["options"] if one["access_point_id"] == place_id]
+        assert option["kind"] == "home"
+        return option["verdict"], [one["code"] for one in option["reasons"]], option["assurance"]
+
+    assert await ask() == ("not_offered", ["home_camera_not_enrolled"], "seen")
+    await witness(platform, place_id)
+    assert await ask() == ("offered", [], "seen")
+    assert (await tenant.consignee.get(f"{home_path(place_id)}/home")).json()["has_witness"] is True
+    await fetch(platform, "UPDATE camera SET check_by = now() RETURNING 1")
+    assert await ask() == ("not_offered", ["home_camera_check_overdue"], "seen")
+    shipment = {
+        "consignee_id": tenant.consignee.id,
+        "reference": "r",
+        "parcels": [{"label": {"text": sscc(777)}}],
+    }
+    made = await tenant.carrier.make("/v1/shipments", shipment)
+    stop = {
+        "access_point_id": place_id,
+        "shipment_id": made["id"],
+        "window_from": "2099-11-23T10:00:00Z",
+        "window_until": "2099-11-23T12:00:00Z",
+        "fallback": "depot",
+    }
+    refused = await tenant.carrier.post("/v1/stops", stop, **{"Accept-Language": "fr"})
+    assert (refused.status_code, [one["code"] for one in refused.json()["reasons"]]) == (
+        409,
+        ["home_camera_check_overdue"],
+    )
+    assert "contrôle mensuel" in refused.json()["detail"]
 
 
 # ---- its cameras

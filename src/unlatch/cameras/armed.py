@@ -21,8 +21,8 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from unlatch.cameras.base import SILENT_S, Camera, CameraMaker, Session, decoder_of
-from unlatch.cameras.board import Board, CameraState, Event, Status
-from unlatch.cameras.glances import Glance, Verdict
+from unlatch.cameras.board import Board, CameraState, Event, Onlooker, Status
+from unlatch.cameras.glances import Glance, Judgement, Verdict
 from unlatch.cameras.proof import PROOF_WAITS_S, Lease, Proof, Refusal, make_proof
 from unlatch.cameras.recording import Fragmenter, TakeFile
 from unlatch.cameras.shown_clock import ClockReader
@@ -37,11 +37,17 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0)  # before the next session
 STEADY_S = 5.0  # a session that held so long is no failed try
 GIVE_UP_S = 8.0  # without a sign of the thread: longer than opening a session may take
 MAX_GIVEN_UP = 3  # threads of one camera
+LONGEST_LIGHT_S = 30.0  # that a lamp of ours may excuse what moves
 ANSWER_S = 3.0  # for the thread to close its take: libav notices silence after two
 
 
 def tell_nobody(_event: Event) -> None:
     """For whoever does not want to know."""
+
+
+def as_it_is(judgement: Judgement) -> Judgement:
+    """The verdict of the picture alone."""
+    return judgement
 
 
 class ArmedCamera:
@@ -114,8 +120,14 @@ class ArmedCamera:
             board.close_gap(datetime.now(UTC))
             return board.take_out()
 
-    def prove(self, wait_s: float = PROOF_WAITS_S) -> Proof | Refusal:
-        """Prove that it records now; see `proof.py`. Blocks for at most `wait_s`, and for some reads of the disk."""
+    def prove(
+        self, wait_s: float = PROOF_WAITS_S, *, judge: Callable[[Judgement], Judgement] = as_it_is
+    ) -> Proof | Refusal:
+        """Prove that it records now; see `proof.py`. Blocks for at most `wait_s`, and for some reads of the disk.
+
+        `judge` may know more than the last two seconds tell: that a light of ours was seen.
+        """
+        wait_s += self._maker.bunch_s
         board = self._board
         with board.changed:
             if board.folder is None:
@@ -128,7 +140,7 @@ class ArmedCamera:
             is_silent = monotonic_s() - board.heard_s > SILENT_S
             code = Verdict.STALLED if is_silent else "no_frame"
             return Refusal(code=code, judgement=status.judgement)
-        return make_proof(material, status.judgement, datetime.now(UTC), monotonic_s())
+        return make_proof(material, judge(status.judgement), datetime.now(UTC), monotonic_s())
 
     def relax(self) -> None:
         """Decode keyframes alone, until the next proof is asked for."""
@@ -142,6 +154,30 @@ class ArmedCamera:
     def glances(self, since_s: float) -> list[Glance]:
         """What was seen since then: for a light pattern."""
         return self._board.rolling.glances(since_s)
+
+    def expect_light(self, for_s: float) -> None:
+        """A lamp plays before it for so long from now on."""
+        now_s = monotonic_s()
+        self._board.is_eager = True
+        self._board.rolling.expect_light(now_s, now_s + min(for_s, LONGEST_LIGHT_S))
+
+    @property
+    def reader(self) -> ClockReader | None:
+        """What reads its clock."""
+        return self._board.rolling.reader
+
+    def read_clock_by(self, reader: ClockReader | None) -> None:
+        """Read its clock so from the next frame on."""
+        self._board.rolling.reader = reader
+
+    def show(self, onlooker: Onlooker) -> None:
+        """Show every frame from now on to this one alone; whoever looked before sees no more."""
+        self._board.is_eager, self._board.onlooker = True, onlooker
+
+    def hide(self, onlooker: Onlooker) -> None:
+        """Show it no more."""
+        if self._board.onlooker is onlooker:
+            self._board.onlooker = None
 
     def check(self, now_s: float) -> None:
         """The timer of our own, called some times a second: libav's strikes late, and a thread may not come back."""

@@ -12,8 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from pathlib import Path
+from typing import Protocol
 
-from unlatch.cameras.glances import Judgement, Rolling, Verdict
+from av.video.frame import VideoFrame
+
+from unlatch.cameras.glances import Glance, Judgement, Rolling, Verdict
 from unlatch.cameras.proof import Lease, Material
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
@@ -76,6 +79,12 @@ class Status:
     dropped: int  # frames that did not come after the one before
 
 
+class Onlooker(Protocol):
+    """Who looks at each decoded frame for a while, in the camera's own thread: must be quick and must not raise."""
+
+    def see(self, frame: VideoFrame, glance: Glance) -> None: ...
+
+
 class Board:
     """See the module. Methods are called with `changed` held."""
 
@@ -88,6 +97,7 @@ class Board:
         self.heard_s = float("-inf")  # when the last frame came; too often another for a status of its own
         self.folder: Path | None = None  # wanted: to record there
         self.is_eager = True  # wanted: to decode every frame
+        self.onlooker: Onlooker | None = None  # wanted: to show it every frame that is decoded
         self.asked_s: float | None = None  # wanted: a proof, of frames after that
         self.material: Material | None = None
         self.parts: list[Part] = []

@@ -21,7 +21,8 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from unlatch.cameras.glances import Glance, Judgement, Verdict, glance_of
+from unlatch.cameras.glances import Glance, Judgement, Method, Verdict, glance_of
+from unlatch.cameras.light import Pattern, look_for
 from unlatch.domain.clip import Part, find_touched
 
 LEASE_S = 2.0
@@ -29,6 +30,7 @@ PROOF_FRAMES = 3
 PROOF_WAITS_S = 2.0
 PROOF_FRESH_S = 5.0  # S3: what may lie between the proof and the gate
 CLOCKS_APART_S = 5.0  # S3
+LIGHT_FRESH_S = 5.0  # what may lie between the end of a light pattern and the proof that rests on it
 SAME_LEVELS = 1  # grey levels of a cell, between what was seen live and what was read back
 NO_PROBE = {"probesize": "32", "analyzeduration": "0"}  # the head says it all
 MAX_RUN_BYTES = 64 * 1024 * 1024
@@ -130,6 +132,16 @@ def is_same(frames: Sequence[VideoFrame], glances: Sequence[Glance]) -> bool:
         int(np.abs(glance_of(frame, 0, 0.0).levels.astype(np.int16) - glance.levels).max()) <= SAME_LEVELS
         for frame, glance in pairs
     )
+
+
+def judge_by_light(
+    judgement: Judgement, pattern: Pattern, glances: Sequence[Glance], now_s: float
+) -> Judgement:
+    """LIVE by our light, where nothing is known against the picture and it shows the pattern that was just played."""
+    is_fresh = 0 <= now_s - pattern.ended_s <= LIGHT_FRESH_S
+    if judgement.is_against or not is_fresh or not look_for(pattern, list(glances)).is_ours:
+        return judgement
+    return Judgement(verdict=Verdict.LIVE, method=Method.LIGHT, clock_apart_s=judgement.clock_apart_s)
 
 
 def make_proof(material: Material, judgement: Judgement, made_at: datetime, made_s: float) -> Proof | Refusal:

@@ -102,7 +102,10 @@ class Watching:
             return
         digest = digest_of(bytes(coded.packet))
         for frame in self._decoder.decode(coded.packet):
-            rolling.add(glance_of(frame, digest, coded.received_s, rolling.reader, self._scaler))
+            glance = glance_of(frame, digest, coded.received_s, rolling.reader, self._scaler)
+            rolling.add(glance)
+            if (onlooker := self._board.onlooker) is not None:
+                onlooker.see(frame, glance)
         if coded.received_s - self._judged_s >= JUDGE_EVERY_S:
             self._judge(coded.received_s)
 

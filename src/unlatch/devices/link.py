@@ -40,6 +40,7 @@ from unlatch.errors import (
 PURPOSES = {
     Verb.UNLOCK: Purpose.OPENING,
     Verb.FLASH: Purpose.OPENING,  # shed like one, since it can wait
+    Verb.PLAY: Purpose.OPENING,  # without it the door stays shut
     Verb.LOCK: Purpose.CLOSING,
     Verb.READ: Purpose.READING,
 }

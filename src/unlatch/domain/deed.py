@@ -40,6 +40,7 @@ class Deed(StrEnum):
     HOME_SET = auto()
     CAMERA_ADDED = auto()
     CAMERA_REMOVED = auto()
+    FEED_OFFERED = auto()
     CHECKED = auto()
     RATED = auto()
     CLAIMED = auto()
@@ -111,6 +112,10 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         ),
         Deed.CAMERA_ADDED: ("A camera was added.", "Une caméra a été ajoutée."),
         Deed.CAMERA_REMOVED: ("A camera was removed.", "Une caméra a été retirée."),
+        Deed.FEED_OFFERED: (
+            "A link was made with which a phone films in place of a camera.",
+            "Un lien a été créé pour qu'un téléphone filme à la place d'une caméra.",
+        ),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",
             "La portée de la voiture a été vérifiée.",

@@ -132,6 +132,7 @@ class TownCamera:
         self.view, self.lamp = view, Lamp()
         self.fault: CameraFault | None = None
         self.has_network = True
+        self._hall = (False, False)  # as its home told it: door open, lamp on
         self.viewers: dict[object, Hear] = {}
         self.cut: dict[object, Callable[[], None]] = {}
         self._plain_view = view
@@ -191,9 +192,13 @@ class TownCamera:
         self.view = view
         self._tune()
 
-    def show_door(self, *, is_open: bool) -> None:
-        """The door before it was opened or closed."""
-        self.show(replace(self.view, door_open=1.0 if is_open else 0.0))
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None:
+        """What became of the home's door and lamp. What did not change stays as it was set by hand."""
+        before, self._hall = self._hall, (is_open, is_lamp_on)
+        if before[1] is not is_lamp_on:
+            self.play(Lamp(is_on=is_lamp_on, begun_s=monotonic_s()))  # dated: it stays this camera's own film
+        if before[0] is not is_open:
+            self.show(replace(self.view, door_open=float(is_open)))
 
     def set_network(self, *, is_up: bool) -> None:
         """Whether what it sends arrives anywhere."""

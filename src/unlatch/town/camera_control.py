@@ -75,6 +75,7 @@ class NewView(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     door_open: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     is_moving: bool | None = None
     light: Annotated[float, msgspec.Meta(ge=-250, le=250)] | None = None
+    walker: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class NewLamp(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -34,10 +34,7 @@ from av.error import (
 )
 
 from unlatch.cameras.base import (
-    CODECS,
     MAX_FRAME_BYTES,
-    MAX_HEIGHT,
-    MAX_WIDTH,
     OPEN_S,
     SILENT_S,
     Camera,
@@ -45,6 +42,7 @@ from unlatch.cameras.base import (
     Coded,
     FormField,
     Session,
+    video_of,
 )
 from unlatch.clock import monotonic_s
 from unlatch.errors import CameraUnreachable
@@ -83,18 +81,7 @@ class RtspSession(Session):
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
-        if not container.streams.video:
-            raise CameraUnreachable("the camera sends no video", code="no_video")
-        self.video = container.streams.video[0]
-        context = self.video.codec_context
-        if context.name not in CODECS:
-            raise CameraUnreachable(f"the camera sends {context.name}: set it to H.264", code="codec")
-        if not (0 < context.width <= MAX_WIDTH and 0 < context.height <= MAX_HEIGHT):
-            raise CameraUnreachable(
-                f"the camera's picture is {context.width} by {context.height}: "
-                f"set it to at most {MAX_WIDTH} by {MAX_HEIGHT}",
-                code="too_large",
-            )
+        self.video = video_of(container)
 
     def read(self) -> Iterator[Coded]:
         has_key = False

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +43,7 @@ from unlatch.devices.base import (
     Verb,
 )
 from unlatch.devices.entities import ERRORS, MISSING, State, Step, Talk, judge
+from unlatch.devices.lamp import play_lamp
 from unlatch.devices.link import Heard, quoted
 from unlatch.devices.makers.home_assistant_examples import EXAMPLES
 from unlatch.devices.wire import Cut, WireError
@@ -174,6 +175,13 @@ class HomeAssistant(Maker):
             pattern="[1-9][0-9]{0,3}",
             meaning="seconds after which the lock locks by itself, if it does",
         ),
+        FormField(
+            name="lamp",
+            is_secret=False,
+            is_required=False,
+            pattern=rf"light\.{OBJECT}",
+            meaning="a lamp that the home's camera sees: it plays a pattern to show that the picture lives",
+        ),
     )
 
     def closure(self, car: Car) -> Closure:
@@ -195,6 +203,14 @@ class HomeAssistant(Maker):
     async def lock(self, car: Car, sending: Sending) -> Answer:
         """Throw the bolt or close the cover. Not while the contact sensor tells an open door: it would be stuck."""
         return await self._command(car, Verb.LOCK, sending)
+
+    async def play(self, car: Car, chips: Sequence[bool], chip_s: float) -> float:
+        """By light.turn_on and turn_off, a turn of the pattern each; see `devices/lamp.py`."""
+        self._door(car, Verb.PLAY)
+        if (lamp := car.secrets.get("lamp")) is None:
+            return await super().play(car, chips, chip_s)
+        token = car.secrets.get("access_token", "")
+        return await play_lamp(self.link, car, lamp, token, chips=chips, chip_s=chip_s)
 
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
         """The door and its contact sensor. A home stands where its address is: no position."""
