@@ -9,6 +9,7 @@ whatever became of the recorder that let it run out.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -96,9 +97,9 @@ async def prove_recording(platform: Platform, visit_id: str) -> None:
         witnesses = [one for one in held if one.camera.is_witness(platform.clock.now())]
         await asyncio.gather(*(_record_too(platform, row, one) for one in held if one not in witnesses))
         proven = await asyncio.gather(*(_prove(platform, row, one, codes) for one in witnesses))
-        first = next((one for one in proven if one is not None), None)
-        if first is not None:
-            await _record_proof(platform, visit_id, *first)
+        good = [one for one in proven if one is not None]
+        if good:
+            await _record_proofs(platform, visit_id, good)
             return
         if not witnesses or monotonic_s() > deadline_s:
             break
@@ -188,22 +189,25 @@ async def _record_too(platform: Platform, row: VisitRow, held: Held) -> None:
             await _begin(platform, recorder, row, held.camera)
 
 
-async def _record_proof(platform: Platform, visit_id: str, recording: RecordingRow, proof: Proof) -> None:
-    platform.proofs.keep(visit_id, recording.camera_id, proof)
-    real_now = datetime.now(UTC)
+async def _record_proofs(
+    platform: Platform, visit_id: str, proven: Sequence[tuple[RecordingRow, Proof]]
+) -> None:
+    """Each is a witness from now on: while one of them holds its lease, the recording is not lost."""
+    for recording, proof in proven:
+        platform.proofs.keep(visit_id, recording.camera_id, proof)
+    lease_until_real = datetime.now(UTC) + timedelta(seconds=2)
+    (first, proof), *others = proven
+    body = _body_of(first, proof)
+    if others:
+        body["others"] = [{"camera": one.camera_id, **_body_of(one, its)} for one, its in others]
     async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
-        await cameras.set_proved(
-            connection,
-            recording.id,
-            proved_at_real=proof.made_at,
-            lease_until_real=real_now + timedelta(seconds=2),
-        )
+        for recording, made in proven:
+            await cameras.set_proved(
+                connection, recording.id, proved_at_real=made.made_at, lease_until_real=lease_until_real
+            )
         happening = Happening(
-            fact=Fact.RECORDING_PROVEN,
-            who=f"camera:{recording.camera_id}",
-            kind=Kind.OUTCOME,
-            body=_body_of(recording, proof),
+            fact=Fact.RECORDING_PROVEN, who=f"camera:{first.camera_id}", kind=Kind.OUTCOME, body=body
         )
         await record_in(connection, row, happening, platform.clock.now())
 
@@ -280,14 +284,40 @@ async def tell_turned(platform: Platform, limit: int = TURNED_AT_ONCE) -> int:
 async def _tell_turned(platform: Platform, visit_id: str, *, is_lost: bool) -> None:
     async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, visit_id)
+        recordings = await cameras.list_recordings(connection, visit_id)
+        witnesses = [one for one in recordings if one.is_witness]
         if not await cameras.turn_lost(connection, visit_id, is_lost=is_lost, real_now=datetime.now(UTC)):
             return
         now = platform.clock.now()
         if is_lost:
-            happening = Happening(fact=Fact.RECORDING_LOST, who=f"worker:{platform.name}", kind=Kind.OUTCOME)
+            held = await cameras.list_held(connection, row.access_point_id, datetime.now(UTC))
+            happening = Happening(
+                fact=Fact.RECORDING_LOST,
+                who=f"worker:{platform.name}",
+                kind=Kind.OUTCOME,
+                body=_body_of_loss(witnesses, held),
+            )
             await record_in(connection, row, happening, now)
             return
-        line = Line(name="recording_back", who=f"worker:{platform.name}", kind=Kind.NOTE, body={})
+        lost = [one.lost_at_real for one in witnesses if one.lost_at_real is not None]
+        body = {"lost_since": text_of_time(min(lost))} if lost else {}
+        line = Line(name="recording_back", who=f"worker:{platform.name}", kind=Kind.NOTE, body=body)
         row, (entry, private) = chain(row, line, now)
         await visits.update_visit(connection, row)
         await journal.append_entry(connection, entry, private)
+
+
+def _body_of_loss(witnesses: Sequence[RecordingRow], held: Sequence[Held]) -> dict[str, Any]:
+    """Since when nobody swears to what happens at the door, and what became of each witness."""
+    ends = [one.lease_until_real for one in witnesses if one.lease_until_real is not None]
+    lost = {one.camera_id for one in witnesses}
+    why = {one.camera.id: _why_lost(one) for one in held if one.camera.id in lost}
+    return {"cameras": why} | ({"since": text_of_time(max(ends))} if ends else {})
+
+
+def _why_lost(held: Held) -> str:
+    """A word: why its session ended, or what its picture is known to be."""
+    camera = held.camera
+    if held.socket is None:
+        return "recorder_gone"
+    return camera.code or (camera.verdict if camera.verdict in cameras.AGAINST else None) or "silent"
