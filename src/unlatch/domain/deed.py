@@ -40,6 +40,7 @@ class Deed(StrEnum):
     HOME_SET = auto()
     CAMERA_ADDED = auto()
     CAMERA_REMOVED = auto()
+    CAMERA_ENROLLED = auto()
     CHECKED = auto()
     RATED = auto()
     CLAIMED = auto()
@@ -111,6 +112,10 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         ),
         Deed.CAMERA_ADDED: ("A camera was added.", "Une caméra a été ajoutée."),
         Deed.CAMERA_REMOVED: ("A camera was removed.", "Une caméra a été retirée."),
+        Deed.CAMERA_ENROLLED: (
+            "A camera has shown that it lives and sees the door.",
+            "Une caméra a montré qu'elle est en direct et voit la porte.",
+        ),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",
             "La portée de la voiture a été vérifiée.",
