@@ -9,7 +9,7 @@ whatever became of the recorder that let it run out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,8 @@ import structlog
 from unlatch.cameras.base import Camera
 from unlatch.cameras.feed_socket import feed_path
 from unlatch.cameras.makers.browser import BrowserCamera
+from unlatch.cameras.glances import Method
+from unlatch.cameras.light import Pattern
 from unlatch.cameras.proof import Lease, Proof
 from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.clock import monotonic_s
@@ -29,6 +31,7 @@ from unlatch.domain.preflight import Picture
 from unlatch.domain.proof import Kind, text_of_time
 from unlatch.domain.visit import Fact, State
 from unlatch.errors import DatabaseDown, NotFound, RecordingError
+from unlatch.flow import challenging
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, Line, chain, record_in
 from unlatch.store import cameras, journal, visits
@@ -132,8 +135,15 @@ async def prove_recording(platform: Platform, visit_id: str) -> None:
             return
         witnesses = [one for one in held if one.camera.is_witness(platform.clock.now())]
         await asyncio.gather(*(_record_too(platform, row, one) for one in held if one not in witnesses))
-        proven = await asyncio.gather(*(_prove(platform, row, one, codes) for one in witnesses))
+        counting = await challenging.list_counting(platform, row.access_point_id)
+        proven = await asyncio.gather(*(_prove(platform, row, one, codes, counting) for one in witnesses))
         good = [one for one in proven if one is not None]
+        if not good and (lit := [one for one in witnesses if challenging.may_be_lit(one, codes)]):
+            light = await challenging.find_light(platform, row.access_point_id)
+            proven = await asyncio.gather(
+                *(_prove(platform, row, one, codes, counting, light) for one in lit if light is not None)
+            )
+            good = [one for one in proven if one is not None]
         if good:
             await _record_proofs(platform, visit_id, good)
             return
@@ -173,7 +183,12 @@ def _incident_of(codes: dict[str, str]) -> Incident:
 
 
 async def _prove(
-    platform: Platform, row: VisitRow, held: Held, codes: dict[str, str]
+    platform: Platform,
+    row: VisitRow,
+    held: Held,
+    codes: dict[str, str],
+    counting: Collection[Method],
+    light: Pattern | None = None,
 ) -> tuple[RecordingRow, Proof] | None:
     """Let one camera record and prove it; why not goes to `codes`."""
     camera_id = held.camera.id
@@ -183,7 +198,7 @@ async def _prove(
     try:
         async with RecorderClient(Path(held.socket)) as recorder:
             recording = await _begin(platform, recorder, row, held.camera)
-            answer = await recorder.prove(camera_id)
+            answer = challenging.check(await recorder.prove(camera_id, light), held.camera, counting)
     except NotFound:
         codes[camera_id] = "offline"  # its recorder does not hold it yet
     except RecordingError as error:
@@ -285,7 +300,9 @@ async def find_hold(platform: Platform, visit_id: str) -> Hold | None:
             continue
         try:
             async with RecorderClient(Path(one.socket)) as recorder:
-                proof = platform.proofs.find(visit_id, one.camera.id) or await recorder.prove(one.camera.id)
+                proof = platform.proofs.find(visit_id, one.camera.id) or await challenging.prove_again(
+                    platform, recorder, one.camera
+                )
                 if isinstance(proof, Proof):
                     _, lease = await recorder.state(one.camera.id)
                     return Hold(camera_id=one.camera.id, proof=proof, lease=lease)

@@ -200,7 +200,8 @@ async def set_enrolment(
 ) -> None:
     """What enrolment, or its monthly check, has shown."""
     await connection.execute(
-        "UPDATE camera SET methods = %s, sees_door = %s, clock = %s, enrolled_at = %s, check_by = %s WHERE id = %s",
+        "UPDATE camera SET methods = %s, sees_door = %s, clock = %s, enrolled_at = %s, check_by = %s, "
+        "check_told = 'nothing' WHERE id = %s",
         (list(methods), sees_door, None if clock is None else Jsonb(clock), enrolled_at, check_by, camera_id),
     )
 
