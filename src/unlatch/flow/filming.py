@@ -20,9 +20,9 @@ import structlog
 
 from unlatch.cameras.base import Camera
 from unlatch.cameras.feed_socket import feed_path
-from unlatch.cameras.makers.browser import BrowserCamera
 from unlatch.cameras.glances import Method
 from unlatch.cameras.light import Pattern
+from unlatch.cameras.makers.browser import BrowserCamera
 from unlatch.cameras.proof import Lease, Proof
 from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.clock import monotonic_s
