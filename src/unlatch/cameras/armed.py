@@ -83,10 +83,19 @@ class ArmedCamera:
             self._board.folder, self._thread = None, None
             self._board.publish(state=CameraState.OFF, lease=Lease())
 
-    def start(self, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK) -> None:
+    def start(
+        self,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
+    ) -> None:
         """Record into that folder, from the last keyframe on and as soon as frames come, until `stop`.
 
-        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it.
+        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it; it has
+        told of nothing since `silent_since`.
         """
         board = self._board
         with board.changed:
@@ -95,7 +104,9 @@ class ArmedCamera:
             if board.folder is None:
                 board.go_on(take=take, part=part, link=link)
             board.folder = folder
-            if board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
+            if silent_since is not None:
+                board.open_gap(silent_since, "recorder_gone")
+            elif board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
                 board.open_gap(datetime.now(UTC), board.status.code or "unreachable")
 
     def stop(self) -> tuple[TakeFile, ...]:

@@ -64,6 +64,10 @@ class Case:
     def kind(self) -> PlaceKind:
         return PlaceKind(self.point.kind)
 
+    def is_witnessed(self, at: datetime) -> bool:
+        """Whether a camera of this home may be a witness then."""
+        return self.witness_until is not None and self.witness_until > at
+
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.point.time_zone)
@@ -108,7 +112,7 @@ class Case:
             kind=self.kind,
             heard_at=self.tried_at if self.refused is None else None,
             is_pet_loose=self.is_pet_loose,
-            is_camera_enrolled=self.witness_until is not None and self.witness_until > comes_at,
+            is_camera_enrolled=self.is_witnessed(comes_at),
             picture=picture,
         )
 
