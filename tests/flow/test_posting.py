@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -100,6 +101,12 @@ async def run_once(post: Post) -> None:
     while await office.take_on():
         await asyncio.gather(*office.under_way)
     await office.close()
+
+
+def room(letters: int, *kinds: str) -> dict[str, Any]:
+    """Of a worker that has nothing on its way. No kind given: for web push."""
+    free = dict.fromkeys(kinds or ("webpush",), letters)
+    return {"free": free, "under_way": (), "a_channel": 4, "a_reader": dict.fromkeys(free, 4)}
 
 
 async def make_due(post: Post) -> None:
@@ -209,6 +216,38 @@ async def test_one_slow_channel_holds_up_no_other(post: Post) -> None:
         assert (await post.town.hooked(slow)).received <= posting.A_CHANNEL_AT_ONCE
 
 
+async def test_one_reader_with_many_slow_channels_holds_up_no_other(post: Post) -> None:
+    """Ten back ends of one carrier, as many as it may have, each with more to hear than it takes."""
+    slow_stop, quick_stop = await post.stage.add_stop(), await post.stage.add_stop()
+    slow = [(await post.add_hook(slow_stop))[1] for _ in range(channels.CHANNELS_MAX)]
+    for one in slow:
+        await post.town.set_post_fault(Way.HOOK, PostFaultKind.SLOW, to=one, after_s=4)
+    for number in range(10):
+        await post.tell(slow_stop, E.DELIVERED, f"vis_{number}")
+    await post.post()
+    _, quick = await post.add_hook(quick_stop)
+    await post.tell(quick_stop, E.DELIVERED, "vis_q")
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with post.sending():
+        while not (await post.town.hooked(quick)).received:
+            assert loop.time() - began_s < 3, "it waits for the slow ones"
+            await asyncio.sleep(0.02)
+        received = sum([(await post.town.hooked(one)).received for one in slow])
+        assert 0 < received <= posting.A_READER_AT_ONCE[ChannelKind.WEBHOOK]
+
+
+async def test_what_a_reader_has_too_much_of_is_sent_in_its_turn(post: Post) -> None:
+    """Whatever waits for room leaves later, from each of the reader's channels."""
+    stop = await post.stage.add_stop()
+    hooks = [(await post.add_hook(stop))[1] for _ in range(3)]
+    for number in range(12):
+        await post.tell(stop, E.DELIVERED, f"vis_{number}")
+    async with post.sending():
+        await post.until_states(all_sent(36))
+    assert [(await post.town.hooked(one)).received for one in hooks] == [12, 12, 12]
+
+
 async def test_an_alarm_overtakes_what_waits(post: Post) -> None:
     stop = await post.stage.add_stop()
     await post.add_push(stop)
@@ -219,9 +258,7 @@ async def test_an_alarm_overtakes_what_waits(post: Post) -> None:
     await post.post()
     now = post.platform.clock.now()
     async with post.platform.database.connection() as connection:
-        (first,) = await dispatches.claim_due(
-            connection, free={"webpush": 1}, busy={}, a_channel=4, now=now, soon=now, lease=now
-        )
+        (first,) = await dispatches.claim_due(connection, **room(1), now=now, soon=now, lease=now)
     assert first.event == E.NOT_SECURED
 
 
@@ -237,9 +274,7 @@ async def test_what_a_lost_worker_had_in_hand_is_sent_by_another_and_known_as_th
     async with post.platform.database.connection() as connection:
         lost = await dispatches.claim_due(
             connection,
-            free={"email": 5, "webpush": 5, "webhook": 5},
-            busy={},
-            a_channel=4,
+            **room(5, "email", "webpush", "webhook"),
             now=now,
             soon=now,
             lease=now + timedelta(seconds=0.5),
@@ -270,9 +305,7 @@ async def test_a_worker_that_comes_back_late_changes_nothing(post: Post) -> None
 
     async def claim() -> dispatches.TakenRow:
         async with post.platform.database.connection() as connection:
-            (taken,) = await dispatches.claim_due(
-                connection, free={"webpush": 5}, busy={}, a_channel=4, now=now, soon=now, lease=now
-            )
+            (taken,) = await dispatches.claim_due(connection, **room(5), now=now, soon=now, lease=now)
         return taken
 
     late, other = await claim(), await claim()

@@ -49,6 +49,8 @@ SEND_WITHIN_S = 15.0  # real; every sender has a shorter limit of its own
 SOON_S = 1.0
 URGENT_AHEAD_S = 3600  # an alarm stands in the queue as if it had waited so long already
 A_CHANNEL_AT_ONCE = 4
+# Of one reader's channels of one kind together: a quarter of what a process sends, however many channels they have.
+A_READER_AT_ONCE = {kind.value: max(1, most // 4) for kind, most in AT_ONCE.items()}
 GOES_ON_FOR_S = 3.0  # real: what is on its way when the worker is told to end may still end well
 POINTLESS = "it would help nobody any more"
 
@@ -141,8 +143,9 @@ class Office:
             found = await dispatches.claim_due(
                 connection,
                 free=free,
-                busy=Counter(taken.channel_id for taken in self.under_way.values()),
+                under_way=self.under_way.values(),
                 a_channel=A_CHANNEL_AT_ONCE,
+                a_reader=A_READER_AT_ONCE,
                 now=now,
                 soon=now + timedelta(seconds=SOON_S),
                 lease=now + timedelta(seconds=lease_s),

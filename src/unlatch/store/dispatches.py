@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -51,6 +52,7 @@ class TakenRow:
     tries: int  # this one among them; by it a worker that was late knows that another has taken over
     sealed: bytes
     reader: str
+    reader_id: str
     language: str
     event: str
     facts: dict[str, Any]
@@ -106,18 +108,22 @@ _INSERT = """
 """
 _CLAIM = """
     -- What is due, the longest waiting first, for each kind as many as there is room for. What was taken by a worker
-    -- that has let its time run out is due again. A channel that rests, or has enough on its way, lets others pass: its
-    -- dispatches are put off, each once, so that looking stays cheap however many there are.
-    WITH slot AS (SELECT * FROM unnest(%(kinds)s::text[], %(free)s::int[]) AS slot (kind, free)),
+    -- that has let its time run out is due again. A channel that rests, or has enough on its way, and a reader whose
+    -- channels together have, let others pass: their dispatches are put off, each once, so that looking stays cheap
+    -- however many there are.
+    WITH slot AS (
+        SELECT * FROM unnest(%(kinds)s::text[], %(free)s::int[], %(a_reader)s::int[]) AS slot (kind, free, a_reader)
+    ),
     candidate AS MATERIALIZED (
-        SELECT slot.free, found.* FROM slot CROSS JOIN LATERAL (
+        SELECT slot.free, slot.a_reader, found.* FROM slot CROSS JOIN LATERAL (
             SELECT notice_id, channel_id, next_at, dispatch.kind FROM dispatch
             WHERE dispatch.kind = slot.kind AND state IN ('due', 'taken') AND next_at <= %(now)s
             ORDER BY next_at LIMIT 64 FOR NO KEY UPDATE SKIP LOCKED
         ) found
     ),
-    judged AS (
-        SELECT candidate.*, rests_until, CASE
+    of_channel AS (
+        SELECT candidate.*, rests_until, channel.kind || ' ' || channel.reader || ' ' || channel.reader_id AS reader,
+            CASE
             WHEN channel.state <> 'live' THEN 'gone'
             WHEN rests_until > %(now)s THEN 'rests'
             WHEN row_number() OVER (PARTITION BY channel_id ORDER BY next_at, notice_id) + coalesce(busy.letters, 0)
@@ -125,6 +131,15 @@ _CLAIM = """
             ELSE 'take' END AS verdict
         FROM candidate JOIN channel ON channel.id = candidate.channel_id
         LEFT JOIN unnest(%(busy)s::text[], %(letters)s::int[]) AS busy (id, letters) ON busy.id = channel_id
+    ),
+    judged AS (
+        SELECT notice_id, channel_id, next_at, kind, free, rests_until, CASE
+            WHEN verdict = 'take' AND coalesce(busy.letters, 0) + row_number()
+                OVER (PARTITION BY reader, verdict ORDER BY next_at, notice_id, channel_id) > a_reader THEN 'busy'
+            ELSE verdict END AS verdict
+        FROM of_channel
+        LEFT JOIN unnest(%(busy_readers)s::text[], %(reader_letters)s::int[]) AS busy (id, letters)
+            ON busy.id = reader
     ),
     counted AS (
         SELECT judged.*, row_number() OVER (PARTITION BY kind, verdict ORDER BY next_at) AS place FROM judged
@@ -141,7 +156,7 @@ _CLAIM = """
             AND (verdict <> 'take' OR place <= free)
         RETURNING dispatch.notice_id, dispatch.channel_id, dispatch.kind, tries, verdict
     )
-    SELECT moved.notice_id, moved.channel_id, moved.kind, tries, sealed, notice.reader,
+    SELECT moved.notice_id, moved.channel_id, moved.kind, tries, sealed, notice.reader, notice.reader_id,
         coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, access_point_id, stop_id,
         visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone
     FROM moved
@@ -203,20 +218,29 @@ async def claim_due(
     connection: AsyncConnection,
     *,
     free: Mapping[str, int],
-    busy: Mapping[str, int],
+    under_way: Iterable[TakenRow],
     a_channel: int,
+    a_reader: Mapping[str, int],
     now: datetime,
     soon: datetime,
     lease: datetime,
 ) -> list[TakenRow]:
-    """Take dispatches that are due, until `lease`. `free`: how many of each kind; `busy`: how many letters of a channel
-    are on their way from this process, of at most `a_channel`; what has to wait for them waits until `soon`.
+    """Take dispatches that are due, until `lease`. `free`: how many of each kind.
+
+    `under_way`: what leaves from this process, of at most `a_channel` for one channel, and for all channels of one kind
+    of one reader at most `a_reader` of that kind; what has to wait for them waits until `soon`.
     """
+    under_way = list(under_way)
+    channels = Counter(taken.channel_id for taken in under_way)
+    readers = Counter(f"{taken.kind} {taken.reader} {taken.reader_id}" for taken in under_way)
     values = {
         "kinds": list(free),
         "free": list(free.values()),
-        "busy": list(busy),
-        "letters": list(busy.values()),
+        "a_reader": [a_reader[kind] for kind in free],
+        "busy": list(channels),
+        "letters": list(channels.values()),
+        "busy_readers": list(readers),
+        "reader_letters": list(readers.values()),
         "a_channel": a_channel,
         "now": now,
         "soon": soon,
