@@ -14,8 +14,9 @@ from tests.flow.post import Post, open_post
 from tests.flow.stage import Stop
 
 from unlatch.domain.notice import ChannelKind, DispatchState, NoticeEvent, NoticeGroup
+from unlatch.domain.notice_timing import CHANGES_WAIT_S
 from unlatch.errors import BadInput, Conflict, NotFound
-from unlatch.flow import channels, posting
+from unlatch.flow import channels, consent, posting
 from unlatch.flow.channels import confirm_channel, reseal_channels
 from unlatch.store import dispatches
 from unlatch.store.channels import list_channels
@@ -90,6 +91,94 @@ async def test_what_is_not_confirmed_is_told_nothing_but_its_code(post: Post) ->
     assert await post.states() == []
     (mail,) = (await post.town.mail("stranger@example.org")).letters
     assert "code" in mail.subject.lower()
+
+
+# ---------------------------------------------------------------- what swings back and forth
+
+
+async def swing(post: Post, stop: Stop, *, is_blocked: bool) -> None:
+    """The owner blocks their place, or ends that."""
+    async with post.platform.database.transaction() as connection:
+        change = consent.block if is_blocked else consent.unblock
+        owner = f"con_{stop.stop_id[4:]}"
+        await change(connection, stop.place_id, consignee_id=owner, now=post.platform.clock.now())
+
+
+async def test_a_place_that_is_blocked_and_unblocked_in_a_loop_is_told_of_now_and_then_and_as_it_stands(
+    post: Post,
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for _ in range(15):
+        await swing(post, stop, is_blocked=True)
+        await post.post()
+        await run_once(post)
+        await swing(post, stop, is_blocked=False)
+        await post.post()
+        await run_once(post)
+    await swing(post, stop, is_blocked=True)
+    await post.post()
+    await run_once(post)
+    told = (await post.town.pushed(browser)).letters
+    assert [letter.event for letter in told] == ["blocked", "unblocked"] * 2
+    (waits,) = await post.rows(
+        "SELECT event, next_at - dispatch.created_at AS wait FROM dispatch JOIN notice ON id = notice_id "
+        "WHERE state = 'due'"
+    )
+    assert waits["event"] == "blocked"
+    # It leaves when the first one that had to wait would have: a loop that goes on keeps nobody in the dark.
+    assert timedelta(0) < waits["wait"] < timedelta(seconds=CHANGES_WAIT_S)
+    await make_due(post)
+    await run_once(post)
+    assert (await post.town.pushed(browser)).letters[-1].event == "blocked"
+    assert (await post.town.pushed(browser)).received == 5
+    assert set(await post.states()) == {"sent", "dropped"}
+
+
+async def test_of_changes_that_wait_together_only_the_last_is_told(post: Post) -> None:
+    """Nobody posted for a while: what has been overtaken is no news."""
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for is_blocked in (True, False, True, False):
+        await swing(post, stop, is_blocked=is_blocked)
+    await post.post()
+    await run_once(post)
+    told = (await post.town.pushed(browser)).letters
+    assert [letter.event for letter in told] == ["unblocked"]
+
+
+async def test_however_many_change_it_between_two_posts_what_waits_is_not_put_off(post: Post) -> None:
+    stop = await post.stage.add_stop()
+    await post.add_push(stop)
+    slots = []
+    for _ in range(3):
+        for _ in range(6):
+            await swing(post, stop, is_blocked=True)
+            await swing(post, stop, is_blocked=False)
+        await post.post()
+        slots += await post.rows("SELECT next_at FROM dispatch WHERE state = 'due'")
+    assert len(slots) == 3
+    assert slots[0] == slots[1] == slots[2]
+
+
+async def test_what_swings_at_one_place_holds_back_nothing_of_another(post: Post) -> None:
+    stop, other = await post.stage.add_stop(), await post.stage.add_stop()
+    async with post.platform.database.connection() as connection:
+        await connection.execute(
+            "UPDATE access_point SET consignee_id = %s WHERE id = %s",
+            (f"con_{stop.stop_id[4:]}", other.place_id),
+        )
+    _, browser = await post.add_push(stop)
+    for _ in range(4):
+        await swing(post, stop, is_blocked=True)
+        await swing(post, stop, is_blocked=False)
+        await post.post()
+        await run_once(post)
+    async with post.platform.database.transaction() as connection:
+        await consent.freeze(connection, other.place_id, operator_id="ops_1", now=post.platform.clock.now())
+    await post.post()
+    await run_once(post)
+    assert (await post.town.pushed(browser)).letters[-1].event == "blocked"
 
 
 # ---------------------------------------------------------------- tried again

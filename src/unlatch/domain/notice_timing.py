@@ -29,6 +29,12 @@ POINTLESS_AFTER_WINDOW = frozenset(
         E.COURIER_ARRIVING,
     }
 )
+# What swings back and forth at one place: only how it stands now is worth telling, so a newer one takes an older one's
+# place. After so many changes within the time, the next one waits, and is told as it stands by then.
+SWINGS = frozenset({E.BLOCKED, E.UNBLOCKED})
+CHANGES_TOLD_AT_ONCE = 4
+CHANGES_WITHIN_S = 3600
+CHANGES_WAIT_S = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

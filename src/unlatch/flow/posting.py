@@ -28,7 +28,15 @@ from unlatch.domain.notice import (
     is_urgent,
 )
 from unlatch.domain.notice_texts import write_notice
-from unlatch.domain.notice_timing import QuietHours, is_pointless, leaves_at
+from unlatch.domain.notice_timing import (
+    CHANGES_TOLD_AT_ONCE,
+    CHANGES_WAIT_S,
+    CHANGES_WITHIN_S,
+    SWINGS,
+    QuietHours,
+    is_pointless,
+    leaves_at,
+)
 from unlatch.domain.wording import Language
 from unlatch.errors import DatabaseDown, SealBroken
 from unlatch.flow.failpoint import Point, reach
@@ -53,6 +61,7 @@ A_CHANNEL_AT_ONCE = 4
 A_READER_AT_ONCE = {kind.value: max(1, most // 4) for kind, most in AT_ONCE.items()}
 GOES_ON_FOR_S = 3.0  # real: what is on its way when the worker is told to end may still end well
 POINTLESS = "it would help nobody any more"
+OVERTAKEN = "a newer notice tells how it stands"
 
 
 # ---------------------------------------------------------------- from notices to dispatches
@@ -62,11 +71,23 @@ async def post(platform: Platform, limit: int) -> int:
     """Make the dispatches of up to `limit` notices, the oldest first. How many notices there were."""
     now = platform.clock.now()
     async with platform.database.transaction() as connection:
-        rows = await dispatches.list_unposted(connection, limit)
+        rows = await dispatches.list_unposted(
+            connection,
+            limit,
+            swings=SWINGS,
+            within_s=CHANGES_WITHIN_S,
+            most_changes=CHANGES_TOLD_AT_ONCE,
+        )
         notice_ids = list(dict.fromkeys(row.notice_id for row in rows))
         if notice_ids:
             planned = [one for row in rows if (one := plan_dispatch(row, now)) is not None]
             await dispatches.insert_dispatches(connection, notice_ids, planned, now)
+            swinging = {row.notice_id for row in rows if row.event in SWINGS and not row.is_overtaken}
+            newest = [one for one in planned if one.notice_id in swinging]
+            if newest:
+                await dispatches.drop_overtaken(
+                    connection, newest, swings=SWINGS, within_s=CHANGES_WITHIN_S, why=OVERTAKEN
+                )
     return len(notice_ids)
 
 
@@ -78,16 +99,24 @@ def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
     if GROUPS[event] is not NoticeGroup.ALARM and GROUPS[event].value in (row.groups_off or ()):
         return None
     quiet = _quiet_hours(row.quiet_from, row.quiet_until, row.time_zone)
-    at = leaves_at(event, quiet, now)
+    is_too_often = row.changes >= CHANGES_TOLD_AT_ONCE
+    not_before = (row.waits_until or now + timedelta(seconds=CHANGES_WAIT_S)) if is_too_often else now
+    at = leaves_at(event, quiet, max(now, not_before))
+    dropped = OVERTAKEN if row.is_overtaken else None
     if is_pointless(event, row.facts, told_at=row.created_at, at=at):
+        dropped = POINTLESS
+    if dropped is not None:
         return NewDispatch(
             notice_id=row.notice_id,
             channel_id=row.channel_id,
             kind=row.kind,
             state=DispatchState.DROPPED,
             next_at=None,
-            why=POINTLESS,
+            why=dropped,
         )
+    why = None
+    if at > now:
+        why = "waits, as it changes often" if at == not_before else "waits for the end of the quiet hours"
     if is_urgent(event):
         at -= timedelta(seconds=URGENT_AHEAD_S)
     return NewDispatch(
@@ -96,7 +125,7 @@ def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
         kind=row.kind,
         state=DispatchState.DUE,
         next_at=at,
-        why=None if at <= now else "waits for the end of the quiet hours",
+        why=why,
     )
 
 

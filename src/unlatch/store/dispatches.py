@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -28,6 +28,10 @@ class UnpostedRow:
     quiet_from: time | None
     quiet_until: time | None
     time_zone: str | None  # of the quiet hours
+    # Of what swings (domain/notice_timing.py), at the same place and for the same reader:
+    is_overtaken: bool  # a newer notice tells how it stands
+    changes: int  # that were told of lately, as far as counted
+    waits_until: datetime | None  # when the older one leaves that waits on this channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +91,41 @@ class DispatchRow:
 _UNPOSTED = """
     -- The oldest notices without dispatches, locked, each with every live channel of its reader.
     WITH fresh AS MATERIALIZED (
-        SELECT id, reader, reader_id, event, facts, created_at FROM notice
+        SELECT id, reader, reader_id, event, access_point_id, facts, created_at FROM notice
         WHERE posted_at IS NULL ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     )
-    SELECT fresh.id AS notice_id, event, facts, fresh.created_at, channel.id AS channel_id, kind, groups_off,
-        quiet_from, quiet_until, time_zone
+    SELECT fresh.id AS notice_id, fresh.event, fresh.facts, fresh.created_at, channel.id AS channel_id, channel.kind,
+        groups_off, quiet_from, quiet_until, time_zone, coalesce(is_overtaken, false) AS is_overtaken,
+        coalesce(changes, 0) AS changes, waits_until
     FROM fresh
     LEFT JOIN channel ON channel.reader = fresh.reader AND channel.reader_id = fresh.reader_id
         AND channel.state = 'live'
     LEFT JOIN notice_preference ON fresh.reader = 'consignee' AND consignee_id = fresh.reader_id
+    LEFT JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT 1 FROM notice other
+            WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+                AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+                AND (other.created_at, other.id) > (fresh.created_at, fresh.id)
+        ) AS is_overtaken, (
+            SELECT count(*) FROM (
+                SELECT 1 FROM notice other
+                WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+                    AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+                    AND (other.created_at, other.id) < (fresh.created_at, fresh.id)
+                    AND other.created_at > fresh.created_at - %(within_s)s * interval '1 second'
+                LIMIT %(most_changes)s) few
+        ) AS changes
+    ) swing ON fresh.event = ANY(%(swings)s)
+    LEFT JOIN LATERAL (
+        SELECT min(next_at) AS waits_until
+        FROM notice other JOIN dispatch ON dispatch.notice_id = other.id AND dispatch.channel_id = channel.id
+        WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+            AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+            AND (other.created_at, other.id) < (fresh.created_at, fresh.id)
+            AND other.created_at > fresh.created_at - %(within_s)s * interval '1 second'
+            AND dispatch.state = 'due'
+    ) waiting ON NOT is_overtaken AND changes >= %(most_changes)s
     ORDER BY fresh.created_at, fresh.id
 """
 _INSERT = """
@@ -105,6 +135,17 @@ _INSERT = """
         %(next)s::timestamptz[], %(whys)s::text[])
         AS new (notice_id, channel_id, kind, state, next_at, why)
     ON CONFLICT DO NOTHING
+"""
+_OVERTAKE = """
+    -- What waits on these channels of the same place's older changes: these notices tell how it stands now.
+    UPDATE dispatch SET state = 'dropped', next_at = NULL, why = %(why)s
+    FROM unnest(%(notices)s::text[], %(channels)s::text[]) AS new (notice_id, channel_id)
+    JOIN notice newer ON newer.id = new.notice_id
+    JOIN notice older ON older.reader = newer.reader AND older.reader_id = newer.reader_id
+        AND older.access_point_id = newer.access_point_id AND older.event = ANY(%(swings)s)
+        AND (older.created_at, older.id) < (newer.created_at, newer.id)
+        AND older.created_at > newer.created_at - %(within_s)s * interval '1 second'
+    WHERE dispatch.notice_id = older.id AND dispatch.channel_id = new.channel_id AND dispatch.state = 'due'
 """
 _CLAIM = """
     -- What is due, the longest waiting first, for each kind as many as there is room for. What was taken by a worker
@@ -189,10 +230,16 @@ _SHOWN = """
 """
 
 
-async def list_unposted(connection: AsyncConnection, limit: int) -> list[UnpostedRow]:
-    """Up to `limit` notices without dispatches, locked by this transaction; a row for each channel."""
+async def list_unposted(
+    connection: AsyncConnection, limit: int, *, swings: Collection[str], within_s: int, most_changes: int
+) -> list[UnpostedRow]:
+    """Up to `limit` notices without dispatches, locked by this transaction; a row for each channel.
+
+    Of a notice whose event is among `swings`, the changes within the time before it are counted up to `most_changes`.
+    """
+    values = {"limit": limit, "swings": list(swings), "within_s": within_s, "most_changes": most_changes}
     async with connection.cursor(row_factory=class_row(UnpostedRow)) as cursor:
-        await cursor.execute(_UNPOSTED, {"limit": limit})
+        await cursor.execute(_UNPOSTED, values)
         return await cursor.fetchall()
 
 
@@ -212,6 +259,25 @@ async def insert_dispatches(
         }
         await connection.execute(_INSERT, values)
     await connection.execute("UPDATE notice SET posted_at = %s WHERE id = ANY(%s)", (now, list(notice_ids)))
+
+
+async def drop_overtaken(
+    connection: AsyncConnection,
+    new: Sequence[NewDispatch],
+    *,
+    swings: Collection[str],
+    within_s: int,
+    why: str,
+) -> None:
+    """What waits of older changes is not told any more on the channels of these newer ones."""
+    values = {
+        "notices": [one.notice_id for one in new],
+        "channels": [one.channel_id for one in new],
+        "swings": list(swings),
+        "within_s": within_s,
+        "why": why,
+    }
+    await connection.execute(_OVERTAKE, values)
 
 
 async def claim_due(
