@@ -15,7 +15,7 @@ from tests.flow.stage import Stage, Stop, open_stage
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.linking import LinkPage
-from unlatch.flow import linking, refreshing
+from unlatch.flow import choosing, linking, refreshing
 from unlatch.flow.platform import Platform
 from unlatch.flow.worker import work
 from unlatch.settings import OAuthClient
@@ -58,7 +58,7 @@ class LinkStage:
         consignee_id = stop.place_id.replace("acc_", "con_")
         assert await self.say_yes(consignee_id, maker, name) is LinkPage.LINKED
         (account, *_) = await self.accounts(consignee_id)
-        await linking.relink(
+        await choosing.relink(
             self.platform,
             stop.place_id,
             account_id=account.id,

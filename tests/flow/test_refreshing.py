@@ -19,7 +19,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState, LinkPage
 from unlatch.domain.visit import Fact, State
 from unlatch.errors import SealBroken
-from unlatch.flow import linking, refreshing, unlinking
+from unlatch.flow import choosing, linking, refreshing, unlinking
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.resealing import reseal_accounts
 from unlatch.store import maker_accounts, preflights
@@ -335,7 +335,7 @@ async def test_linking_the_place_again_is_consent_again(links: LinkStage) -> Non
     await refreshing.end_unlinked(links.platform)
     assert await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id) is LinkPage.LINKED
     newest = (await links.accounts(linked.consignee_id))[0]
-    await linking.relink(
+    await choosing.relink(
         links.platform,
         linked.stop.place_id,
         account_id=newest.id,
@@ -352,7 +352,7 @@ async def test_stops_that_unlinking_ruled_out_are_looked_at_again_once_linked_an
     await unlink(links, linked.account_id, linked.consignee_id)
     assert await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id) is LinkPage.LINKED
     newest = (await links.accounts(linked.consignee_id))[0]
-    await linking.relink(
+    await choosing.relink(
         links.platform,
         linked.stop.place_id,
         account_id=newest.id,

@@ -19,8 +19,9 @@ from unlatch.domain.linking import (
     Power,
 )
 from unlatch.domain.wording import Language
-from unlatch.flow import linking, unlinking
-from unlatch.flow.linking import ChosenCar, TooManyLinks
+from unlatch.flow import choosing, linking, unlinking
+from unlatch.flow.choosing import ChosenCar
+from unlatch.flow.linking import TooManyLinks
 from unlatch.store import maker_accounts
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.maker_accounts import MakerAccountRow
@@ -314,7 +315,7 @@ async def list_accounts(asked: Asked[None]) -> Accounts:
 )
 async def list_cars(asked: Asked[None]) -> Cars:
     """Asked of the maker now: what each car can do from afar, and whether its service is subscribed to."""
-    found = await linking.list_cars(asked.platform, asked.path["account_id"], consignee_id=asked.asker.id)
+    found = await choosing.list_cars(asked.platform, asked.path["account_id"], consignee_id=asked.asker.id)
     language = Language(language_of(asked))
     return Cars(
         cars=[
@@ -360,7 +361,7 @@ async def choose_car(asked: Asked[NewCarPlace]) -> AccessPoint:
     body = asked.body
     carrier_id = asked.asker.carrier_id
     assert carrier_id is not None  # a consignee always has one
-    point, vehicle = await linking.choose_car(
+    point, vehicle = await choosing.choose_car(
         asked.platform,
         ChosenCar(
             account_id=body.account_id,
@@ -393,7 +394,7 @@ async def choose_car(asked: Asked[NewCarPlace]) -> AccessPoint:
 )
 async def relink_place(asked: Asked[LinkAgain]) -> PlaceLinked:
     """The same car alone, by its VIN. It is consent given again, where un-linking had ended it. For the owner."""
-    point: AccessPointRow = await linking.relink(
+    point: AccessPointRow = await choosing.relink(
         asked.platform,
         asked.path["access_point_id"],
         account_id=asked.body.account_id,
