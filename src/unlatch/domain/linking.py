@@ -65,6 +65,7 @@ class LinkPage(StrEnum):
     STALE = auto()
     FAILED = auto()
     OTHER_ACCOUNT = auto()
+    TOO_MANY = auto()
 
 
 # A title and a sentence. `{maker}` is the maker's label, `{who}` the consignee's name and `{carrier}` their carrier's.
@@ -87,6 +88,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
         LinkPage.OTHER_ACCOUNT: (
             "Another account",
             "This {maker} account does not have the car that is to be linked again. Nothing was changed.",
+        ),
+        LinkPage.TOO_MANY: (
+            "Not linked",
+            "You have as many accounts linked as can be. Un-link one in the app, then begin again.",
         ),
     },
     Language.FRENCH: {
@@ -113,6 +118,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
         LinkPage.OTHER_ACCOUNT: (
             "Un autre compte",
             "Ce compte {maker} n'a pas la voiture à relier de nouveau. Rien n'a changé.",
+        ),
+        LinkPage.TOO_MANY: (
+            "Non relié",
+            "Vous avez déjà relié autant de comptes que possible. Déliez-en un dans l'application, puis recommencez.",
         ),
     },
 }

@@ -16,7 +16,7 @@ from unlatch.domain.eligibility import fold
 from unlatch.domain.household import Right
 from unlatch.domain.linking import AccountState, Power
 from unlatch.domain.vin import VinFault, read_vin
-from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
+from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound, TooOften
 from unlatch.flow import refreshing, registering
 from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.household import require
@@ -27,6 +27,7 @@ from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import make_id
 from unlatch.store.maker_accounts import MakerAccountRow
 
+ASK_AGAIN_AFTER_S = 10
 MOST_PLACES = 100  # of one owner: as many as a list of them holds
 _CHOSEN = (
     "latitude", "longitude", "range_m", "time_zone", "allows_unseen_lock", "is_consent_given", "country", "name",
@@ -55,11 +56,15 @@ class ChosenCar:
 
 
 async def list_cars(platform: Platform, account_id: str, *, consignee_id: str) -> list[LinkedCar]:
-    """The cars of an account, as its maker tells now. Raises NotFound, Conflict."""
+    """The cars of an account, as its maker tells now. Raises NotFound, Conflict, TooOften."""
     async with platform.database.connection() as connection:
         account = await get_account(connection, account_id, consignee_id=consignee_id)
     if account.state is not AccountState.LIVE:
         raise Conflict("this account is not linked any more: link it again")
+    if not platform.asking.lets_through(consignee_id):
+        raise TooOften(
+            "the maker was asked often of late: try again in a moment", retry_after_s=ASK_AGAIN_AFTER_S
+        )
     maker = platform.makers.maker(account.maker)
     opened = refreshing.open_account(account)
     for is_refused in (False, True):
@@ -82,7 +87,7 @@ async def list_cars(platform: Platform, account_id: str, *, consignee_id: str) -
 async def choose_car(
     platform: Platform, chosen: ChosenCar, *, consignee_id: str, carrier_id: str, now: datetime
 ) -> tuple[AccessPointRow, VehicleRow]:
-    """The car becomes a place for this consignee's parcels. Raises BadInput, NotFound, Conflict."""
+    """The car becomes a place for this consignee's parcels. Raises BadInput, NotFound, Conflict, TooOften."""
     registering.check_time_zone(chosen.time_zone)
     car = await _find_car(platform, chosen.account_id, chosen.vin, consignee_id=consignee_id)
     await _check_vin(platform, car)
@@ -156,9 +161,9 @@ async def _find_same(
 async def relink(
     platform: Platform, access_point_id: str, *, account_id: str, consignee_id: str, now: datetime
 ) -> AccessPointRow:
-    """A place's car is reached through this account from now on: the same car alone. Raises NotFound, Conflict.
+    """A place's car is reached through this account from now on: the same car alone.
 
-    Linking again is consent given again, where un-linking had ended it.
+    Linking again is consent given again, where un-linking had ended it. Raises NotFound, Conflict, TooOften.
     """
     async with platform.database.connection() as connection:
         await _get_own_place(connection, access_point_id, consignee_id=consignee_id)

@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 
 from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
 from unlatch.domain.linking import AccountState, LinkPage, Power
-from unlatch.errors import BadInput, Conflict, DeviceError, NotFound
+from unlatch.errors import BadInput, Conflict, DeviceError, NotFound, TooOften
 from unlatch.flow import refreshing
 from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.platform import Platform
@@ -30,12 +30,9 @@ log = structlog.get_logger(__name__)
 
 LINK_FOR = timedelta(minutes=10)  # real
 MOST_LINKS_AN_HOUR = 20
+LINK_AGAIN_AFTER_S = 600
 MOST_ACCOUNTS = 20
 CALLBACK = "/v1/links/callback"
-
-
-class TooManyLinks(Conflict):
-    """This consignee has begun too many links within an hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +67,10 @@ async def begin(
     maker: str,
     account_id: str | None = None,
 ) -> LinkBegun:
-    """The owner is about to let us in. `account_id`: an account to link again. Raises BadInput, NotFound, Conflict."""
+    """The owner is about to let us in. `account_id`: an account to link again.
+
+    Raises BadInput, NotFound, Conflict, TooOften.
+    """
     desk = _find_desk(platform, maker)
     await maker_accounts.lock_owner(connection, consignee_id)
     real_now = datetime.now(UTC)
@@ -84,7 +84,7 @@ async def begin(
         raise Conflict(f"at most {MOST_ACCOUNTS} accounts can be linked: un-link one first")
     since = real_now - timedelta(hours=1)
     if await maker_accounts.count_requests(connection, consignee_id, since=since) >= MOST_LINKS_AN_HOUR:
-        raise TooManyLinks("too many links were begun within the last hour")
+        raise TooOften("too many links were begun within the last hour", retry_after_s=LINK_AGAIN_AFTER_S)
     state, verifier, request_id = secrets.token_urlsafe(32), make_verifier(), make_id("lnk")
     row = LinkRequestRow(
         id=request_id,
@@ -160,9 +160,15 @@ async def finish(platform: Platform, *, state: str, code: str, issuer: str | Non
         ended_at=None,
         is_revoked=False,
     )
-    async with platform.database.connection() as connection:
-        await maker_accounts.insert_account(connection, row)
-    return LinkPage.LINKED
+    async with platform.database.transaction() as connection:
+        # Asked again, behind the others of this owner: whoever began several at once was within the limit each time.
+        await maker_accounts.lock_owner(connection, request.consignee_id)
+        open_accounts = await maker_accounts.count_open_accounts(connection, request.consignee_id)
+        if open_accounts < MOST_ACCOUNTS:
+            await maker_accounts.insert_account(connection, row)
+            return LinkPage.LINKED
+    await _give_back(desk, tokens)
+    return LinkPage.TOO_MANY
 
 
 async def _link_again(

@@ -40,6 +40,9 @@ class Platform:
     joining: Turnstiles = field(
         default_factory=lambda: Turnstiles(a_second=1 / 60, at_once=10)
     )  # codes tried
+    asking: Turnstiles = field(
+        default_factory=lambda: Turnstiles(a_second=1 / 10, at_once=10)
+    )  # reads of an account's cars: each is a request to its maker
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""
