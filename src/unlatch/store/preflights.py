@@ -139,6 +139,7 @@ class PreflightRow:
     observed_at: datetime | None
     is_alarming: bool  # the household was told that something stands in the way, and nothing better since
     rules_version: str
+    access_point_id: str | None  # None: of one that an earlier release wrote
 
 
 _NAMES = PreflightRow.__slots__
@@ -163,6 +164,19 @@ async def find_latest(connection: AsyncConnection, stop_id: str, plan_number: in
     )
     async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
         await cursor.execute(query.encode(), (stop_id, plan_number))
+        return await cursor.fetchone()
+
+
+async def find_told(
+    connection: AsyncConnection, stop_id: str, plan_number: int, access_point_id: str
+) -> PreflightRow | None:
+    """What was found last of this place for the stop, by whichever of its plans: the household remembers it."""
+    query = (
+        f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND (access_point_id = %s "
+        "OR (access_point_id IS NULL AND plan_number = %s)) ORDER BY plan_number DESC, at DESC LIMIT 1"
+    )
+    async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, access_point_id, plan_number))
         return await cursor.fetchone()
 
 
