@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,21 @@ import pytest
 from tests.flow.post import Post, open_post
 from tests.flow.stage import Stop
 
+from unlatch.domain.access import Fallback
+from unlatch.domain.booking import Effect, Part
 from unlatch.domain.notice import ChannelKind, DispatchState, NoticeEvent, NoticeGroup
 from unlatch.domain.notice_timing import CHANGES_WAIT_S
 from unlatch.errors import BadInput, Conflict, NotFound
-from unlatch.flow import channels, consent, posting
+from unlatch.flow import channels, consent, posting, rebooking
 from unlatch.flow.channels import confirm_channel, reseal_channels
-from unlatch.store import dispatches
+from unlatch.flow.notifying import tell_of_stop
+from unlatch.flow.options import WindowGiven
+from unlatch.flow.rebooking import NewPlan
+from unlatch.flow.wishes import Wisher
+from unlatch.store import dispatches, preflights, stops
 from unlatch.store.channels import list_channels
 from unlatch.store.database import Database
+from unlatch.store.stops import StopRow
 from unlatch.store.vault import Vault
 from unlatch.town.post_office import PostFaultKind, Way
 
@@ -460,6 +467,8 @@ async def test_what_has_become_pointless_while_it_waited_is_dropped(post: Post) 
     stop = await post.stage.add_stop()
     _, browser = await post.add_push(stop)
     soon = post.platform.clock.now() + timedelta(seconds=1)
+    async with post.platform.database.connection() as connection:
+        await connection.execute("UPDATE stop SET window_until = %s", (soon,))
     await post.tell(stop, E.MORNING_OF_DELIVERY, "stp_1/1", window_until=soon.isoformat())
     await post.tell(stop, E.BOOKED, "stp_1/1", window_until=soon.isoformat())
     await post.post()
@@ -469,6 +478,108 @@ async def test_what_has_become_pointless_while_it_waited_is_dropped(post: Post) 
     await run_once(post)
     assert sorted(await post.states()) == ["dropped", "sent"]
     assert (await post.town.pushed(browser)).received == 1
+
+
+# ---------------------------------------------------------------- of a plan that is no more
+
+
+Change = Callable[[Post, Stop], Awaitable[Any]]
+DAY = (E.MORNING_OF_DELIVERY, E.PREFLIGHT_FAILED, E.COURIER_ON_THE_WAY, E.COURIER_ARRIVING)
+
+
+def wisher(stop: Stop, part: Part) -> Wisher:
+    return Wisher(part=part, id=f"{part.value[:3]}_{stop.stop_id[4:]}")
+
+
+def wish(function: Callable[..., Awaitable[Any]], part: Part, **how: Any) -> Change:
+    async def change(post: Post, stop: Stop) -> None:
+        async with post.platform.database.transaction() as connection:
+            changed = await function(post.platform, connection, stop.stop_id, wisher(stop, part), **how)
+        assert changed.outcome.effect is Effect.DONE, changed
+
+    return change
+
+
+async def plan_later(post: Post, stop: Stop) -> None:
+    now = post.platform.clock.now()
+    window = WindowGiven(window_from=now + timedelta(hours=5), window_until=now + timedelta(hours=9))
+    await wish(rebooking.replan, Part.CARRIER, plan=NewPlan(window=window))(post, stop)
+
+
+async def extend(post: Post, stop: Stop) -> None:
+    hours = post.platform.clock.now().hour - 10  # it is ten in the morning there: the evening is far
+    zone = f"Etc/GMT{'+' if hours >= 0 else '-'}{abs(hours)}"
+    async with post.platform.database.connection() as connection:
+        await connection.execute("UPDATE access_point SET time_zone = %s", (zone,))
+    until = (await find(post, stop)).window_until + timedelta(minutes=1)
+    await wish(rebooking.extend, Part.CONSIGNEE, until=until)(post, stop)
+
+
+async def find(post: Post, stop: Stop) -> StopRow:
+    async with post.platform.database.connection() as connection:
+        row = await stops.find_stop(connection, stop.stop_id)
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (wish(rebooking.cancel, Part.CARRIER), {E.BOOKING_CANCELLED}),
+        (wish(rebooking.redirect, Part.CONSIGNEE, fallback=Fallback.NEIGHBOUR), {E.BOOKED, E.REDIRECTED}),
+        (plan_later, {E.BOOKING_CHANGED}),
+        # The courier is still on the way, and where to park is as it was.
+        (extend, {E.BOOKING_CHANGED, *DAY}),
+    ],
+    ids=["cancelled", "redirected", "planned anew", "extended"],
+)
+async def test_letters_that_waited_while_the_plan_changed_say_nothing_that_is_not_so_any_more(
+    post: Post, change: Change, told: set[NoticeEvent]
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    _, hook = await post.add_hook(stop)
+    now = post.platform.clock.now()
+    async with post.platform.database.transaction() as connection:
+        await preflights.set_heading(connection, stop.stop_id, now, None)
+        await preflights.set_arriving(connection, stop.stop_id, 1, now)
+        row = await stops.find_stop(connection, stop.stop_id)
+        assert row is not None
+        for event in (E.BOOKED, *DAY):
+            await tell_of_stop(connection, event, row, now)
+    await post.town.set_post_fault(Way.PUSH, PostFaultKind.REJECT, status=503)
+    await post.post()
+    await run_once(post)
+    await change(post, stop)
+    await post.post()
+    await post.town.clear_post_faults()
+    for _ in range(3):  # the channel rests after each that failed
+        await make_due(post)
+        await run_once(post)
+    assert {letter.event for letter in (await post.town.pushed(browser)).letters} == told
+    assert set(await post.states()) == {"sent", "dropped"}
+    # A back end is told all there was: it goes by the timestamps.
+    heard = {letter.event for letter in (await post.town.hooked(hook)).letters}
+    assert E.BOOKED in heard
+
+
+async def test_a_courier_who_has_set_out_anew_is_not_announced_by_the_letter_of_the_one_before(
+    post: Post,
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for name in ("Ann", "Bo"):
+        async with post.platform.database.transaction() as connection:
+            now = post.platform.clock.now()
+            await connection.execute("UPDATE stop SET heading_at = NULL, plan_number = plan_number + 1")
+            await preflights.set_heading(connection, stop.stop_id, now, None)
+            row = await stops.find_stop(connection, stop.stop_id)
+            assert row is not None
+            await tell_of_stop(connection, E.COURIER_ON_THE_WAY, row, now, {"courier": name})
+    await post.post()
+    await run_once(post)
+    (letter,) = (await post.town.pushed(browser)).letters
+    assert letter.subject == "Bo is on the way to you"
 
 
 # ---------------------------------------------------------------- channels

@@ -34,6 +34,7 @@ from unlatch.domain.notice_timing import (
     CHANGES_WITHIN_S,
     SWINGS,
     QuietHours,
+    is_overtaken,
     is_pointless,
     leaves_at,
 )
@@ -214,6 +215,9 @@ async def _send_one(platform: Platform, taken: TakenRow) -> None:
     if is_pointless(event, taken.facts, told_at=taken.created_at, at=now):
         await _finish(platform, taken, DispatchState.DROPPED, why=POINTLESS, was_tried=False)
         return
+    if _is_overtaken(event, taken):
+        await _finish(platform, taken, DispatchState.DROPPED, why=OVERTAKEN, was_tried=False)
+        return
     quiet = _quiet_hours(taken.quiet_from, taken.quiet_until, taken.time_zone)
     if (later := leaves_at(event, quiet, now)) > now:
         # It was tried before the quiet hours, or waited until they had begun.
@@ -240,6 +244,15 @@ async def _send_one(platform: Platform, taken: TakenRow) -> None:
     else:
         reach(platform.settings, Point.AFTER_LETTER)
         await _finish(platform, taken, DispatchState.SENT)
+
+
+def _is_overtaken(event: NoticeEvent, taken: TakenRow) -> bool:
+    """Whether the booking is another one by now. A carrier's back end is told all: it goes by the timestamps."""
+    if taken.reader != NoticeReader.CONSIGNEE or taken.stop is None:
+        return False
+    return is_overtaken(
+        event, taken.facts, taken.stop, place_id=taken.access_point_id, told_at=taken.created_at
+    )
 
 
 def write_letter(taken: TakenRow) -> Letter:

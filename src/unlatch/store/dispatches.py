@@ -9,9 +9,11 @@ from datetime import datetime, time
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
+from unlatch.domain.booking import StopState
 from unlatch.domain.notice import DispatchState
+from unlatch.domain.notice_timing import StopNow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class TakenRow:
     quiet_from: time | None
     quiet_until: time | None
     time_zone: str | None
+    stop: StopNow | None  # that it is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +150,7 @@ _OVERTAKE = """
         AND older.created_at > newer.created_at - %(within_s)s * interval '1 second'
     WHERE dispatch.notice_id = older.id AND dispatch.channel_id = new.channel_id AND dispatch.state = 'due'
 """
-_CLAIM = """
+_CLAIM = f"""
     -- What is due, the longest waiting first, for each kind as many as there is room for. What was taken by a worker
     -- that has let its time run out is due again. A channel that rests, or has enough on its way, and a reader whose
     -- channels together have, let others pass: their dispatches are put off, each once, so that looking stays cheap
@@ -197,14 +200,16 @@ _CLAIM = """
             AND (verdict <> 'take' OR place <= free)
         RETURNING dispatch.notice_id, dispatch.channel_id, dispatch.kind, tries, verdict
     )
-    SELECT moved.notice_id, moved.channel_id, moved.kind, tries, sealed, notice.reader, notice.reader_id,
-        coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, access_point_id, stop_id,
-        visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone
+    SELECT moved.notice_id, moved.channel_id, moved.kind, moved.tries, sealed, notice.reader, notice.reader_id,
+        coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, notice.access_point_id,
+        stop_id, visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone,
+        {", ".join(f"stop.{name} AS now_{name}" for name in StopNow.__slots__)}
     FROM moved
     JOIN notice ON notice.id = moved.notice_id
     JOIN channel ON channel.id = moved.channel_id
     LEFT JOIN consignee ON notice.reader = 'consignee' AND consignee.id = notice.reader_id
     LEFT JOIN access_point ON access_point.id = notice.access_point_id
+    LEFT JOIN stop ON stop.id = notice.stop_id
     LEFT JOIN notice_preference ON notice.reader = 'consignee' AND notice_preference.consignee_id = notice.reader_id
     WHERE verdict = 'take'
 """
@@ -312,9 +317,15 @@ async def claim_due(
         "soon": soon,
         "lease": lease,
     }
-    async with connection.cursor(row_factory=class_row(TakenRow)) as cursor:
-        await cursor.execute(_CLAIM, values)
-        return await cursor.fetchall()
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_CLAIM.encode(), values)
+        return [_taken(row) for row in await cursor.fetchall()]
+
+
+def _taken(row: dict[str, Any]) -> TakenRow:
+    now = {name: row.pop(f"now_{name}") for name in StopNow.__slots__}
+    stop = None if now["state"] is None else StopNow(**{**now, "state": StopState(now["state"])})
+    return TakenRow(**row, stop=stop)
 
 
 async def finish_dispatch(
