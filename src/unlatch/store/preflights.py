@@ -150,6 +150,14 @@ _KEEP = f"""
     ON CONFLICT (stop_id, plan_number, kind) DO UPDATE SET
         {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
 """
+_FORGET = """
+    -- The oldest findings, unless somebody has an open claim about their stop.
+    DELETE FROM preflight WHERE (stop_id, plan_number, kind) IN (
+        SELECT stop_id, plan_number, kind FROM preflight
+        WHERE at < %(before)s
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = preflight.stop_id AND claim.ended_at IS NULL)
+        ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
 
 
 async def keep(connection: AsyncConnection, row: PreflightRow) -> None:
@@ -186,6 +194,12 @@ async def list_kinds(connection: AsyncConnection, stop_id: str, plan_number: int
     async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
         await cursor.execute(query.encode(), (stop_id, plan_number))
         return await cursor.fetchall()
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete what was found before then; how many findings."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount
 
 
 # ---- what follows for the stop
