@@ -86,6 +86,11 @@ def work(_: Arguments) -> int:
     return _run_for_long("run_worker")
 
 
+def record(_: Arguments) -> int:
+    """Run one recorder."""
+    return _run_for_long("run_recorder")
+
+
 def _run_for_long(name: str) -> int:
     import uvloop
 
@@ -320,6 +325,7 @@ COMMANDS = (
     ),
     Command(name="serve", summary="run the HTTP API", run=serve),
     Command(name="work", summary="run a worker: commands, watch, deadlines; as many as you like", run=work),
+    Command(name="record", summary="run a recorder of homes' cameras: at most 32 of them each", run=record),
     Command(
         name="town",
         summary="run the simulated town: cars and their makers' clouds",

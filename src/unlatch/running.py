@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from unlatch.cameras.storage import ClipStore, S3Place, open_store
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, DatabaseDown, SettingsError
 from unlatch.flow import channels, eligibility, fence, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
+from unlatch.flow.recorders import record
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.worker import work
 from unlatch.notices.dispatcher import make_dispatcher
@@ -61,10 +63,34 @@ async def open_platform(settings: Settings, kind: str) -> AsyncIterator[Platform
                 name=name,
                 rules=Rulebook(settings.rules_dir),
                 dispatcher=dispatcher,
+                clips=open_clips(settings),
             )
         finally:
             await dispatcher.close()
             await makers.close()
+
+
+def open_clips(settings: Settings) -> ClipStore:
+    """Where the clips of homes lie. Raises SettingsError."""
+    bucket = settings.clips_bucket
+    if bucket is not None:
+        return ClipStore(
+            open_store(
+                S3Place(
+                    bucket=bucket.bucket,
+                    endpoint=bucket.endpoint,
+                    region=bucket.region,
+                    access_key_id=bucket.access_key_id,
+                    secret_access_key=bucket.secret_access_key,
+                )
+            )
+        )
+    folder = settings.clips_dir or settings.data_dir / "clips"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"the folder of the clips {folder} can't be made: {error.strerror}") from error
+    return ClipStore(open_store(folder))
 
 
 def set_up_logging(settings: Settings) -> None:
@@ -157,6 +183,19 @@ async def run_worker(settings: Settings) -> None:
             loop.add_signal_handler(number, stop.set)
         print(f"worker: {platform.name} is at work", flush=True)
         await work(platform, stop)
+
+
+async def run_recorder(settings: Settings) -> None:
+    """Record until SIGTERM or SIGINT: the cameras of homes that this machine holds."""
+    if settings.database_url is None:
+        await bring_schema_up(settings)
+    async with open_platform(settings, "recorder") as platform:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        print(f"recorder: {platform.name} is at work", flush=True)
+        await record(platform, stop)
 
 
 def bind(settings: Settings) -> tuple[socket.socket, Settings]:

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from unlatch.clock import Clock
 from unlatch.errors import SettingsError
@@ -67,6 +67,41 @@ def _read_path(value: str) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipBucket:
+    """A bucket of an S3-compatible store."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def _read_bucket(value: str) -> ClipBucket:
+    remedy = "give https://ACCESS_KEY_ID:SECRET@host/bucket?region=REGION"
+    parts = urlsplit(value)
+    region = parse_qs(parts.query).get("region", [""])[0]
+    bucket = parts.path.strip("/")
+    if parts.scheme not in ("http", "https") or not (parts.hostname and parts.username and parts.password):
+        raise ValueError(remedy)
+    if not bucket or "/" in bucket or not region:
+        raise ValueError(remedy)
+    return ClipBucket(
+        bucket=bucket,
+        endpoint=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        region=region,
+        access_key_id=unquote(parts.username),
+        secret_access_key=unquote(parts.password),
+    )
+
+
+def _read_days(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 3650:
+        raise ValueError("give a whole number of days, from 1 to 3650")
+    return int(value)
+
+
 def _read_factor(value: str) -> float:
     try:
         factor = float(value)
@@ -84,7 +119,7 @@ def _read_take_over(value: str) -> float:
     return seconds
 
 
-def _read_days(value: str) -> int:
+def _read_days_kept(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or not 7 <= int(value) <= 36_500:
         raise ValueError("give whole days from 7 to 36500")
     return int(value)
@@ -334,16 +369,37 @@ class Settings:
     )
     notices_kept_days: int = _setting(
         "NOTICES_KEPT_DAYS",
-        _read_days,
+        _read_days_kept,
         "after how many days what people were told, and how it fared on each channel, is forgotten. An open claim "
         "holds what is of its stop",
         default=90,
     )
     findings_kept_days: int = _setting(
         "FINDINGS_KEPT_DAYS",
-        _read_days,
+        _read_days_kept,
         "after how many days what pre-flight found, and the duties that are over, are forgotten. An open claim "
         "holds what is of its stop",
+        default=30,
+    )
+    clips_dir: Path | None = _setting(
+        "CLIPS_DIR",
+        _read_path,
+        "folder for the clips of homes, each encrypted with a key of its own. Default: clips in the data folder",
+        default=None,
+    )
+    clips_bucket: ClipBucket | None = _setting(
+        "CLIPS_BUCKET",
+        _read_bucket,
+        "an S3-compatible store for clips instead of a folder: "
+        "https://ACCESS_KEY_ID:SECRET@host[:port]/bucket?region=REGION. Holds a secret, so it is never printed. "
+        "Default: the folder",
+        is_secret=True,
+        default=None,
+    )
+    clip_days: int = _setting(
+        "CLIP_DAYS",
+        _read_days,
+        "how many days a clip is kept where the programme of its delivery does not say it",
         default=30,
     )
     cloud_addresses: Mapping[str, str] = _setting(

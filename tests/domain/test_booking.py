@@ -37,7 +37,7 @@ from unlatch.domain.booking import (
 from unlatch.domain.booking_wording import advice_text, outcome_text, refusal_text, stage_text
 from unlatch.domain.fallback import TRIES_MAX, plan_of, redirected_plan, step_text
 from unlatch.domain.incident import Incident
-from unlatch.domain.visit import LIVE, State
+from unlatch.domain.visit import BEFORE_GATE, LIVE, State
 from unlatch.domain.wording import Language
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "booking.md"
@@ -139,7 +139,7 @@ def test_the_stage_follows_from_the_row_and_the_visit(
 @pytest.mark.parametrize("visit", sorted(LIVE))
 def test_a_living_visit_is_before_its_gate_or_after_it(visit: State) -> None:
     stage = stage_of(StopState.OPEN, has_courier=True, is_heading=False, ruled_out=None, visit=visit)
-    assert (stage is Stage.BEFORE_GATE) == (visit in (State.REQUESTED, State.PROVING, State.GRANTED))
+    assert (stage is Stage.BEFORE_GATE) == (visit in BEFORE_GATE)
 
 
 ADVICE = [

@@ -67,6 +67,11 @@ def situation(**changes: Any) -> Situation:
     return replace(good, **changes)
 
 
+AT_HOMES = (
+    I.DEVICE_CAMERA_NOT_PROVEN, I.DEVICE_CAMERA_OFFLINE, I.DEVICE_CAMERA_NOT_ENROLLED, I.CONSIGNEE_SECOND_BOLT,
+    I.CONSIGNEE_ALARM_ARMED, I.CONSIGNEE_PET_LOOSE,
+)  # fmt: skip
+HOME: dict[str, Any] = {"kind": PlaceKind.HOME, "is_camera_enrolled": True, "is_camera_heard": True}
 # One way for each incident to be the only reason.
 ALONE: dict[Incident, dict[str, Any]] = {
     I.COURIER_NOT_ACTIVE: {"is_courier_active": False},
@@ -113,7 +118,12 @@ ALONE: dict[Incident, dict[str, Any]] = {
     I.DEVICE_LOCK_NOT_READABLE: {
         "closure": Closure(reads_lock=False, reads_lid=True), "reading": reading(is_locked=None),
     },
-    I.DEVICE_CAMERA_NOT_PROVEN: {"kind": PlaceKind.HOME},
+    I.DEVICE_CAMERA_NOT_PROVEN: {**HOME, "is_camera_contradicted": True},
+    I.DEVICE_CAMERA_OFFLINE: {**HOME, "is_camera_heard": False},
+    I.DEVICE_CAMERA_NOT_ENROLLED: {**HOME, "is_camera_enrolled": False},
+    I.CONSIGNEE_SECOND_BOLT: {**HOME, "reading": reading(is_bolted_inside=True)},
+    I.CONSIGNEE_ALARM_ARMED: {**HOME, "reading": reading(is_alarm_armed=True)},
+    I.CONSIGNEE_PET_LOOSE: {**HOME, "is_pet_loose": True},
     I.PLATFORM_PLACE_BUSY: {"is_place_busy": True},
     I.PLATFORM_PLACE_STILL_WATCHED: {"is_place_watched": True},
     I.PLATFORM_PLACE_FROZEN: {"is_place_frozen": True},
@@ -170,7 +180,7 @@ def test_everything_at_once_is_listed_at_once() -> None:
     )  # fmt: skip
     never_together = {
         I.CARRIER_PARCEL_UNKNOWN, I.CONSIGNEE_CONSENT_ENDED, I.DEVICE_UNLOCKED_ON_ARRIVAL,
-        I.DEVICE_POSITION_UNKNOWN, I.DEVICE_ASLEEP, I.DEVICE_CONSENT_LOST, I.DEVICE_CAMERA_NOT_PROVEN,
+        I.DEVICE_POSITION_UNKNOWN, I.DEVICE_ASLEEP, I.DEVICE_CONSENT_LOST, *AT_HOMES,
         I.DEVICE_SUBSCRIPTION_LAPSED, I.CARRIER_CANCELLED, I.CARRIER_NOBODY_CAME,
     }  # fmt: skip
     assert set(found) == set(ALONE) - never_together
@@ -257,8 +267,11 @@ def test_what_can_be_read_must_have_been_told(
 
 
 def test_a_home_asks_for_a_camera_and_for_no_position_of_its_own() -> None:
-    home = {"kind": PlaceKind.HOME, "is_recording_ready": True, "reading": reading(position=None)}
+    home = {**HOME, "reading": reading(position=None)}
     assert reasons(**home) == ()
+    # What is told of a home says nothing of a car.
+    of_homes = {"is_bolted_inside": True, "is_alarm_armed": True, "is_pet_loose": True}
+    assert reasons(reading=reading(**of_homes), is_pet_loose=True, is_camera_contradicted=True) == ()
     assert reasons(**home, courier_position=north(51)) == (I.COURIER_TOO_FAR,)
 
 
@@ -288,6 +301,13 @@ OLD = NOW - 121 * SECOND
         ({"reading": reading(observed_at=OLD), "is_place_watched": True}, False),
         ({"reading": reading(observed_at=OLD), "courier_position": None}, False),
         ({}, False),
+        ({**HOME, "is_camera_heard": False}, True),  # not connected yet: it is awaited
+        ({**HOME, "is_camera_heard": False, "reading": reading(is_open=True)}, False),
+        (
+            {**HOME, "is_camera_heard": False, "reading": reading(observed_at=OLD, is_bolted_inside=True)},
+            True,
+        ),
+        ({**HOME, "is_camera_contradicted": True}, False),  # it is connected, and its picture stands
     ],
 )
 def test_a_look_is_worth_it_only_if_a_new_reading_can_change_the_answer(

@@ -306,7 +306,7 @@ def test_twenty_thousand_random_symbols_read_or_have_a_fault():
 
 def test_a_parcel_keeps_its_promises():
     assert [place.value for place in ParcelPlace] == [
-        "with_carrier", "with_courier", "in_place", "at_fallback", "returned", "held",
+        "with_carrier", "with_courier", "in_place", "handed_over", "at_fallback", "returned", "held",
     ]  # fmt: skip
     Parcel(key=KEY, shipment_id="s", weight_g=1, dimensions_mm=(1, 2, 3), value_cents=0, currency="USD")
     with pytest.raises(ValueError, match="key"):

@@ -97,6 +97,8 @@ def _check_reading(reading: int) -> None:
 def _check_end(before: Visit, after: Visit, fact: Fact, reading: int, *, has_left: bool) -> None:
     """S5: where the visit ends, or waits for the parcel's whereabouts only, the closure was seen locked."""
     state, can_see = after.state, after.closure.reads_lock
+    if state is State.HANDED_OVER and has_left:
+        raise BrokenError("S5", "handed over at the door, although an unlock of ours has left")
     if after.is_live and state not in SEEN_LOCKED_STATES:
         return
     if state in RULED_ENDS:

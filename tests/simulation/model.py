@@ -139,7 +139,12 @@ class Place:
         self._due: dict[tuple[int, bool], Fact | None] = {}
 
     def first(self) -> Belief:
-        visit, orders = protocol.begin(self.variant.closure, is_recorded=self.variant.is_recorded, now=NOW)
+        visit, orders = protocol.begin(
+            self.variant.closure,
+            is_recorded=self.variant.is_recorded,
+            rings_first=self.variant.rings_first,
+            now=NOW,
+        )
         if Order.UNLOCK in orders:
             raise BrokenError("S1", "an unlock is ordered before any decision")
         return Belief(self._known(visit), NOTHING, LOCK_NONE, 0, ())
@@ -167,6 +172,7 @@ class Place:
             secure_by=None if secure_by is None else SOON,
             deadline_at=deadline_at,
             late_until=late_until,
+            decided_at=None,  # the shell's: it moves nothing here
         )
         if HAS_MARK and folded.locked_counts_after is not None:
             folded = replace(folded, locked_counts_after=PAST)

@@ -63,6 +63,9 @@ COURIER_WORDS = (
     Fact.COURIER_CLOSED,
     Fact.COURIER_PULLED_HANDLE,
     Fact.COURIER_GAVE_UP,
+    Fact.COURIER_RANG,
+    Fact.COURIER_MET_SOMEONE,
+    Fact.COURIER_HANDED_OVER,
 )
 
 
@@ -156,6 +159,7 @@ class Variant:
     name: str
     closure: Closure
     is_recorded: bool = False
+    rings_first: bool = False
     most_readings: int = 1  # on their way at once
 
 

@@ -36,4 +36,11 @@ HOME = Variant(
     is_recorded=True,
     most_readings=MOST_READINGS,
 )
-VARIANTS = (STRONG, STRONG_WITHOUT_LID, WEAK, BLIND, HOME)
+HOME_THAT_ANSWERS = Variant(
+    name="a home, recorded, where the courier rings first",
+    closure=Closure(reads_lock=True, reads_lid=True),
+    is_recorded=True,
+    rings_first=True,
+    most_readings=MOST_READINGS,
+)
+VARIANTS = (STRONG, STRONG_WITHOUT_LID, WEAK, BLIND, HOME, HOME_THAT_ANSWERS)

@@ -28,6 +28,7 @@ from unlatch.cameras.recording import Fragmenter, TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.cameras.watching import Watching
 from unlatch.clock import monotonic_s
+from unlatch.domain.clip import FIRST_LINK
 from unlatch.errors import RecordingError
 
 log = logging.getLogger(__name__)
@@ -76,12 +77,17 @@ class ArmedCamera:
             self._board.folder, self._thread = None, None
             self._board.publish(state=CameraState.OFF, lease=Lease())
 
-    def start(self, folder: Path) -> None:
-        """Record into that folder, from the last keyframe on and as soon as frames come, until `stop`."""
+    def start(self, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK) -> None:
+        """Record into that folder, from the last keyframe on and as soon as frames come, until `stop`.
+
+        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it.
+        """
         board = self._board
         with board.changed:
             if board.folder is not None and board.folder != folder:
                 raise RecordingError("this camera records already", code="busy")
+            if board.folder is None:
+                board.go_on(take=take, part=part, link=link)
             board.folder = folder
             if board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
                 board.open_gap(datetime.now(UTC), board.status.code or "unreachable")

@@ -93,6 +93,7 @@ class Board:
         self.parts: list[Part] = []
         self.takes: list[TakeFile] = []
         self.writing = 0  # the number of the take that the thread has open
+        self.first_take = self.first_part = 1  # of this recording: a recorder before may have begun it
         self._tell = tell
         self._link = FIRST_LINK
         self._gap: Gap | None = None
@@ -130,6 +131,10 @@ class Board:
             self._gap = Gap(after_take=self.status.take, begun_at=at, ended_at=None, code=code)
             self.publish(gaps=(*self.status.gaps, self._gap))
             self.say(at, EventKind.GAP_BEGUN, gap=self._gap)
+
+    def go_on(self, *, take: int, part: int, link: bytes) -> None:
+        """The recording was begun by a recorder before: its next take and part have these numbers."""
+        self.first_take, self.first_part, self._link = take, part, link
 
     def close_gap(self, at: datetime) -> None:
         """It is recorded again, or no longer wanted."""
@@ -176,5 +181,6 @@ class Board:
     def take_out(self) -> tuple[TakeFile, ...]:
         """The takes; the board is as if nothing had been recorded."""
         takes, self.takes, self.parts, self._link = tuple(self.takes), [], [], FIRST_LINK
+        self.first_take = self.first_part = 1
         self.publish(lease=Lease(), gaps=(), parts=0, take=0)
         return takes

@@ -6,6 +6,8 @@ has set the camera anew) go into a clip each.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +17,13 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+from PIL import Image
 
 from unlatch.cameras.recording import TakeFile, recover, sync_folder
 from unlatch.domain.clip import Place, find_touched
 from unlatch.errors import ClipDamaged
+
+POSTER_SIZE = (640, 360)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,32 @@ class Clip:
     path: Path
     size: int
     places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What is told of a finished clip: its digest, its length, and one picture of it as JPEG."""
+
+    sha256: bytes
+    length_ms: int
+    poster: bytes
+
+
+def describe(path: Path) -> Described:
+    """Look at a finished clip: its first keyframe is its poster. Raises ClipDamaged."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    try:
+        with av.open(str(path), "r", format="mp4") as source:
+            length_ms = (source.duration or 0) // 1000  # libav counts microseconds
+            frame = next(source.decode(source.streams.video[0]))
+    except (av.FFmpegError, StopIteration):
+        raise ClipDamaged("the clip can't be read", parts=()) from None
+    picture = Image.fromarray(frame.to_ndarray(format="rgb24"))
+    picture.thumbnail(POSTER_SIZE)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=80)
+    return Described(sha256=digest, length_ms=length_ms, poster=out.getvalue())
 
 
 def finish(takes: Sequence[TakeFile], folder: Path) -> tuple[Clip, ...]:

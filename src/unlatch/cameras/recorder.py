@@ -22,6 +22,7 @@ from unlatch.cameras.proof import Proof, Refusal
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
+from unlatch.domain.clip import FIRST_LINK
 from unlatch.errors import NotFound, RecordingError
 
 MAX_CAMERAS = 32
@@ -79,14 +80,16 @@ class Recorder:
         armed.disarm()
         return takes
 
-    def start(self, camera_id: str, folder: Path) -> None:
-        """Record into `folder`, which is made. Raises NotFound, RecordingError."""
+    def start(
+        self, camera_id: str, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK
+    ) -> None:
+        """Record into `folder`, which is made; see `ArmedCamera.start`. Raises NotFound, RecordingError."""
         armed = self._get(camera_id)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise RecordingError("the folder of the recording can't be made", code="disk") from error
-        armed.start(folder)
+        armed.start(folder, take=take, part=part, link=link)
 
     def prove(self, camera_id: str) -> Proof | Refusal:
         """Prove that it records. Raises NotFound."""

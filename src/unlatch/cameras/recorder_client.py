@@ -40,6 +40,7 @@ from unlatch.cameras.recorder_wire import (
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
+from unlatch.domain.clip import FIRST_LINK
 from unlatch.errors import CameraUnreachable, ClipDamaged, NotFound, RecordingError
 
 TIMEOUT_S = 15.0
@@ -97,8 +98,11 @@ class RecorderClient:
     async def disarm(self, camera_id: str) -> tuple[TakeFile, ...]:
         return _takes(await self._ask(Disarm(camera_id=camera_id), Takes))
 
-    async def start(self, camera_id: str, folder: Path) -> None:
-        await self._ask(Start(camera_id=camera_id, folder=str(folder)), Done)
+    async def start(
+        self, camera_id: str, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK
+    ) -> None:
+        start = Start(camera_id=camera_id, folder=str(folder), take=take, part=part, link=link)
+        await self._ask(start, Done)
 
     async def prove(self, camera_id: str) -> Proof | Refusal:
         """The proof is dated as of the moment at which it was asked for."""

@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -103,7 +104,7 @@ class RecorderServer:
             case Arm():
                 recorder.arm(do.camera_id, do.camera(), _reader_of(do))
             case Start():
-                recorder.start(do.camera_id, Path(do.folder))
+                recorder.start(do.camera_id, Path(do.folder), take=do.take, part=do.part, link=do.link)
             case Relax():
                 recorder.relax(do.camera_id)
             case Prove():
@@ -131,19 +132,28 @@ def _reader_of(arm: Arm) -> ClockReader | None:
         raise RecordingError(f"the camera's clock can't be used: {error}", code="damaged") from error
 
 
-async def run(listening: socket.socket) -> None:
-    """Until SIGTERM or SIGINT."""
+async def run(listening: socket.socket, *, is_tied: bool = False) -> None:
+    """Until SIGTERM or SIGINT; `is_tied`: or until standard input ends."""
     recorder = Recorder()
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
+    if is_tied:
+        loop.add_reader(sys.stdin.fileno(), _set_at_end, over)
     served = RecorderServer(recorder)
     server = await asyncio.start_unix_server(served.serve, sock=listening, limit=MAX_LINE_BYTES)
     print(READY, flush=True)
     await over.wait()
     server.close()
     await asyncio.to_thread(recorder.close)
+
+
+def _set_at_end(over: asyncio.Event) -> None:
+    """Standard input has something to say, or has ended."""
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        over.set()
 
 
 def listen(path: Path) -> socket.socket:
@@ -162,9 +172,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m unlatch.cameras.recorder_process")
     parser.add_argument("--socket", type=Path, required=True)
-    path: Path = parser.parse_args().socket
+    parser.add_argument(
+        "--tied", action="store_true", help="end when standard input ends, as its parent's death does"
+    )
+    arguments = parser.parse_args()
+    path: Path = arguments.socket
     try:
-        asyncio.run(run(listen(path)))
+        asyncio.run(run(listen(path), is_tied=arguments.tied))
     finally:
         path.unlink(missing_ok=True)
 

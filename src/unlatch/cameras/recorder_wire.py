@@ -17,7 +17,7 @@ from unlatch.cameras.board import CameraState, Event, Status
 from unlatch.cameras.glances import Judgement, Method, Verdict
 from unlatch.cameras.proof import Proof, Refusal
 from unlatch.cameras.recording import TakeFile
-from unlatch.domain.clip import Gap, Part
+from unlatch.domain.clip import FIRST_LINK, Gap, Part
 
 MAX_LINE_BYTES = 1024 * 1024
 MAX_WAIT_S = 10.0
@@ -50,6 +50,9 @@ class Start(msgspec.Struct, tag="start", kw_only=True, forbid_unknown_fields=Tru
 
     camera_id: CameraId
     folder: Annotated[str, msgspec.Meta(max_length=1024, pattern="^/")]
+    take: Annotated[int, msgspec.Meta(ge=1)] = 1
+    part: Annotated[int, msgspec.Meta(ge=1)] = 1
+    link: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] = FIRST_LINK
 
 
 class Prove(msgspec.Struct, tag="prove", kw_only=True, forbid_unknown_fields=True):

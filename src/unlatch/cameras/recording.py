@@ -278,6 +278,14 @@ def recover(path: Path, known: Sequence[Part] = (), *, next_part: int = 1) -> Re
     return Recovered(take=take, found=tuple(found), lost_bytes=size - end)
 
 
+def number_of(path: Path) -> int:
+    """The number of the take in that file. Raises RecordingError."""
+    name = TAKE_NAME.fullmatch(path.name)
+    if name is None:
+        raise RecordingError("this is no take's file", code="damaged")
+    return int(name[1])
+
+
 def list_take_paths(folder: Path) -> list[Path]:
     """The files of a recording's takes, in order."""
     return sorted(path for path in folder.iterdir() if TAKE_NAME.fullmatch(path.name))

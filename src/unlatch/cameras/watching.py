@@ -144,8 +144,8 @@ class Watching:
         board = self._board
         if not self._ring or not self._ring[0].is_key:
             return
-        number = len(board.takes) + 1
-        next_part = board.parts[-1].number + 1 if board.parts else 1
+        number = board.first_take + len(board.takes)
+        next_part = board.parts[-1].number + 1 if board.parts else board.first_part
         take = Take(folder, number, self._fragmenter.head, next_part=next_part)
         with board.changed:
             if not self._counts:

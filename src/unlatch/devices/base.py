@@ -228,6 +228,10 @@ class Maker(ABC):
         """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""
         raise DeviceUnsupported(f"{self.label} can't flash this car", code="not_supported")
 
+    async def ring(self, car: Car) -> None:
+        """Ring the bell of a home. Raises `DeviceUnsupported` where there is none that could be rung from afar."""
+        raise DeviceUnsupported(f"{self.label} can't ring here", code="not_supported")
+
     async def list_cars(self, secrets: Mapping[str, str]) -> list[LinkedCar]:
         """The cars of the account that these tokens open, with what each can do. Raises DeviceError."""
         raise DeviceUnsupported(f"{self.label} lists no cars", code="not_supported")

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from unlatch.domain.incident import Incident, NextStep, next_step_of
-from unlatch.domain.visit import State
+from unlatch.domain.visit import BEFORE_GATE, State
 
 EXTEND_AT_MOST = timedelta(hours=4)  # beyond the window's end, once a plan
 LATEST_LOCAL = time(23, 0)  # no window is extended beyond this, by the address's clock
@@ -197,8 +197,6 @@ TABLE: Mapping[Wish, Cells] = MappingProxyType(
     }
 )
 
-_BEFORE_GATE = frozenset({State.REQUESTED, State.PROVING, State.GRANTED})
-
 
 def stage_of(
     state: StopState,
@@ -212,7 +210,7 @@ def stage_of(
     if state in _ENDED_STATES:
         return _ENDED_STATES[state]
     if visit is not None:
-        return S.BEFORE_GATE if visit in _BEFORE_GATE else S.OPEN_NOW
+        return S.BEFORE_GATE if visit in BEFORE_GATE else S.OPEN_NOW
     if ruled_out is Incident.CONSIGNEE_REDIRECTED:
         return S.REDIRECTED
     if state is StopState.FALLBACK_DUE:

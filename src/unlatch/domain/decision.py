@@ -71,7 +71,11 @@ class Situation:
     is_reading_refused: Incident | None = None  # why the last try to read failed
     is_cloud_down: bool = False
     is_quota_used_up: bool = False
-    is_recording_ready: bool = False
+    # homes alone
+    is_pet_loose: bool = False  # the consignee said so
+    is_camera_enrolled: bool = False  # one was shown to see the door, and its monthly check is not overdue
+    is_camera_heard: bool = False  # it is connected and sends pictures
+    is_camera_contradicted: bool = False  # what it sends stands still, repeats or is late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,11 @@ def _fails(name: Incident, is_wrong: Callable[[Situation], bool]) -> Check:
         return name if is_wrong(situation) else None
 
     return check
+
+
+def _of_home(name: Incident, is_wrong: Callable[[Situation], bool]) -> Check:
+    """A check that is asked at homes alone."""
+    return _fails(name, lambda situation: situation.kind is PlaceKind.HOME and is_wrong(situation))
 
 
 def is_reading_fresh(reading: Reading | None, now: datetime) -> bool:
@@ -219,14 +228,27 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "courier is beside it": _reach,
         "cloud is up": _fails(I.DEVICE_CLOUD_OUTAGE, lambda s: s.is_cloud_down),
         "quota is left": _fails(I.DEVICE_QUOTA_USED_UP, lambda s: s.is_quota_used_up),
-        "camera is ready": _fails(
-            I.DEVICE_CAMERA_NOT_PROVEN, lambda s: s.kind is PlaceKind.HOME and not s.is_recording_ready
+        "door is not bolted from inside": _of_home(
+            I.CONSIGNEE_SECOND_BOLT, lambda s: bool(s.reading and s.reading.is_bolted_inside)
         ),
+        "alarm is not armed": _of_home(
+            I.CONSIGNEE_ALARM_ARMED, lambda s: bool(s.reading and s.reading.is_alarm_armed)
+        ),
+        "no animal can run out": _of_home(
+            I.CONSIGNEE_PET_LOOSE, lambda s: s.is_pet_loose or bool(s.reading and s.reading.is_pet_loose)
+        ),
+        "a camera was shown to see the door": _of_home(
+            I.DEVICE_CAMERA_NOT_ENROLLED, lambda s: not s.is_camera_enrolled
+        ),
+        "camera sends pictures": _of_home(
+            I.DEVICE_CAMERA_OFFLINE, lambda s: s.is_camera_enrolled and not s.is_camera_heard
+        ),
+        "camera's pictures live": _of_home(I.DEVICE_CAMERA_NOT_PROVEN, lambda s: s.is_camera_contradicted),
     }
 )
 
 # What a new reading can still change. If only these fail for want of a reading, it is worth to look first.
-_BY_READING = frozenset({I.DEVICE_NO_READING, I.DEVICE_POSITION_UNKNOWN})
+_BY_READING = frozenset({I.DEVICE_NO_READING, I.DEVICE_POSITION_UNKNOWN, I.DEVICE_CAMERA_OFFLINE})
 
 
 def decide(situation: Situation) -> Decision:
@@ -236,15 +258,21 @@ def decide(situation: Situation) -> Decision:
 
 
 def must_look_first(situation: Situation, decision: Decision) -> bool:
-    """Whether the reading is too old to decide on, and nothing else stands against it."""
-    if is_reading_fresh(situation.reading, situation.now) or situation.ruled_out is not None:
+    """Whether the reading is too old to decide on, or no camera connected yet, and nothing else stands against it."""
+    is_camera_awaited = I.DEVICE_CAMERA_OFFLINE in decision.reasons
+    is_fresh = is_reading_fresh(situation.reading, situation.now)
+    if (is_fresh and not is_camera_awaited) or situation.ruled_out is not None:
         return False
     by_reading = _BY_READING | {situation.is_reading_refused}
-    by_old_reading = {
+    by_old_reading: frozenset[Incident] | set[Incident] = {
         I.DEVICE_OPEN_ON_ARRIVAL,
         I.DEVICE_UNLOCKED_ON_ARRIVAL,
         I.CONSIGNEE_CAR_MOVING,
         I.CONSIGNEE_CAR_OUT_OF_RANGE,
         I.COURIER_TOO_FAR,
+        I.CONSIGNEE_SECOND_BOLT,
+        I.CONSIGNEE_ALARM_ARMED,
+        I.CONSIGNEE_PET_LOOSE,
     }
+    by_old_reading = frozenset() if is_fresh else by_old_reading
     return all(reason in by_reading or reason in by_old_reading for reason in decision.reasons)

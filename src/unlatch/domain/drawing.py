@@ -31,6 +31,8 @@ Target = TypeVar("Target", bound=StrEnum)
 SETTLED = "settled"  # in the diagram: all that SETTLE can lead to
 MEANINGS: Mapping[State, str] = {
     State.REQUESTED: "The label is read. A fresh reading of the closure is awaited, then the decision.",
+    State.RINGING: "Homes only. All checks passed. The courier rings or knocks, and waits for someone to come.",
+    State.ANSWERED: "Homes only. Someone came to the door. Nothing of ours opens it any more.",
     State.PROVING: "Homes only. Granted, if the camera proves that it records.",
     State.GRANTED: "A grant lives. The unlock has not passed its gate; nothing has left.",
     State.UNLOCKING: "The gate has passed: an unlock may be on its way. No word from the cloud yet.",
@@ -48,6 +50,7 @@ MEANINGS: Mapping[State, str] = {
     State.ACCOUNTING: "Locked again, but nobody has said where the parcel is. The courier is asked.",
     State.REVIEW: "An operator is asked to rule where the parcel is.",
     State.REFUSED: "No unlock has left. The fallback is taken.",
+    State.HANDED_OVER: "Someone at home took the parcel. No unlock has left.",
     State.DELIVERED: "The parcel is inside, and the closure was seen locked after it.",
     State.DELIVERED_LOCK_NOT_SEEN: "The parcel is inside. The lock can't be read here: a weaker end, of its own name.",
     State.UNDELIVERED: "The parcel is with the courier. The closure was seen locked, or was never touched.",
@@ -129,7 +132,9 @@ def _by_target(arrows: Mapping[Fact, Target]) -> dict[Target, list[Fact]]:
 
 def _places(target: State | Turn) -> tuple[str, ...]:
     if target is Turn.PREPARE:
-        return (State.PROVING, State.GRANTED)
+        return (State.RINGING, State.PROVING, State.GRANTED)
+    if target is Turn.RELOCK:
+        return (State.UNSECURED,)
     return (SETTLED,) if target is Turn.SETTLE else (target,)
 
 

@@ -45,6 +45,13 @@ class Incident(StrEnum):
     DEVICE_QUOTA_USED_UP = auto()
     DEVICE_LOCK_NOT_READABLE = auto()  # weaker assurance, and the programme does not allow it
     DEVICE_CAMERA_NOT_PROVEN = auto()
+    DEVICE_CAMERA_OFFLINE = auto()  # it can't be reached, or sends nothing
+    DEVICE_CAMERA_NOT_ENROLLED = (
+        auto()
+    )  # no camera of the place was shown to see the door, or the check is overdue
+    CONSIGNEE_SECOND_BOLT = auto()  # shut from inside
+    CONSIGNEE_ALARM_ARMED = auto()
+    CONSIGNEE_PET_LOOSE = auto()
     PLATFORM_PLACE_BUSY = auto()  # another live visit at this access point
     PLATFORM_PLACE_STILL_WATCHED = auto()  # an earlier unlock may still take effect (S2)
     PLATFORM_PLACE_FROZEN = auto()
@@ -53,6 +60,7 @@ class Incident(StrEnum):
     PLATFORM_TOO_SLOW = auto()  # the grant or the decision ran out of time
     PLATFORM_RESTORED = auto()  # the fence was raised: what was recorded last may be lost (S10)
     DEVICE_COMMAND_NOT_SENT = auto()
+    CONSIGNEE_AT_HOME = auto()  # someone came to the door
     CONSIGNEE_OPENED_FIRST = auto()  # the resident opened or unlocked it before us
     CONSIGNEE_DROVE_OFF = auto()
     # After the unlock may have left.
@@ -80,6 +88,9 @@ class NextStep(StrEnum):
     CLOSE_FIRMLY_AND_PULL = auto()
     PULL_HANDLE = auto()
     SAY_WHERE_PARCEL_IS = auto()
+    RING_AND_WAIT = auto()
+    HAND_OVER = auto()  # to whoever came to the door
+    STEP_OUT_AND_CLOSE = auto()
     STAY_UNTIL_OPERATOR_CALLS = auto()
     GO_ON = auto()  # to the next stop
     GO_NEARER = auto()
@@ -96,6 +107,8 @@ I, S, F, N = Incident, State, Fact, NextStep  # noqa: E741
 # While the visit lives (and when it ended well), the state alone says what comes next.
 NEXT_STEPS: Mapping[State, NextStep] = {
     S.REQUESTED: N.WAIT,
+    S.RINGING: N.RING_AND_WAIT,
+    S.ANSWERED: N.HAND_OVER,
     S.PROVING: N.WAIT,
     S.GRANTED: N.WAIT,
     S.UNLOCKING: N.WAIT,
@@ -113,6 +126,7 @@ NEXT_STEPS: Mapping[State, NextStep] = {
     S.ACCOUNTING: N.SAY_WHERE_PARCEL_IS,
     S.REVIEW: N.SAY_WHERE_PARCEL_IS,
     S.REFUSED: N.TAKE_FALLBACK,
+    S.HANDED_OVER: N.GO_ON,
     S.DELIVERED: N.GO_ON,
     S.DELIVERED_LOCK_NOT_SEEN: N.GO_ON,
     S.UNDELIVERED: N.TAKE_FALLBACK,
@@ -142,10 +156,18 @@ NEXT_STEPS_AFTER_REFUSAL: Mapping[Incident, NextStep] = {
 }
 
 # Which incident it is when `fact` ends or turns the visit in `state`. First by both, then by the fact.
-_BY_STATE_AND_FACT: Mapping[tuple[State, Fact], Incident] = {
+_BY_STATE_AND_FACT: Mapping[tuple[State, Fact], Incident | None] = {
     (S.REQUESTED, F.CLOCK_RAN_OUT): I.DEVICE_NO_READING,
     (S.PROVING, F.CLOCK_RAN_OUT): I.DEVICE_CAMERA_NOT_PROVEN,
     (S.PROVING, F.RECORDING_LOST): I.DEVICE_CAMERA_NOT_PROVEN,
+    (S.RINGING, F.CLOCK_RAN_OUT): None,  # nobody came: go on
+    (S.RINGING, F.RECORDING_LOST): I.DEVICE_CAMERA_NOT_PROVEN,
+    **{
+        (state, fact): I.CONSIGNEE_AT_HOME
+        for state in (S.RINGING, S.PROVING)
+        for fact in (F.SEEN_OPEN, F.SEEN_CLOSED)
+    },
+    (S.ANSWERED, F.CLOCK_RAN_OUT): I.CONSIGNEE_AT_HOME,
     (S.GRANTED, F.CLOCK_RAN_OUT): I.PLATFORM_TOO_SLOW,
     (S.GRANTED, F.GATE_SHUT): I.PLATFORM_TOO_SLOW,
     (S.GRANTED, F.SEEN_OPEN): I.CONSIGNEE_OPENED_FIRST,
@@ -163,6 +185,7 @@ _BY_STATE_AND_FACT: Mapping[tuple[State, Fact], Incident] = {
 _BY_FACT: Mapping[Fact, Incident] = {
     F.RECORDING_NOT_PROVEN: I.DEVICE_CAMERA_NOT_PROVEN,
     F.RECORDING_LOST: I.DEVICE_RECORDING_LOST,
+    F.COURIER_MET_SOMEONE: I.CONSIGNEE_AT_HOME,
     F.UNLOCK_NOT_SENT: I.DEVICE_COMMAND_NOT_SENT,
     F.UNLOCK_REJECTED: I.DEVICE_UNLOCK_FAILED,
     F.UNLOCK_UNKNOWN: I.DEVICE_UNLOCK_UNKNOWN,
@@ -180,7 +203,9 @@ def incident_of(before: State, fact: Fact) -> Incident | None:
     """The incident that `fact` means for a visit in `before`; None where all is as it should be."""
     if before in (S.ACCOUNTING, S.REVIEW) and fact is F.COURIER_GAVE_UP:
         return None  # an answer to our question; what went wrong was named before
-    return _BY_STATE_AND_FACT.get((before, fact)) or _BY_FACT.get(fact)
+    if (before, fact) in _BY_STATE_AND_FACT:
+        return _BY_STATE_AND_FACT[before, fact]
+    return _BY_FACT.get(fact)
 
 
 def incident_of_tail(after: Tail) -> Incident | None:
@@ -192,4 +217,6 @@ def next_step_of(state: State, incident: Incident | None) -> NextStep:
     """What the courier does now."""
     if state is S.REFUSED and incident is not None:
         return NEXT_STEPS_AFTER_REFUSAL.get(incident, N.TAKE_FALLBACK)
+    if state is S.UNSECURED and incident is I.DEVICE_RECORDING_LOST:
+        return N.STEP_OUT_AND_CLOSE
     return NEXT_STEPS[state]

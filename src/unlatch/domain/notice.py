@@ -73,11 +73,13 @@ class NoticeEvent(StrEnum):
     UNLOCKED = auto()
     DELIVERED = auto()  # and seen locked
     DELIVERED_LOCK_NOT_SEEN = auto()
+    HANDED_OVER = auto()  # to someone at the door
     RULED_DELIVERED = auto()  # a person found out that the parcel is inside
     NOT_DELIVERED = auto()  # why, and what happens to the parcel
     NOT_DELIVERED_LOCK_NOT_SEEN = auto()  # the same at a closure that was opened and whose lock can't be read
     FALLBACK_DONE = auto()  # where the parcel is now
     NOBODY_CAME = auto()  # the window is over
+    RECORDING_LOST = auto()  # while a home may stand open
     NOT_SECURED = auto()  # not seen locked: look at your car
     OPENED_AFTERWARDS = auto()  # seen unlocked or open after the visit
     BLOCKED = auto()  # by someone of the household, or frozen by an operator
@@ -106,11 +108,13 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.UNLOCKED: G.RESULT,
     E.DELIVERED: G.RESULT,
     E.DELIVERED_LOCK_NOT_SEEN: G.ALARM,
+    E.HANDED_OVER: G.RESULT,
     E.RULED_DELIVERED: G.RESULT,
     E.NOT_DELIVERED: G.RESULT,
     E.NOT_DELIVERED_LOCK_NOT_SEEN: G.ALARM,
     E.FALLBACK_DONE: G.RESULT,
     E.NOBODY_CAME: G.RESULT,
+    E.RECORDING_LOST: G.ALARM,
     E.NOT_SECURED: G.ALARM,
     E.OPENED_AFTERWARDS: G.ALARM,
     E.BLOCKED: G.HOUSEHOLD,
@@ -141,11 +145,13 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.UNLOCKED: _CONSIGNEE,
     E.DELIVERED: _CONSIGNEE_AND_CARRIER,
     E.DELIVERED_LOCK_NOT_SEEN: _CONSIGNEE_AND_CARRIER,
+    E.HANDED_OVER: _CONSIGNEE_AND_CARRIER,
     E.RULED_DELIVERED: _CONSIGNEE_AND_CARRIER,
     E.NOT_DELIVERED: _CONSIGNEE_AND_CARRIER,
     E.NOT_DELIVERED_LOCK_NOT_SEEN: _CONSIGNEE_AND_CARRIER,
     E.FALLBACK_DONE: _CONSIGNEE_AND_CARRIER,
     E.NOBODY_CAME: _CONSIGNEE_AND_CARRIER,
+    E.RECORDING_LOST: _ALL,
     E.NOT_SECURED: _ALL,
     E.OPENED_AFTERWARDS: _ALL,
     E.BLOCKED: _CONSIGNEE,

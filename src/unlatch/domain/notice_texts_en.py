@@ -197,6 +197,21 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             f"Of the lock: {_SAID_NOT_SEEN}.",
         ),
     },
+    E.HANDED_OVER: {
+        R.CONSIGNEE: template(
+            "Handed over at your door",
+            (
+                "{courier} has handed your parcel to someone who came to the door.",
+                "Your parcel was handed to someone who came to the door.",
+            ),
+            "Nothing was opened by us.",
+        ),
+        R.CARRIER: template(
+            "Handed over at the door",
+            ("Handed over by {courier}.", "Handed over."),
+            "Someone at home came to the door; nothing was opened.",
+        ),
+    },
     E.RULED_DELIVERED: {
         R.CONSIGNEE: template(
             "Your parcel is delivered",
@@ -257,6 +272,23 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
                 "The window is over, and no courier asked to open.",
             ),
             _FALLBACK,
+        ),
+    },
+    E.RECORDING_LOST: {
+        R.CONSIGNEE: template(
+            "The recording has stopped",
+            "Your camera was lost while the courier was at your door.",
+            "The courier is told to step out and to close the door, and our people have been called.",
+        ),
+        R.CARRIER: template(
+            "The recording has stopped",
+            "The camera of a home was lost during a visit.",
+            "The courier is told to step out; an operator has been called.",
+        ),
+        R.OPERATOR: template(
+            "Recording lost: call now",
+            "The camera of a home was lost while its door may be open.",
+            "Call the courier and the consignee.",
         ),
     },
     E.NOT_SECURED: {

@@ -195,6 +195,21 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             f"De la serrure : {_SAID_NOT_SEEN}.",
         ),
     },
+    E.HANDED_OVER: {
+        R.CONSIGNEE: template(
+            "Remis à votre porte",
+            (
+                "{courier} a remis votre colis à quelqu'un qui est venu à la porte.",
+                "Votre colis a été remis à quelqu'un qui est venu à la porte.",
+            ),
+            "Nous n'avons rien ouvert.",
+        ),
+        R.CARRIER: template(
+            "Remis en main propre",
+            ("Remis par {courier}.", "Remis."),
+            "Quelqu'un est venu à la porte ; rien n'a été ouvert.",
+        ),
+    },
     E.RULED_DELIVERED: {
         R.CONSIGNEE: template(
             "Votre colis est livré",
@@ -258,6 +273,23 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
                 "Le créneau est terminé et aucun livreur n'a demandé l'ouverture.",
             ),
             _FALLBACK,
+        ),
+    },
+    E.RECORDING_LOST: {
+        R.CONSIGNEE: template(
+            "L'enregistrement s'est arrêté",
+            "Votre caméra a été perdue pendant que le livreur était à votre porte.",
+            "Le livreur est prié de sortir et de fermer la porte, et nos équipes sont appelées.",
+        ),
+        R.CARRIER: template(
+            "L'enregistrement s'est arrêté",
+            "La caméra d'un logement a été perdue pendant une visite.",
+            "Le livreur est prié de sortir ; un opérateur est appelé.",
+        ),
+        R.OPERATOR: template(
+            "Enregistrement perdu : appelez maintenant",
+            "La caméra d'un logement a été perdue alors que la porte peut être ouverte.",
+            "Appelez le livreur et le destinataire.",
         ),
     },
     E.NOT_SECURED: {

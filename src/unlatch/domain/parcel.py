@@ -19,6 +19,7 @@ class ParcelPlace(StrEnum):
     WITH_CARRIER = auto()  # announced, not yet loaded by the courier
     WITH_COURIER = auto()  # on the round
     IN_PLACE = auto()  # delivered into the access point
+    HANDED_OVER = auto()  # to someone at the door of the place
     AT_FALLBACK = auto()  # left at the door, with the neighbour or at the pick-up point
     RETURNED = auto()  # back at the depot
     HELD = auto()  # by a person whom an operator has named, until it is settled

@@ -25,6 +25,9 @@ class Reading:
     is_locked: bool | None = None
     is_open: bool | None = None
     is_moving: bool | None = None
+    is_bolted_inside: bool | None = None  # homes: a second bolt is thrown, so someone shut it from inside
+    is_alarm_armed: bool | None = None  # homes
+    is_pet_loose: bool | None = None  # homes: an animal could run out
     position: Position | None = None
 
 

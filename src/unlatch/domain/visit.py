@@ -13,6 +13,7 @@ Rule 4: orders depend on the state entered alone, so a crash is healed by doing 
 Happy path:
 
     REQUESTED -> GRANTED -> UNLOCKING -> READY -> UNLOCKED -> OPEN -> CLOSED -> LOCKING -> DELIVERED
+    at a home:  REQUESTED -> RINGING -> PROVING -> GRANTED -> ... (or RINGING -> ANSWERED -> HANDED_OVER)
 
 and then the *tail*: the closure stays watched until a late unlock can't come any more.
 """
@@ -30,6 +31,8 @@ from unlatch.domain.reading import Sight
 
 class State(StrEnum):
     REQUESTED = auto()  # label read; waiting for a fresh reading, then for the decision
+    RINGING = auto()  # homes: all checks passed; the courier rings or knocks, and waits for someone to come
+    ANSWERED = auto()  # homes: someone opened the door themselves; nothing of ours opens it any more
     PROVING = auto()  # homes: granted, if the camera proves that it records
     GRANTED = auto()  # a live grant; the unlock has not passed its gate
     UNLOCKING = auto()  # the gate has passed: an unlock may be on its way
@@ -47,6 +50,7 @@ class State(StrEnum):
     ACCOUNTING = auto()  # locked again, but nobody has said where the parcel is
     REVIEW = auto()  # an operator is asked to rule where the parcel is
     REFUSED = auto()  # final: no unlock left
+    HANDED_OVER = auto()  # final: someone at home took the parcel; no unlock left
     DELIVERED = auto()  # final: opened, parcel inside, seen locked
     DELIVERED_LOCK_NOT_SEEN = auto()  # final: the same at a closure whose lock can't be read
     UNDELIVERED = (
@@ -76,7 +80,10 @@ class Fact(StrEnum):
     SEEN_OPEN = auto()
     SEEN_LOCKED_FOR_GOOD = auto()  # locked, observed after a late unlock could still come
     DROVE_OFF = auto()  # the car moves or has left its place
-    COURIER_OPENED = auto()  # courier
+    COURIER_RANG = auto()  # courier
+    COURIER_MET_SOMEONE = auto()  # homes: someone came to the door
+    COURIER_HANDED_OVER = auto()  # homes: they took the parcel
+    COURIER_OPENED = auto()
     COURIER_DEPOSITED = auto()
     COURIER_CLOSED = auto()
     COURIER_PULLED_HANDLE = auto()
@@ -90,6 +97,7 @@ class Fact(StrEnum):
 
 class Order(StrEnum):
     LOOK = auto()  # read the closure once, for the decision
+    RING = auto()  # homes: the bell, where we can; else the courier is told to
     PROVE_RECORDING = auto()  # homes
     UNLOCK = auto()
     WATCH = auto()  # keep reading the closure until visit and tail are over
@@ -124,13 +132,16 @@ class Turn(StrEnum):
     """Targets of the table that depend on more than the state."""
 
     STAY = auto()  # noted; neither deadline nor orders change
-    PREPARE = auto()  # PROVING where a recording is needed, else GRANTED
+    PREPARE = (
+        auto()
+    )  # RINGING where someone may be at home, PROVING where a recording is needed, else GRANTED
+    RELOCK = auto()  # closed again: a lock that was tried in vain while it stood open must follow the closing
     SETTLE = auto()  # locked again: which end it is depends on the parcel and on what can be seen
 
 
 Arrows = Mapping[Fact, State | Turn]
 S, F, O, T, W = State, Fact, Order, Tail, Whereabouts  # noqa: E741
-STAY, PREPARE, SETTLE = Turn.STAY, Turn.PREPARE, Turn.SETTLE
+STAY, PREPARE, RELOCK, SETTLE = Turn.STAY, Turn.PREPARE, Turn.RELOCK, Turn.SETTLE
 
 # Before the gate: whatever goes wrong, nothing has left, and nothing leaves any more.
 _NOTHING_LEFT: Arrows = {
@@ -138,6 +149,13 @@ _NOTHING_LEFT: Arrows = {
     F.BLOCKED: S.REFUSED,
     F.COURIER_GAVE_UP: S.REFUSED,
     F.CLOCK_RAN_OUT: S.REFUSED,
+}
+# Someone at home was faster than we.
+_SOMEONE_CAME: Arrows = {
+    F.COURIER_MET_SOMEONE: S.ANSWERED,
+    F.COURIER_HANDED_OVER: S.HANDED_OVER,
+    F.SEEN_OPEN: S.ANSWERED,
+    F.SEEN_CLOSED: S.ANSWERED,
 }
 # A closure that was opened, or may be: what always counts, whichever of these states it is in.
 _ALARMS: Arrows = {F.DROVE_OFF: S.UNSECURED, F.RECORDING_LOST: S.UNSECURED, F.PATIENCE_RAN_OUT: S.UNSECURED}
@@ -183,9 +201,18 @@ _UNACCOUNTED: Arrows = {
 # What each state makes of each fact. A fact not listed changes nothing: facts repeat and come late.
 TRANSITIONS: Mapping[State, Arrows] = {
     S.REQUESTED: {**_NOTHING_LEFT, F.GRANTED: PREPARE, F.DENIED: S.REFUSED},
-    S.PROVING: {**_NOTHING_LEFT, F.RECORDING_PROVEN: S.GRANTED, F.RECORDING_NOT_PROVEN: S.REFUSED},
+    S.RINGING: {**_NOTHING_LEFT, **_SOMEONE_CAME, F.COURIER_RANG: STAY, F.CLOCK_RAN_OUT: S.PROVING},
+    S.ANSWERED: {**_NOTHING_LEFT, F.COURIER_HANDED_OVER: S.HANDED_OVER},
+    S.PROVING: {
+        **_NOTHING_LEFT,
+        **_SOMEONE_CAME,
+        F.RECORDING_PROVEN: S.GRANTED,
+        F.RECORDING_NOT_PROVEN: S.REFUSED,
+    },
     S.GRANTED: {
         **_NOTHING_LEFT,
+        F.COURIER_MET_SOMEONE: S.ANSWERED,
+        F.COURIER_HANDED_OVER: S.HANDED_OVER,
         F.GATE_PASSED: S.UNLOCKING,
         F.GATE_SHUT: S.REFUSED,
         F.UNLOCK_NOT_SENT: S.REFUSED,
@@ -251,6 +278,7 @@ TRANSITIONS: Mapping[State, Arrows] = {
         **_RULINGS,
         F.SEEN_OPEN: STAY,
         F.COURIER_OPENED: STAY,
+        F.SEEN_CLOSED: RELOCK,
         F.SEEN_LOCKED: SETTLE,
         F.LOCK_SAID_DONE: S.HANDLE_CHECK,
         F.COURIER_CLOSED: S.UNSECURED,
@@ -284,6 +312,8 @@ TAIL_TRANSITIONS: Mapping[Tail, Mapping[Fact, Tail]] = {
 # What is ordered on entering a state. Nothing else is ever ordered.
 ORDERS: Mapping[State, tuple[Order, ...]] = {
     S.REQUESTED: (O.LOOK,),
+    S.RINGING: (O.RING,),
+    S.ANSWERED: (O.STOP_RECORDING,),
     S.PROVING: (O.PROVE_RECORDING,),
     S.GRANTED: (O.UNLOCK,),
     S.UNLOCKING: (O.WATCH,),
@@ -295,6 +325,7 @@ ORDERS: Mapping[State, tuple[Order, ...]] = {
     S.ACCOUNTING: (O.REMIND_COURIER,),
     S.REVIEW: (O.CALL_OPERATOR,),
     S.REFUSED: (O.STOP_RECORDING, O.TAKE_FALLBACK),
+    S.HANDED_OVER: (O.STOP_RECORDING, O.ISSUE_PROOF),
     S.DELIVERED: (O.STOP_RECORDING, O.ISSUE_PROOF),
     S.DELIVERED_LOCK_NOT_SEEN: (O.STOP_RECORDING, O.ISSUE_PROOF, O.CALL_CONSIGNEE),
     S.UNDELIVERED: (O.STOP_RECORDING, O.TAKE_FALLBACK),
@@ -309,10 +340,13 @@ TAIL_ORDERS: Mapping[Tail, tuple[Order, ...]] = {
 CAMERA_ORDERS = frozenset({O.PROVE_RECORDING, O.STOP_RECORDING})
 
 WANT_LOCK = frozenset({S.LOCKING, S.STUCK, S.LOCKING_AGAIN, S.HANDLE_CHECK, S.UNSECURED})
+BEFORE_GATE = frozenset({S.REQUESTED, S.RINGING, S.ANSWERED, S.PROVING, S.GRANTED})
 
 # How long a state may last, in seconds. No state waits for ever.
 DEADLINES_S: Mapping[State, int] = {
     S.REQUESTED: 120,  # a slow cloud takes up to 94 s for a reading
+    S.RINGING: 20,  # this, PROVING and the gate must fit into the 60 s of a decision (S1)
+    S.ANSWERED: 180,
     S.PROVING: 15,
     S.GRANTED: 60,  # S1: a grant is at most 60 s old
     S.UNLOCKING: 120,
@@ -344,10 +378,13 @@ class Visit:
 
     closure: Closure
     is_recorded: bool  # homes: no unlock without a proof of recording
+    rings_first: bool = False  # homes: someone may be at home, and wants to be asked
     state: State = State.REQUESTED
     deadline_at: datetime | None = None  # of the state, or of the tail once the state is final
     whereabouts: Whereabouts = Whereabouts.UNSAID
     has_opened: bool = False
+    stands_open: bool = False  # by the latest news of it
+    decided_at: datetime | None = None  # when every check had passed: no grant is younger (S1)
     is_clean: bool = True  # False: the recording had a gap
     is_called: bool = False  # a person was called for the present opening
     secure_by: datetime | None = None  # runs from the gate until the closure was seen locked
@@ -364,7 +401,8 @@ class Visit:
     def is_watched(self) -> bool:
         """Whether the closure must be read from time to time."""
         if self.is_live:
-            return self.late_until is not None or self.secure_by is not None
+            is_waiting = self.state in (S.RINGING, S.PROVING)  # someone may come and open
+            return is_waiting or self.late_until is not None or self.secure_by is not None
         return self.tail in TAIL_TRANSITIONS
 
     @property
@@ -377,9 +415,11 @@ class Visit:
         )
 
 
-def begin(closure: Closure, *, is_recorded: bool, now: datetime) -> tuple[Visit, tuple[Order, ...]]:
-    """A new visit and its first orders."""
-    visit = Visit(closure=closure, is_recorded=is_recorded)
+def begin(
+    closure: Closure, *, is_recorded: bool, rings_first: bool = False, now: datetime
+) -> tuple[Visit, tuple[Order, ...]]:
+    """A new visit and its first orders. `rings_first`: of places that are recorded alone."""
+    visit = Visit(closure=closure, is_recorded=is_recorded, rings_first=rings_first and is_recorded)
     return _enter(visit, State.REQUESTED, now)
 
 
@@ -390,12 +430,16 @@ def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, .
     target = TRANSITIONS[visit.state].get(fact)
     if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
         return visit, ()
-    had_opened = visit.has_opened
+    had_opened, stood_open = visit.has_opened, visit.stands_open
     visit = _note(visit, fact, now)
     if target is STAY:
         return visit, ()
     if target is PREPARE:
-        target = State.PROVING if visit.is_recorded else State.GRANTED
+        target = S.RINGING if visit.rings_first else S.PROVING if visit.is_recorded else S.GRANTED
+    elif target is RELOCK:
+        if not stood_open:
+            return visit, ()
+        target = S.UNSECURED
     elif target is SETTLE:
         # Where the courier's word is the first news of an opening, it may be newer than what was seen (S5).
         is_news = visit.has_opened and not had_opened
@@ -432,10 +476,16 @@ def fact_of_sight(visit: Visit, sight: Sight, observed_at: datetime) -> Fact | N
 
 def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
     """What a fact leaves behind, whatever the state it leads to."""
+    if fact is F.GRANTED:
+        return replace(visit, decided_at=now)
+    if fact is F.COURIER_HANDED_OVER:
+        return replace(visit, whereabouts=W.INSIDE)
     if fact is F.SEEN_OPEN:
-        return replace(visit, has_opened=True)
+        return replace(visit, has_opened=True, stands_open=True)
+    if fact in (F.SEEN_CLOSED, F.SEEN_LOCKED, F.COURIER_CLOSED):
+        return replace(visit, stands_open=False)
     if fact is F.COURIER_OPENED:
-        return replace(visit, has_opened=True, locked_counts_after=now)
+        return replace(visit, has_opened=True, stands_open=True, locked_counts_after=now)
     if fact is F.COURIER_DEPOSITED:
         # The word may be late, from a dead spot. It tells of an opening only where we knew of none.
         counts_after = visit.locked_counts_after if visit.has_opened else now

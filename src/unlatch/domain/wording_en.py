@@ -168,6 +168,31 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         f"Your camera was not recording, so your door was not opened. {_OTHER_WAY}",
         "No proof of recording before the unlock.",
     ),
+    I.DEVICE_CAMERA_OFFLINE: (
+        "The camera there can't be reached, so the door may not be opened.",
+        f"Your camera could not be reached, so your door was not opened. {_OTHER_WAY}",
+        "No camera of the place sends a picture.",
+    ),
+    I.DEVICE_CAMERA_NOT_ENROLLED: (
+        "The camera there was not checked, so the door may not be opened.",
+        f"No camera of yours was shown to see the door, or its monthly check is overdue. {_OTHER_WAY}",
+        "No camera of the place is enrolled as a witness, or its check is overdue.",
+    ),
+    I.CONSIGNEE_SECOND_BOLT: (
+        "The door is bolted from inside.",
+        f"Your door was bolted from inside, so it could not be opened. {_OTHER_WAY}",
+        "A second bolt is thrown: someone shut the door from inside.",
+    ),
+    I.CONSIGNEE_ALARM_ARMED: (
+        "An alarm is armed there, so the door may not be opened.",
+        f"Your alarm was armed, so your door was not opened. {_OTHER_WAY}",
+        "The alarm of the place is armed.",
+    ),
+    I.CONSIGNEE_PET_LOOSE: (
+        "An animal could run out, so the door may not be opened.",
+        f"You said that an animal could run out, so your door was not opened. {_OTHER_WAY}",
+        "The consignee said that an animal could run out.",
+    ),
     I.PLATFORM_PLACE_BUSY: (
         "Another delivery is under way at this place.",
         "Another delivery is under way at your place.",
@@ -202,6 +227,11 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "The request to unlock did not leave. Nothing was opened.",
         "The request to unlock did not reach your car or door. Nothing was opened.",
         "The unlock was surely not sent.",
+    ),
+    I.CONSIGNEE_AT_HOME: (
+        "Someone is at home and came to the door.",
+        "Someone came to the door, so we opened nothing.",
+        "Someone at home came to the door before our unlock.",
     ),
     I.CONSIGNEE_OPENED_FIRST: (
         "Someone else opened or unlocked it first. Do not put the parcel in.",
@@ -287,6 +317,9 @@ NEXT_STEPS: Mapping[NextStep, str] = {
     N.GO_ON: "Go on to the next stop.",
     N.GO_NEARER: "Go nearer and scan again.",
     N.COME_BACK_IN_WINDOW: "Come back within the delivery window.",
+    N.RING_AND_WAIT: "Ring or knock, and wait a moment.",
+    N.HAND_OVER: "Hand the parcel over, or say that you could not.",
+    N.STEP_OUT_AND_CLOSE: "Step out and close the door. Then wait for our call.",
     N.SCAN_RIGHT_PARCEL: "Scan the parcel of this stop.",
     N.FINISH_OTHER_VISIT: "Finish your other visit first.",
     N.TRY_AGAIN_SOON: "Try again in a minute.",
@@ -300,6 +333,12 @@ _SAID_NOT_SEEN = (
 
 STATES: Mapping[State, tuple[str, str, str]] = {
     S.REQUESTED: ("Checking", "The courier is at your place.", "Waiting for a reading and the decision"),
+    S.RINGING: ("Ring and wait", "The courier is ringing at your door.", "The courier rings and waits"),
+    S.ANSWERED: (
+        "Someone came to the door",
+        "Someone came to the door.",
+        "Someone came; handing over or not",
+    ),
     S.PROVING: ("Checking the camera", "Your camera is being checked.", "Waiting for proof of recording"),
     S.GRANTED: ("Allowed; about to unlock", "The courier is about to open.", "Granted; gate not passed"),
     S.UNLOCKING: ("Unlocking", "It is being unlocked.", "An unlock may be on its way"),
@@ -340,6 +379,11 @@ STATES: Mapping[State, tuple[str, str, str]] = {
         "Not opened",
         f"Nothing was opened. {_OTHER_WAY}",
         "Refused: no unlock left",
+    ),
+    S.HANDED_OVER: (
+        "Handed over",
+        "Your parcel was handed over at the door. Nothing was opened by us.",
+        "Handed over to someone at the door; no unlock left",
     ),
     S.DELIVERED: (
         "Delivered and seen locked",
@@ -392,6 +436,9 @@ FACTS: Mapping[Fact, str] = {
     F.SEEN_OPEN: "Seen open",
     F.SEEN_LOCKED_FOR_GOOD: "Seen locked, and no late unlock can come any more",
     F.DROVE_OFF: "The car moved away",
+    F.COURIER_RANG: "The courier rang or knocked",
+    F.COURIER_MET_SOMEONE: "The courier says: someone came to the door",
+    F.COURIER_HANDED_OVER: "The courier says: handed over",
     F.COURIER_OPENED: "The courier says: opened",
     F.COURIER_DEPOSITED: "The courier says: parcel inside",
     F.COURIER_CLOSED: "The courier says: closed",

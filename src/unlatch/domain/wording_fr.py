@@ -168,6 +168,31 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         f"Votre caméra n'enregistrait pas ; votre porte n'a pas été ouverte. {_OTHER_WAY}",
         "Aucune preuve d'enregistrement avant le déverrouillage.",
     ),
+    I.DEVICE_CAMERA_OFFLINE: (
+        "La caméra n'est pas joignable ; il n'est donc pas permis d'ouvrir la porte.",
+        f"Votre caméra n'était pas joignable ; votre porte n'a pas été ouverte. {_OTHER_WAY}",
+        "Aucune caméra du lieu n'envoie d'image.",
+    ),
+    I.DEVICE_CAMERA_NOT_ENROLLED: (
+        "La caméra n'a pas été vérifiée ; il n'est donc pas permis d'ouvrir la porte.",
+        f"Aucune de vos caméras vérifiées ne voit la porte, ou la vérification est en retard. {_OTHER_WAY}",
+        "Aucune caméra du lieu n'est enregistrée comme témoin, ou sa vérification est en retard.",
+    ),
+    I.CONSIGNEE_SECOND_BOLT: (
+        "La porte est fermée de l'intérieur par un second verrou.",
+        f"Un second verrou était mis de l'intérieur ; votre porte n'a pas pu être ouverte. {_OTHER_WAY}",
+        "Un second verrou est mis : quelqu'un a fermé de l'intérieur.",
+    ),
+    I.CONSIGNEE_ALARM_ARMED: (
+        "Une alarme est activée ; il n'est donc pas permis d'ouvrir la porte.",
+        f"Votre alarme était activée ; votre porte n'a pas été ouverte. {_OTHER_WAY}",
+        "L'alarme du lieu est activée.",
+    ),
+    I.CONSIGNEE_PET_LOOSE: (
+        "Un animal pourrait s'échapper ; il n'est donc pas permis d'ouvrir la porte.",
+        f"Vous avez indiqué qu'un animal pourrait s'échapper ; votre porte n'a pas été ouverte. {_OTHER_WAY}",
+        "Le destinataire a indiqué qu'un animal pourrait s'échapper.",
+    ),
     I.PLATFORM_PLACE_BUSY: (
         "Une autre livraison est en cours à cet endroit.",
         "Une autre livraison est en cours chez vous.",
@@ -202,6 +227,11 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         "La demande de déverrouillage n'est pas partie. Rien n'a été ouvert.",
         "La demande n'est pas parvenue à votre voiture ou à votre porte. Rien n'a été ouvert.",
         "Le déverrouillage n'a certainement pas été envoyé.",
+    ),
+    I.CONSIGNEE_AT_HOME: (
+        "Quelqu'un est là et est venu à la porte.",
+        "Quelqu'un est venu à la porte ; nous n'avons donc rien ouvert.",
+        "Quelqu'un est venu à la porte avant notre commande.",
     ),
     I.CONSIGNEE_OPENED_FIRST: (
         "Quelqu'un d'autre a ouvert ou déverrouillé avant vous. N'y déposez pas le colis.",
@@ -290,6 +320,9 @@ NEXT_STEPS: Mapping[NextStep, str] = {
     N.GO_ON: "Passez à l'arrêt suivant.",
     N.GO_NEARER: "Approchez-vous et scannez de nouveau.",
     N.COME_BACK_IN_WINDOW: "Revenez pendant le créneau de livraison.",
+    N.RING_AND_WAIT: "Sonnez ou frappez, et attendez un instant.",
+    N.HAND_OVER: "Remettez le colis, ou dites que ce n'était pas possible.",
+    N.STEP_OUT_AND_CLOSE: "Sortez et fermez la porte. Attendez ensuite notre appel.",
     N.SCAN_RIGHT_PARCEL: "Scannez le colis de cet arrêt.",
     N.FINISH_OTHER_VISIT: "Terminez d'abord votre autre visite.",
     N.TRY_AGAIN_SOON: "Réessayez dans une minute.",
@@ -304,6 +337,12 @@ _SAID_NOT_SEEN = (
 
 STATES: Mapping[State, tuple[str, str, str]] = {
     S.REQUESTED: ("Vérification", "Le livreur est arrivé.", "En attente d'un relevé et de la décision"),
+    S.RINGING: ("Sonnez et attendez", "Le livreur sonne à votre porte.", "Le livreur sonne et attend"),
+    S.ANSWERED: (
+        "Quelqu'un est venu à la porte",
+        "Quelqu'un est venu à la porte.",
+        "Quelqu'un est venu ; remise en main propre ou non",
+    ),
     S.PROVING: (
         "Vérification de la caméra",
         "Nous vérifions votre caméra.",
@@ -381,6 +420,11 @@ STATES: Mapping[State, tuple[str, str, str]] = {
         f"Rien n'a été ouvert. {_OTHER_WAY}",
         "Refusé : aucun déverrouillage n'est parti",
     ),
+    S.HANDED_OVER: (
+        "Remis en main propre",
+        "Votre colis a été remis à la porte. Nous n'avons rien ouvert.",
+        "Remis à quelqu'un à la porte ; aucun déverrouillage",
+    ),
     S.DELIVERED: (
         "Livré et vu verrouillé",
         "Votre colis est à l'intérieur, et le verrouillage a été constaté ensuite.",
@@ -432,6 +476,9 @@ FACTS: Mapping[Fact, str] = {
     F.SEEN_OPEN: "Vu ouvert",
     F.SEEN_LOCKED_FOR_GOOD: "Vu verrouillé, et aucun déverrouillage tardif n'est plus possible",
     F.DROVE_OFF: "La voiture est partie",
+    F.COURIER_RANG: "Le livreur a sonné ou frappé",
+    F.COURIER_MET_SOMEONE: "Le livreur dit : quelqu'un est venu à la porte",
+    F.COURIER_HANDED_OVER: "Le livreur dit : remis en main propre",
     F.COURIER_OPENED: "Le livreur indique : ouvert",
     F.COURIER_DEPOSITED: "Le livreur indique : colis à l'intérieur",
     F.COURIER_CLOSED: "Le livreur indique : refermé",

@@ -27,6 +27,7 @@ from unlatch.errors import (
     DeviceError,
 )
 from unlatch.flow.failpoint import Point, reach
+from unlatch.flow.filming import find_hold
 from unlatch.flow.gate import COMMAND_LEASE_S, pass_gate
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
@@ -62,7 +63,8 @@ async def carry_out_command(platform: Platform, command_id: str) -> None:
 
 async def _unlock(platform: Platform, command: CommandRow, maker: Maker, car: Car) -> None:
     reach(platform.settings, Point.BEFORE_GATE)
-    passage = await pass_gate(platform, command.id, platform.find_obstacle(maker, car))
+    hold = await find_hold(platform, command.visit_id) if command.is_recorded else None
+    passage = await pass_gate(platform, command.id, platform.find_obstacle(maker, car), hold=hold)
     if passage is None:
         return
     reach(platform.settings, Point.AFTER_GATE)

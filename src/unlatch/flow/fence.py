@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unlatch.domain.incident import Incident
-from unlatch.domain.visit import Fact, State
+from unlatch.domain.visit import BEFORE_GATE, Fact, State
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import calls, fence, visits
 from unlatch.store.consignees import find_access_point
 from unlatch.store.ids import make_id
 from unlatch.store.visits import VisitRow
-
-BEFORE_THE_GATE = frozenset({State.REQUESTED, State.PROVING, State.GRANTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ async def raise_fence(platform: Platform) -> Raised:
             # As the gate does: the place first. What has passed the gate meanwhile is the protocol's to end.
             await find_access_point(connection, access_point_id, is_locked=True)
             row = await visits.lock_visit(connection, visit_id)
-            if row.visit.state not in BEFORE_THE_GATE:
+            if row.visit.state not in BEFORE_GATE:
                 continue
             happening = Happening(
                 fact=Fact.GATE_SHUT if row.visit.state is State.GRANTED else Fact.BLOCKED,

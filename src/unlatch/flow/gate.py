@@ -15,6 +15,7 @@ from unlatch.clock import monotonic_s
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.incident import Incident
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact, State
+from unlatch.flow.filming import Hold
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import commands, visits
@@ -31,10 +32,13 @@ class Passage:
     first_byte_by_s: float
 
 
-async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | None) -> Passage | None:
+async def pass_gate(
+    platform: Platform, command_id: str, obstacle: Incident | None, *, hold: Hold | None = None
+) -> Passage | None:
     """Pass the gate with this unlock, or shut it for good. None: the unlock must not leave (any more).
 
-    `obstacle`: why this process could not send it anyway (cloud in outage, quota used up).
+    `obstacle`: why this process could not send it anyway (cloud in outage, quota used up). `hold`: what a home's gate
+    rests on; without one it stays shut (S3).
     """
     async with platform.database.pipelined_transaction() as connection:
         view = await commands.lock_gate(connection, command_id)
@@ -46,6 +50,10 @@ async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | No
         first_byte_by_s = monotonic_s() + FIRST_BYTE_WITHIN_S
         now = platform.clock.now()
         why_not = obstacle or _why_not(view, row.visit.state, now)
+        if row.visit.is_recorded and why_not is None:
+            why_not = _why_unwitnessed(hold)
+            if hold is not None:  # its first byte leaves under the lease, or never
+                first_byte_by_s = min(first_byte_by_s, hold.lease.until_s)
         who = f"worker:{platform.name}"
         if why_not is not None:
             await record_in(connection, row, Happening(fact=Fact.GATE_SHUT, who=who, incident=why_not), now)
@@ -57,6 +65,13 @@ async def pass_gate(platform: Platform, command_id: str, obstacle: Incident | No
         body = {"command": command_id}
         await record_in(connection, row, Happening(fact=Fact.GATE_PASSED, who=who, body=body), now)
     return Passage(visit_id=view.visit_id, first_byte_by_s=first_byte_by_s)
+
+
+def _why_unwitnessed(hold: Hold | None) -> Incident | None:
+    """Why no camera witnesses this opening (S3). Asked with every row locked: waiting for them has made it older."""
+    if hold is None or not hold.proof.is_fresh(monotonic_s()):
+        return Incident.DEVICE_CAMERA_NOT_PROVEN
+    return None if hold.lease.is_live(monotonic_s()) else Incident.DEVICE_RECORDING_LOST
 
 
 def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:

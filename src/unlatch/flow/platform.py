@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from unlatch.clock import Clock
+from unlatch.cameras.proof import Proof
+from unlatch.cameras.storage import ClipStore, open_store
+from unlatch.clock import Clock, monotonic_s
 from unlatch.devices.base import Car, Maker
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
@@ -22,6 +25,26 @@ _OBSTACLES = {
     "quota": Incident.DEVICE_QUOTA_USED_UP,
     "in_flight": Incident.PLATFORM_PLACE_BUSY,  # another command to this car: over in a moment
 }
+
+
+class Proofs:
+    """Proofs of recording that this very process has made, while a gate may rest on them. At most `MOST` are kept."""
+
+    MOST = 256
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[str, str], Proof] = OrderedDict()
+
+    def keep(self, visit_id: str, camera_id: str, proof: Proof) -> None:
+        """One was made."""
+        self._made[visit_id, camera_id] = proof
+        while len(self._made) > self.MOST:
+            self._made.popitem(last=False)
+
+    def find(self, visit_id: str, camera_id: str) -> Proof | None:
+        """One that will still be fresh when the gate has been passed."""
+        proof = self._made.get((visit_id, camera_id))
+        return proof if proof is not None and proof.is_fresh(monotonic_s() + 1.0) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +66,9 @@ class Platform:
     asking: Turnstiles = field(
         default_factory=lambda: Turnstiles(a_second=1 / 10, at_once=10)
     )  # reads of an account's cars: each is a request to its maker
+
+    clips: ClipStore = field(default_factory=lambda: ClipStore(open_store(None)))
+    proofs: Proofs = field(default_factory=Proofs)
 
     def for_closings(self) -> Platform:
         """The same, with the database connections that openings can't use up (L5)."""

@@ -21,10 +21,10 @@ from unlatch.domain.decision import POLICY_VERSION
 from unlatch.domain.incident import Incident, incident_of, incident_of_tail
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.domain.proof import SALT_BYTES, Entry, Kind, Private, next_entry, seal_private
-from unlatch.domain.visit import CAMERA_ORDERS, Fact, Order, State, Tail, Visit, step
+from unlatch.domain.visit import BEFORE_GATE, Fact, Order, State, Tail, Visit, step
 from unlatch.flow.platform import Platform
 from unlatch.flow.telling import tell_of_visit
-from unlatch.store import calls, commands, jobs, journal, parcels, visits
+from unlatch.store import calls, cameras, commands, jobs, journal, parcels, visits
 from unlatch.store.database import pipelined
 from unlatch.store.ids import make_id
 from unlatch.store.visits import VisitRow
@@ -161,8 +161,8 @@ async def save_change(connection: AsyncConnection, change: Change, now: datetime
     """Write the entries and what the orders need; the visit's own row is saved by the caller."""
     for entry, private in change.entries:
         await journal.append_entry(connection, entry, private)
-    was_waiting = change.before.state in (State.GRANTED, State.PROVING)
-    if was_waiting and change.after.visit.state not in (State.GRANTED, State.PROVING, State.UNLOCKING):
+    was_waiting = change.before.state in BEFORE_GATE
+    if was_waiting and change.after.visit.state not in (*BEFORE_GATE, State.UNLOCKING):
         # a grant that was not used is dead, and its unlock withdrawn
         await commands.end_grant(connection, change.after.id, commands.GrantState.DEAD, now)
         await commands.withdraw_unlock(connection, change.after.id, now)
@@ -221,21 +221,31 @@ async def _carry_into_rows(
                 row.id,
                 stop_id=row.stop_id,
                 courier_id=row.courier_id,
-                place=ParcelPlace.IN_PLACE if order is Order.ISSUE_PROOF else ParcelPlace.WITH_COURIER,
+                place=_place_of(row.visit.state, order),
                 may_try_again=may_try_again(row.visit.state, row.incident),
             )
-        elif order in CAMERA_ORDERS:
-            # No home can be registered yet (its maker and camera come with the homes), and a home's visit is
-            # refused by the decision as long as no camera is ready.
-            raise AssertionError(f"{order} for a place without a camera")
+        elif order is Order.PROVE_RECORDING:
+            await jobs.enqueue(connection, jobs.Job.PROVE, row.id, priority=jobs.PRIORITY["unlock"])
+        elif order is Order.RING:
+            await jobs.enqueue(connection, jobs.Job.RING, row.id, priority=jobs.PRIORITY["unlock"])
+        elif order is Order.STOP_RECORDING:
+            await cameras.end_recordings(connection, row.id, now)
         # WATCH: the row's next_read_at. REMIND_COURIER: the journal entry itself, which the courier is streamed.
+
+
+def _place_of(state: State, order: Order) -> ParcelPlace:
+    """Where the parcels of a visit are that ends so."""
+    if order is Order.TAKE_FALLBACK:
+        return ParcelPlace.WITH_COURIER
+    return ParcelPlace.HANDED_OVER if state is State.HANDED_OVER else ParcelPlace.IN_PLACE
 
 
 async def _order_command(connection: AsyncConnection, row: VisitRow, order: Order, now: datetime) -> None:
     grant_id = None
     if order is Order.UNLOCK:
         grant_id = make_id("gra")
-        await commands.insert_grant(connection, grant_id, row.id, POLICY_VERSION, now)
+        granted_at = row.visit.decided_at or now  # a grant is as old as the decision that it rests on (S1)
+        await commands.insert_grant(connection, grant_id, row.id, POLICY_VERSION, granted_at)
     command_id = make_id("com")
     await commands.insert_command(
         connection, command_id, visit_id=row.id, verb=order.value, grant_id=grant_id, now=now

@@ -6,9 +6,10 @@ everything else is decided at once, in one transaction that holds the access poi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -22,9 +23,10 @@ from unlatch.domain.proof import Kind, text_of_time
 from unlatch.domain.visit import Fact, State, Visit, begin
 from unlatch.errors import NotFound
 from unlatch.flow.carry_out import read_place
+from unlatch.flow.filming import WANTED_FOR, await_camera
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Change, Happening, Line, chain, change_of, record_in, save_change
-from unlatch.store import journal, parcels, readings, visits
+from unlatch.store import cameras, journal, parcels, readings, visits
 from unlatch.store.database import pipelined
 from unlatch.store.ids import make_id
 from unlatch.store.situations import Doorstep, find_doorstep
@@ -40,6 +42,7 @@ _WORTH_KNOWING_WHAT_IS_EXPECTED = frozenset(
 TAKES_PARCELS = frozenset(
     {
         State.REQUESTED,
+        State.RINGING,
         State.PROVING,
         State.GRANTED,
         State.UNLOCKING,
@@ -128,7 +131,7 @@ async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
 async def _request(
     platform: Platform, connection: AsyncConnection, request: ScanRequest, label: Label
 ) -> ScanResult:
-    door = await _find_door(connection, request, label.key)
+    door = await _find_door(connection, request, label.key, platform.clock.now())
     if door is None:
         raise NotFound("there is no such stop")
     now = platform.clock.now()  # only now: it may have waited for the place
@@ -141,7 +144,10 @@ async def _request(
                 row = await _add_parcel(connection, row, door.row["parcel_id"], asking)
             return ScanResult(row=row)
     decision = decide(situation)
-    visit, orders = begin(situation.closure, is_recorded=situation.kind is PlaceKind.HOME, now=now)
+    is_home = situation.kind is PlaceKind.HOME
+    visit, orders = begin(situation.closure, is_recorded=is_home, rings_first=door.rings_first(now), now=now)
+    if is_home:
+        await cameras.want(connection, door.place.access_point_id, datetime.now(UTC) + WANTED_FOR)
     row, first_entry = chain(_row(door, request, visit, now), _scanned(asking), now)
     change: Change | None = Change(before=visit, after=row, orders=orders, entries=())
     if not must_look_first(situation, decision):
@@ -177,7 +183,10 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
         place = await readings.find_place(connection, row.access_point_id)
     if row.visit.state is not State.REQUESTED or place is None:
         return
-    await read_place(platform, place)
+    if row.visit.is_recorded:
+        await asyncio.gather(read_place(platform, place), await_camera(platform, place.access_point_id))
+    else:
+        await read_place(platform, place)
     async with platform.database.pipelined_transaction() as connection:
         asked = await journal.get_first_entry(connection, visit_id)
         body = asked.private.body if asked.private else {}
@@ -188,7 +197,7 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
             symbols=(),
             position=position_of(body.get("position")),
         )
-        door = await _find_door(connection, request, asked.entry.body["label"])
+        door = await _find_door(connection, request, asked.entry.body["label"], platform.clock.now())
         row = await visits.lock_visit(connection, visit_id)
         now = platform.clock.now()
         is_over = row.visit.deadline_at is not None and now >= row.visit.deadline_at
@@ -198,13 +207,16 @@ async def decide_after_look(platform: Platform, visit_id: str) -> None:
         await record_in(connection, row, _decided(decide(situation)), now)
 
 
-async def _find_door(connection: AsyncConnection, request: ScanRequest, label_key: str) -> Doorstep | None:
+async def _find_door(
+    connection: AsyncConnection, request: ScanRequest, label_key: str, now: datetime
+) -> Doorstep | None:
     return await find_doorstep(
         connection,
         stop_id=request.stop_id,
         courier_id=request.courier_id,
         device_id=request.device_id,
         label_key=label_key,
+        now=now,
     )
 
 

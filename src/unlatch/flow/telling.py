@@ -20,6 +20,7 @@ _OPEN = frozenset({State.UNLOCKED, State.OPEN})
 _ENDS: Mapping[State, NoticeEvent] = {
     State.DELIVERED: NoticeEvent.DELIVERED,
     State.DELIVERED_LOCK_NOT_SEEN: NoticeEvent.DELIVERED_LOCK_NOT_SEEN,
+    State.HANDED_OVER: NoticeEvent.HANDED_OVER,
     State.RULED_DELIVERED: NoticeEvent.RULED_DELIVERED,
     State.UNDELIVERED: NoticeEvent.NOT_DELIVERED,
     State.UNDELIVERED_LOCK_NOT_SEEN: NoticeEvent.NOT_DELIVERED_LOCK_NOT_SEEN,
@@ -57,10 +58,12 @@ async def tell_of_visit(connection: AsyncConnection, before: Visit, after: Visit
 def list_tellings(before: Visit, after: VisitRow, now: datetime) -> list[Telling]:
     """What is to be told of a change. Most changes are nobody's news. No I/O."""
     visit = after.visit
+    again = f"{after.id}/{after.journal_number}"  # an alarm that comes back is told again
+    if before.is_clean and not visit.is_clean and visit.is_watched:  # S3, whatever else is under way
+        return [Telling(event=NoticeEvent.RECORDING_LOST, key=again)]
     if visit.state is before.state and visit.tail is before.tail:
         return []
     incident = {} if after.incident is None else {"incident": after.incident.value}
-    again = f"{after.id}/{after.journal_number}"  # an alarm that comes back is told again
     if not before.is_live:
         is_news = visit.tail in _ALARMS and visit.tail is not before.tail
         return [Telling(event=NoticeEvent.OPENED_AFTERWARDS, key=again, facts=incident)] if is_news else []

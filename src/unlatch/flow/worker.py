@@ -25,10 +25,12 @@ from unlatch.flow import (
     claims,
     deadlines,
     due,
+    filming,
     forgetting,
     posting,
     preflight,
     refreshing,
+    ringing,
     scan,
     watch,
 )
@@ -44,6 +46,7 @@ log = structlog.get_logger(__name__)
 
 POLL_S = 0.1  # real seconds between looks at the rows that are due, while none is
 DUTIES_POLL_S = 0.25
+RECORDINGS_POLL_S = 0.5
 READS_AT_ONCE = 64
 DUE_AT_ONCE = 100
 ASK_FOR_JOBS_S = 0.04  # real seconds between questions for jobs; what came in between is taken at once
@@ -66,6 +69,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "jobs": lambda: _take_jobs(platform, stop),
         "watch": lambda: _watch(platform, stop),
         "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(closings, DUE_AT_ONCE)),
+        "recordings": lambda: _repeat(stop, RECORDINGS_POLL_S, lambda: filming.tell_turned(closings)),
         "duties": lambda: _repeat(stop, DUTIES_POLL_S, lambda: due.do_due(platform, DUE_AT_ONCE)),
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
@@ -119,6 +123,8 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         _register(manager, Job.UNLOCK, lambda payload: carry_out_command(platform, payload))
         _register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
+        _register(manager, Job.RING, lambda payload: ringing.ring(platform, payload))
+        _register(manager, Job.PROVE, lambda payload: filming.prove_recording(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
         _register(manager, Job.PREFLIGHT, lambda payload: preflight.carry_out_preflight(platform, payload))
         ending = asyncio.create_task(_end_with(stop, manager))

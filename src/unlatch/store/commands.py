@@ -39,6 +39,7 @@ class CommandRow:
     state: CommandState
     lease_until: datetime | None
     place: Place
+    is_recorded: bool  # of a home: its gate rests on a camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,8 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
     """The command with its car, unlocked."""
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(
-            f"SELECT command.id, visit_id, verb, command.state, lease_until, visit.access_point_id, {PLACE_COLUMNS} "
+            "SELECT command.id, visit_id, verb, command.state, lease_until, visit.access_point_id, visit.is_recorded, "
+            f"{PLACE_COLUMNS} "
             "FROM command JOIN visit ON visit.id = visit_id "
             f"JOIN vehicle ON vehicle.access_point_id = visit.access_point_id {JOIN_ACCOUNT} "
             "WHERE command.id = %s".encode(),
@@ -126,6 +128,7 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
         state=CommandState(row["state"]),
         lease_until=row["lease_until"],
         place=place_of(row),
+        is_recorded=row["is_recorded"],
     )
 
 

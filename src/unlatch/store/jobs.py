@@ -64,6 +64,8 @@ class Job(StrEnum):
     UNLOCK = "unlock"  # carry out the command of that id
     LOCK = "lock"  # the same, with connections of its own
     DECIDE = "decide"  # look at the closure of that visit, then decide
+    RING = "ring"  # the bell of that visit's home
+    PROVE = "prove"  # have a camera prove that it records that visit
     READ_PLACE = "read_place"  # read the closure of that access point
     PREFLIGHT = "preflight"  # the duty of that stop, plan and kind, which needs the car
 

@@ -66,7 +66,7 @@ async def settle_stop(
         "courier_id": courier_id,
         "place": place,
         "held_by": courier_id if place is ParcelPlace.WITH_COURIER else None,
-        "is_delivered": place is ParcelPlace.IN_PLACE,
+        "is_delivered": place in (ParcelPlace.IN_PLACE, ParcelPlace.HANDED_OVER),
         "may_try_again": may_try_again,
     }
     await connection.execute(_SETTLE, values)

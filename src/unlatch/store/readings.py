@@ -19,16 +19,19 @@ _SAVE = """
     -- try before it had failed is over. What the device did not tell this time is not known now: least of all where it
     -- stands (S9).
     INSERT INTO reading AS kept (access_point_id, observed_at, is_locked, is_open, is_moving, latitude, longitude,
-        accuracy_m, refused, tried_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
+        accuracy_m, is_bolted_inside, is_alarm_armed, is_pet_loose, refused, tried_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
     ON CONFLICT (access_point_id) DO UPDATE SET
-        (observed_at, is_locked, is_open, is_moving, latitude, longitude, accuracy_m) = (
+        (observed_at, is_locked, is_open, is_moving, latitude, longitude, accuracy_m, is_bolted_inside,
+            is_alarm_armed, is_pet_loose) = (
             SELECT excluded.observed_at, excluded.is_locked, excluded.is_open, excluded.is_moving,
-                excluded.latitude, excluded.longitude, excluded.accuracy_m
+                excluded.latitude, excluded.longitude, excluded.accuracy_m, excluded.is_bolted_inside,
+                excluded.is_alarm_armed, excluded.is_pet_loose
             WHERE kept.observed_at IS NULL OR kept.observed_at < excluded.observed_at
             UNION ALL
             SELECT kept.observed_at, kept.is_locked, kept.is_open, kept.is_moving,
-                kept.latitude, kept.longitude, kept.accuracy_m
+                kept.latitude, kept.longitude, kept.accuracy_m, kept.is_bolted_inside,
+                kept.is_alarm_armed, kept.is_pet_loose
             WHERE kept.observed_at >= excluded.observed_at),
         refused = NULL, tried_at = greatest(kept.tried_at, excluded.tried_at)
 """
@@ -107,6 +110,9 @@ def reading_of(row: dict[str, Any]) -> Reading | None:
         is_open=row["is_open"],
         is_moving=row["is_moving"],
         position=position,
+        is_bolted_inside=row["is_bolted_inside"],
+        is_alarm_armed=row["is_alarm_armed"],
+        is_pet_loose=row["is_pet_loose"],
     )
 
 
@@ -124,6 +130,9 @@ async def save_reading(
         position.latitude if position else None,
         position.longitude if position else None,
         position.accuracy_m if position else None,
+        reading.is_bolted_inside,
+        reading.is_alarm_armed,
+        reading.is_pet_loose,
         now,
     )
     await connection.execute(_SAVE, values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from unlatch.domain.access import Closure, Consent, PlaceKind, Position
 from unlatch.domain.decision import READING_MAX_AGE_S, Situation
 from unlatch.domain.incident import Incident
 from unlatch.domain.parcel import ParcelPlace
+from unlatch.store.cameras import WITNESS
 from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
 
 _LOCK_PLACE = """
@@ -32,8 +33,10 @@ _AT_DOOR = f"""
         blocked_at, consent_ends_at, from_local, until_local, is_frozen,
         {PLACE_COLUMNS}, vehicle.closure_key,
         parcel.id AS parcel_id, parcel.stop_id AS parcel_stop_id, parcel.place AS parcel_place,
-        observed_at, is_locked, is_open, is_moving, reading.latitude, reading.longitude, accuracy_m, refused,
-        tried_at,
+        observed_at, is_locked, is_open, is_moving, reading.latitude, reading.longitude, accuracy_m, is_bolted_inside,
+        is_alarm_armed, reading.is_pet_loose, refused, tried_at,
+        home.rings_first, home.quiet_from, home.quiet_until, home.is_pet_loose AS is_pet_said_loose,
+        witness.is_enrolled, witness.is_heard, witness.is_contradicted,
         (SELECT live.id FROM visit live
           WHERE live.access_point_id = stop.access_point_id AND live.ended_at IS NULL) AS live_at_place,
         (SELECT live.id FROM visit live
@@ -51,6 +54,8 @@ _AT_DOOR = f"""
     {JOIN_ACCOUNT}
     LEFT JOIN device ON device.id = %(device_id)s
     LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
+    LEFT JOIN home ON home.access_point_id = stop.access_point_id
+    LEFT JOIN LATERAL ({WITNESS}) witness ON home.access_point_id IS NOT NULL
     LEFT JOIN parcel ON parcel.carrier_id = stop.carrier_id AND parcel.label_key = %(label_key)s
     WHERE stop.id = %(stop_id)s
 """
@@ -70,6 +75,16 @@ class Doorstep:
         """The visit that this courier has under way at this very place."""
         live: str | None = self.row["live_at_place"]
         return live if live == self.row["live_of_courier"] else None
+
+    def rings_first(self, now: datetime) -> bool:
+        """Whether the courier rings before anything opens: at homes that wish it, outside of their quiet hours."""
+        row = self.row
+        if not row["rings_first"]:
+            return False
+        if row["quiet_from"] is None:
+            return True
+        quiet = Consent(is_given=True, from_local=row["quiet_from"], until_local=row["quiet_until"])
+        return not quiet.has_hour(now.astimezone(ZoneInfo(row["time_zone"])).time())
 
     def situation(
         self,
@@ -120,6 +135,10 @@ class Doorstep:
             is_reading_refused=Incident(refused) if refused else None,
             is_cloud_down=obstacle is Incident.DEVICE_CLOUD_OUTAGE,
             is_quota_used_up=obstacle is Incident.DEVICE_QUOTA_USED_UP,
+            is_pet_loose=bool(row["is_pet_said_loose"]),
+            is_camera_enrolled=bool(row["is_enrolled"]),
+            is_camera_heard=bool(row["is_heard"]),
+            is_camera_contradicted=bool(row["is_contradicted"]),
         )
 
 
@@ -130,6 +149,7 @@ async def find_doorstep(
     courier_id: str,
     device_id: str | None,
     label_key: str | None,
+    now: datetime,
 ) -> Doorstep | None:
     """The stop as this courier's carrier sees it, its access point locked; None: no such stop there."""
     values = {
@@ -137,6 +157,8 @@ async def find_doorstep(
         "courier_id": courier_id,
         "device_id": device_id,
         "label_key": label_key,
+        "now": now,
+        "real_now": datetime.now(UTC),
     }
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_LOCK_PLACE, values)

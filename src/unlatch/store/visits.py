@@ -49,12 +49,12 @@ class VisitRow:
 # What identifies an attempt, and what a fact may change.
 _FIXED = (
     "id", "stop_id", "access_point_id", "courier_id", "carrier_id", "closure", "is_recorded", "begun_at",
-    "closure_key",
+    "closure_key", "rings_first",
 )  # fmt: skip
 _CHANGING = (
     "state", "deadline_at", "whereabouts", "has_opened", "is_clean", "is_called", "secure_by", "late_until",
-    "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at", "last_command_at", "next_read_at",
-    "journal_number", "journal_hash", "journal_at",
+    "stands_open", "decided_at", "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at",
+    "last_command_at", "next_read_at", "journal_number", "journal_hash", "journal_at",
 )  # fmt: skip
 _COLUMNS = ", ".join(_FIXED + _CHANGING)
 
@@ -64,10 +64,13 @@ def visit_row(row: Row) -> VisitRow:
     visit = Visit(
         closure=msgspec.convert(row["closure"], Closure),
         is_recorded=row["is_recorded"],
+        rings_first=row["rings_first"],
         state=State(row["state"]),
         deadline_at=row["deadline_at"],
         whereabouts=Whereabouts(row["whereabouts"]),
         has_opened=row["has_opened"],
+        stands_open=row["stands_open"],
+        decided_at=row["decided_at"],
         is_clean=row["is_clean"],
         is_called=row["is_called"],
         secure_by=row["secure_by"],
@@ -117,11 +120,14 @@ def _values(row: VisitRow) -> Row:
         "closure_key": row.closure_key,
         "closure": Jsonb(visit.closure, dumps=msgspec.json.encode),
         "is_recorded": visit.is_recorded,
+        "rings_first": visit.rings_first,
         "begun_at": row.begun_at,
         "state": visit.state,
         "deadline_at": visit.deadline_at,
         "whereabouts": visit.whereabouts,
         "has_opened": visit.has_opened,
+        "stands_open": visit.stands_open,
+        "decided_at": visit.decided_at,
         "is_clean": visit.is_clean,
         "is_called": visit.is_called,
         "secure_by": visit.secure_by,
