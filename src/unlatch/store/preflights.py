@@ -28,7 +28,8 @@ _CASE = f"""
     -- All that pre-flight looks at.
     SELECT {", ".join(f"{table}.{name} AS {short}_{name}" for short, table, names in _TABLES for name in names)},
         reading.observed_at, reading.is_locked, reading.is_open, reading.is_moving, reading.latitude,
-        reading.longitude, reading.accuracy_m, reading.refused, reading.tried_at,
+        reading.longitude, reading.accuracy_m, reading.is_bolted_inside, reading.is_alarm_armed,
+        reading.is_pet_loose, reading.refused, reading.tried_at,
         stop.access_point_id, {PLACE_COLUMNS},
         EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
     FROM stop
