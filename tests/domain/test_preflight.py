@@ -85,6 +85,7 @@ ALONE: list[tuple[Incident, dict[str, Any]]] = [
     (I.DEVICE_CLOUD_OUTAGE, {"obstacle": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_CLOUD_OUTAGE, {"refused": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_QUOTA_USED_UP, {"obstacle": I.DEVICE_QUOTA_USED_UP}),
+    (I.DEVICE_CONSENT_LOST, {"obstacle": I.DEVICE_CONSENT_LOST}),  # its owner lets us open it no more
     (I.DEVICE_QUOTA_USED_UP, {"refused": I.DEVICE_QUOTA_USED_UP}),
     (I.DEVICE_SUBSCRIPTION_LAPSED, {"refused": I.DEVICE_SUBSCRIPTION_LAPSED}),
     (I.DEVICE_ASLEEP, {"refused": I.DEVICE_ASLEEP}),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from psycopg.rows import dict_row
 from tests.flow.stage import Stage, Stop, open_stage
@@ -68,14 +68,24 @@ class LinkStage:
         return Linked(stop=stop, consignee_id=consignee_id, account_id=account.id, town_account_id=name)
 
     async def say_yes(
-        self, consignee_id: str, maker: str, town_account_id: str, account_id: str | None = None
+        self,
+        consignee_id: str,
+        maker: str,
+        town_account_id: str,
+        account_id: str | None = None,
+        *,
+        without: str | None = None,
     ) -> LinkPage:
-        """The whole way through the owner's browser."""
+        """The whole way through the owner's browser. `without`: a scope that the owner does not agree to."""
         async with self.platform.database.transaction() as connection:
             begun = await linking.begin(
                 self.platform, connection, consignee_id=consignee_id, maker=maker, account_id=account_id
             )
-        back = await self.stage.town.approve(begun.authorize_url, town_account_id)
+        url = begun.authorize_url
+        if without is not None:
+            assert f"{quote(without)}+" in url
+            url = url.replace(f"{quote(without)}+", "")
+        back = await self.stage.town.approve(url, town_account_id)
         told = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
         return await linking.finish(self.platform, state=told["state"], code=told["code"], issuer=told["iss"])
 

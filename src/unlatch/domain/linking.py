@@ -21,6 +21,9 @@ class Power(StrEnum):
     FLASH = auto()
 
 
+NEEDED = frozenset({Power.OPEN, Power.LOCK})  # without these a car is no place for parcels
+
+
 class AccountState(StrEnum):
     """Of a consignee's account at a maker, as far as we are let in."""
 
@@ -61,6 +64,7 @@ class LinkPage(StrEnum):
 
     ASK = auto()  # is it you? {who} {maker}
     LINKED = auto()
+    NARROWED = auto()  # linked again, but with less than its places need
     DENIED = auto()
     STALE = auto()
     FAILED = auto()
@@ -76,6 +80,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
             "Your {maker} account is about to be linked to {who}, a customer of {carrier}. Go on only if that is you.",
         ),
         LinkPage.LINKED: ("Linked", "Your {maker} account is linked. Go back to the app to choose the car."),
+        LinkPage.NARROWED: (
+            "Linked, but not enough",
+            "You did not agree at {maker} that we open and lock. Link it again and agree to both.",
+        ),
         LinkPage.DENIED: ("Not linked", "You did not agree at {maker}, so nothing was linked."),
         LinkPage.STALE: (
             "This link can't be used",
@@ -102,6 +110,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
         LinkPage.LINKED: (
             "Relié",
             "Votre compte {maker} est relié. Revenez à l'application pour choisir la voiture.",
+        ),
+        LinkPage.NARROWED: (
+            "Relié, mais pas assez",
+            "Chez {maker}, vous n'avez pas accepté l'ouverture et le verrouillage. Recommencez en acceptant les deux.",
         ),
         LinkPage.DENIED: (
             "Non relié",

@@ -14,7 +14,7 @@ from unlatch.devices.base import LinkedCar
 from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind, Position
 from unlatch.domain.eligibility import fold
 from unlatch.domain.household import Right
-from unlatch.domain.linking import AccountState, Power
+from unlatch.domain.linking import NEEDED, AccountState
 from unlatch.domain.vin import VinFault, read_vin
 from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound, TooOften
 from unlatch.flow import refreshing, registering
@@ -32,7 +32,6 @@ MOST_PLACES = 100  # of one owner: as many as a list of them holds
 _CHOSEN = (
     "latitude", "longitude", "range_m", "time_zone", "allows_unseen_lock", "is_consent_given", "country", "name",
 )  # fmt: skip
-NEEDED = (Power.OPEN, Power.LOCK)  # without these a car is no place for parcels
 
 
 class MakerSilent(Conflict):
@@ -214,11 +213,11 @@ async def _check_vin(platform: Platform, car: LinkedCar) -> None:
 
 
 def _check_powers(platform: Platform, account: MakerAccountRow, car: LinkedCar) -> None:
-    if not set(NEEDED) <= powers_of(platform, account):
+    if not powers_of(platform, account) >= NEEDED:
         raise Conflict(
             "the owner has not agreed that we open and lock: link the account again and agree to both"
         )
-    if car.powers is not None and not set(NEEDED) <= car.powers:
+    if car.powers is not None and not car.powers >= NEEDED:
         raise Conflict("this car can't be opened and locked from afar")
 
 

@@ -17,9 +17,10 @@ import structlog
 from psycopg import AsyncConnection
 
 from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
-from unlatch.domain.linking import AccountState, LinkPage, Power
+from unlatch.domain.linking import NEEDED, AccountState, LinkPage, Power
+from unlatch.domain.notice import NoticeEvent
 from unlatch.errors import BadInput, Conflict, DeviceError, NotFound, TooOften
-from unlatch.flow import refreshing
+from unlatch.flow import notifying, refreshing
 from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.platform import Platform
 from unlatch.store import consignees, deeds, maker_accounts
@@ -184,6 +185,7 @@ async def _link_again(
         log.warning("an account's cars could not be listed", maker=request.maker, why=error.code)
         return LinkPage.FAILED
     vins, now = {car.vin for car in listed}, platform.clock.now()
+    scopes = _scopes(desk, tokens)
     sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
     async with platform.database.transaction() as connection:
         places = await maker_accounts.list_places(connection, account_id)
@@ -195,17 +197,36 @@ async def _link_again(
             connection,
             account_id,
             tokens=sealed,
-            scopes=_scopes(desk, tokens),
+            scopes=scopes,
             now=now,
         )
+        is_enough = platform.powers_of(request.maker, scopes) >= NEEDED
         if is_linked:
             for place in places:
                 await write_deed(connection, place.access_point_id, request.consignee_id, "linked_again", now)
                 await ask_for_rechecks(connection, place.access_point_id, now)
+                if not is_enough:
+                    await _tell_narrowed(connection, place.access_point_id, request, now)
     if is_linked:
-        return LinkPage.LINKED
+        return LinkPage.LINKED if is_enough or not places else LinkPage.NARROWED
     await _give_back(desk, tokens)
     return LinkPage.STALE if is_same else LinkPage.OTHER_ACCOUNT
+
+
+async def _tell_narrowed(
+    connection: AsyncConnection, access_point_id: str, request: LinkRequestRow, now: datetime
+) -> None:
+    """Its household may have parcels on the way there. Whether a stop is ruled out by it, pre-flight says."""
+    point = await consignees.find_access_point(connection, access_point_id)
+    facts = {"place": point.name} if point is not None and point.name else {}
+    await notifying.tell(
+        connection,
+        NoticeEvent.ACCOUNT_NARROWED,
+        place_id=access_point_id,
+        key=f"{access_point_id}/{request.id}",
+        now=now,
+        facts=facts,
+    )
 
 
 async def _give_back(desk: Desk, tokens: Tokens) -> None:
@@ -249,9 +270,7 @@ async def get_account(connection: AsyncConnection, account_id: str, *, consignee
 
 def powers_of(platform: Platform, account: MakerAccountRow) -> frozenset[Power]:
     """What the owner has let us do."""
-    authorization = platform.makers.maker(account.maker).authorization
-    scopes = {} if authorization is None else authorization.scopes
-    return frozenset(power for scope in account.scopes for power in scopes.get(scope, ()))
+    return platform.powers_of(account.maker, account.scopes)
 
 
 async def write_deed(
