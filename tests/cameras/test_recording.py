@@ -13,7 +13,7 @@ import pytest
 from tests.cameras.street import FPS, WIDTH, paint, reel
 
 from unlatch.cameras.boxes import read_outline
-from unlatch.cameras.recording import Fragmenter, Take, TakeFile, list_take_paths, recover
+from unlatch.cameras.recording import Packer, Take, TakeFile, list_take_paths, recover
 from unlatch.domain.clip import FIRST_LINK, Part, find_touched, last_link, link_of, parts_between
 from unlatch.errors import ClipDamaged, RecordingError
 
@@ -23,10 +23,10 @@ FRAMES = 24
 def record(folder: Path, count: int = FRAMES, number: int = 1, next_part: int = 1, seed: int = 0) -> TakeFile:
     """A take of so many frames."""
     with reel([paint(one, seed=seed) for one in range(count)], folder) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-        assert fragmenter.dropped == 0
-    take = Take(folder, number, fragmenter.head, next_part=next_part)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+        assert packer.dropped == 0
+    take = Take(folder, number, packer.head, next_part=next_part)
     for piece in pieces:
         take.add(piece)
     take.close()
@@ -77,8 +77,8 @@ def test_the_file_plays_while_it_grows(kept: TakeFile) -> None:
 def test_nothing_is_transcoded(tmp_path: Path) -> None:
     with reel([paint(one) for one in range(8)], tmp_path) as (video, frames):
         sent = [bytes(coded.packet) for coded in frames]
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
     assert len(pieces) == 8
     for before, piece in zip(sent, pieces, strict=True):  # start codes have become lengths, and that is all
         picture = before.rpartition(b"\0\0\1")[2]
@@ -166,9 +166,9 @@ def test_frames_that_go_back_in_time_are_dropped(tmp_path: Path) -> None:
     with reel([paint(one) for one in range(12)], tmp_path) as (video, frames):
         frames[5].packet.dts = frames[5].packet.pts = frames[2].packet.dts
         frames[6].packet.dts = frames[6].packet.pts = frames[4].packet.dts
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-    assert fragmenter.dropped == 2
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    assert packer.dropped == 2
     assert len(pieces) == 10
     times = [piece.decode_ms for piece in pieces]
     assert times == sorted(set(times))
@@ -179,9 +179,9 @@ def test_a_disk_that_refuses_ends_the_take_and_keeps_what_was_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
     with reel([paint(one) for one in range(12)], tmp_path) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)]
-    take = Take(tmp_path, 1, fragmenter.head, next_part=1)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    take = Take(tmp_path, 1, packer.head, next_part=1)
     told: list[Part] = [part for piece in pieces[:6] if (part := take.add(piece)) is not None]
 
     def refuse(_descriptor: int) -> None:

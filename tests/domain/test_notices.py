@@ -39,6 +39,7 @@ FACTS = {
     "who": "Ann Lee",
     "carrier": "Parcel Post",
     "place": "The red one",
+    "camera": "Hall",
     "told": "with Mrs Jones at number 7",
     "claim": "clm1",
     "state": "open",

@@ -87,6 +87,8 @@ class NoticeEvent(StrEnum):
     MEMBER_JOINED = auto()
     MEMBER_LEFT = auto()
     OWNER_CHANGED = auto()  # the place was handed to one of its members
+    CAMERA_CHECK_DUE = auto()  # within a week: enrol it again
+    CAMERA_CHECK_OVER = auto()  # it opens no door any more
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
@@ -122,6 +124,8 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.MEMBER_JOINED: G.HOUSEHOLD,
     E.MEMBER_LEFT: G.HOUSEHOLD,
     E.OWNER_CHANGED: G.HOUSEHOLD,
+    E.CAMERA_CHECK_DUE: G.HOUSEHOLD,
+    E.CAMERA_CHECK_OVER: G.HOUSEHOLD,
     E.ACCOUNT_LOST: G.HOUSEHOLD,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
@@ -159,6 +163,8 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.MEMBER_JOINED: _CONSIGNEE,
     E.MEMBER_LEFT: _CONSIGNEE,
     E.OWNER_CHANGED: _CONSIGNEE,
+    E.CAMERA_CHECK_DUE: _CONSIGNEE,
+    E.CAMERA_CHECK_OVER: _CONSIGNEE,
     E.ACCOUNT_LOST: _CONSIGNEE,
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,

@@ -45,6 +45,7 @@ PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "who": ("who",),
     "carrier": ("carrier",),
     "place": ("place",),
+    "camera": ("camera",),
     "told": ("told",),
     "claim": ("claim",),
     "state": ("state",),
@@ -105,7 +106,7 @@ def _values(
 ) -> dict[str, str]:
     """What each placeholder says; one whose facts are missing is not among them."""
     found: dict[str, str | None] = {}
-    for name in ("courier", "who", "carrier", "place", "claim"):
+    for name in ("courier", "who", "carrier", "place", "camera", "claim"):
         found[name] = _clean(facts.get(name), MAX_NAME)
     told = _clean(facts.get("told"), MAX_TOLD)
     found["told"] = phrases.say_quoted(told) if told else None

@@ -384,6 +384,28 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "The owner says who shares it.",
         ),
     },
+    E.CAMERA_CHECK_DUE: {
+        R.CONSIGNEE: template(
+            "Please check your camera",
+            (
+                "Your camera {camera} is to be checked by {until}.",
+                "Your camera {camera} is to be checked within a week.",
+                "A camera of yours is to be checked within a week.",
+            ),
+            "It takes a few minutes: open the door once before it, as when you set it up.",
+            "Without that it opens no door any more.",
+        ),
+    },
+    E.CAMERA_CHECK_OVER: {
+        R.CONSIGNEE: template(
+            "Your camera was not checked",
+            (
+                "Your camera {camera} was not checked in time, and opens no door any more.",
+                "A camera of yours was not checked in time, and opens no door any more.",
+            ),
+            "Unless another one sees the door, nothing is delivered there until you have checked it.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Please link your car again",

@@ -386,6 +386,28 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Le propriétaire décide qui le partage.",
         ),
     },
+    E.CAMERA_CHECK_DUE: {
+        R.CONSIGNEE: template(
+            "Veuillez vérifier votre caméra",
+            (
+                "Votre caméra {camera} est à vérifier avant {until}.",
+                "Votre caméra {camera} est à vérifier dans la semaine.",
+                "Une de vos caméras est à vérifier dans la semaine.",
+            ),
+            "Cela prend quelques minutes : ouvrez une fois la porte devant elle, comme à l'installation.",
+            "Sans cela, elle n'ouvrira plus aucune porte.",
+        ),
+    },
+    E.CAMERA_CHECK_OVER: {
+        R.CONSIGNEE: template(
+            "Votre caméra n'a pas été vérifiée",
+            (
+                "Votre caméra {camera} n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+                "Une de vos caméras n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+            ),
+            "Sauf si une autre voit la porte, rien n'y sera livré tant que vous ne l'aurez pas vérifiée.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Veuillez relier votre voiture à nouveau",

@@ -47,9 +47,16 @@ from unlatch.cameras.base import (
 from unlatch.clock import monotonic_s
 from unlatch.errors import CameraUnreachable
 
-OPTIONS = {"rtsp_transport": "tcp", "probesize": "32", "analyzeduration": "0", "allowed_media_types": "video"}
+OPTIONS = {
+    "rtsp_transport": "tcp",
+    "timeout": str(round(SILENT_S * 500_000)),  # microseconds
+    "probesize": "32",
+    "analyzeduration": "0",
+    "allowed_media_types": "video",
+}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_ADDRESS = 2048
+CLOCK_EVERY_S = 0.5  # the camera says anew what its clock shows; between, that goes as ours does
 
 
 class RtspCamera(CameraMaker):
@@ -66,7 +73,7 @@ class RtspCamera(CameraMaker):
     def open(self, camera: Camera) -> Session:
         address = _address_of(camera)
         try:
-            container = av.open(address, "r", options=dict(OPTIONS), timeout=(OPEN_S, SILENT_S / 2))
+            container = av.open(address, "r", options=dict(OPTIONS), timeout=(OPEN_S, None))
         except FFmpegError as error:
             raise _unreachable(error) from None
         try:
@@ -84,7 +91,7 @@ class RtspSession(Session):
         self.video = video_of(container)
 
     def read(self) -> Iterator[Coded]:
-        has_key = False
+        has_key, told_s = False, float("-inf")
         try:
             for packet in self._container.demux(self.video):
                 if packet.size > MAX_FRAME_BYTES:
@@ -96,11 +103,12 @@ class RtspSession(Session):
                     packet.pts = packet.dts if packet.dts is not None else 0
                 if packet.dts is None:
                     packet.dts = packet.pts
-                taken_at = None
-                if packet.has_sidedata("prft"):
+                received_s, taken_at = monotonic_s(), None
+                if received_s - told_s >= CLOCK_EVERY_S and packet.has_sidedata("prft"):
+                    told_s = received_s
                     (since_epoch_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
                     taken_at = EPOCH + timedelta(microseconds=since_epoch_us)
-                yield Coded(packet=packet, received_s=monotonic_s(), taken_at=taken_at)
+                yield Coded(packet=packet, received_s=received_s, taken_at=taken_at)
         except FFmpegError as error:
             is_silent = isinstance(error, (av.error.ExitError, av.error.TimeoutError))
             code = "silent" if is_silent else "cut"
