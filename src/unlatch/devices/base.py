@@ -76,6 +76,7 @@ class Car:
     is_let_in: bool = (
         True  # False: the owner's account has ended or was lost, and nothing is asked of the cloud
     )
+    may_be_opened: bool = True  # False: its owner lets us in, but no longer so that we open and lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

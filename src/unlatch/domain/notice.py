@@ -90,6 +90,7 @@ class NoticeEvent(StrEnum):
     CAMERA_CHECK_DUE = auto()  # within a week: enrol it again
     CAMERA_CHECK_OVER = auto()  # it opens no door any more
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
+    ACCOUNT_NARROWED = auto()  # linked again, but no longer so that we may open and lock
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
 
@@ -127,6 +128,7 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.CAMERA_CHECK_DUE: G.HOUSEHOLD,
     E.CAMERA_CHECK_OVER: G.HOUSEHOLD,
     E.ACCOUNT_LOST: G.HOUSEHOLD,
+    E.ACCOUNT_NARROWED: G.HOUSEHOLD,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
 }
@@ -166,6 +168,7 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.CAMERA_CHECK_DUE: _CONSIGNEE,
     E.CAMERA_CHECK_OVER: _CONSIGNEE,
     E.ACCOUNT_LOST: _CONSIGNEE,
+    E.ACCOUNT_NARROWED: _CONSIGNEE,
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
 }

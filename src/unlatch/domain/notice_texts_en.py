@@ -416,6 +416,16 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Until you have linked it again, no parcel can be put into it.",
         ),
     },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Please link your car again",
+            (
+                "The link to {place} no longer lets us open and lock it.",
+                "The link to your car no longer lets us open and lock it.",
+            ),
+            "Link it again and agree to both: until then no parcel can be put into it.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "A claim was opened",

@@ -418,6 +418,16 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Tant qu'elle n'est pas reliée à nouveau, aucun colis ne peut y être déposé.",
         ),
     },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Veuillez relier votre voiture à nouveau",
+            (
+                "Le lien ne nous permet plus ni d'ouvrir ni de verrouiller : {place}.",
+                "Le lien à votre voiture ne nous permet plus de l'ouvrir ni de la verrouiller.",
+            ),
+            "Reliez-la de nouveau en acceptant les deux : d'ici là, aucun colis ne peut y être déposé.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "Une réclamation est ouverte",

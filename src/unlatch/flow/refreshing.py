@@ -68,6 +68,7 @@ def open_account(row: MakerAccountRow) -> OpenAccount:
         generation=row.generation,
         access_expires_at=row.access_expires_at,
         refresh_at=row.refresh_at,
+        scopes=tuple(row.scopes),
     )
 
 
