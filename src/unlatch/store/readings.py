@@ -147,6 +147,11 @@ async def save_refusal(
     await connection.execute(_SAVE_REFUSAL, (access_point_id, refused, now))
 
 
+async def forget_reading(connection: AsyncConnection, access_point_id: str) -> None:
+    """What is known of it was told by another hub, or of another door."""
+    await connection.execute("DELETE FROM reading WHERE access_point_id = %s", (access_point_id,))
+
+
 async def find_reading(connection: AsyncConnection, access_point_id: str) -> Reading | None:
     """The newest look at this closure."""
     async with connection.cursor(row_factory=dict_row) as cursor:

@@ -13,11 +13,16 @@ What libavformat does that nobody would guess, each seen here and tried by the t
 - The first packet has no time at all; later ones count from it.
 - Every packet comes one frame late, since the parser waits for the next one to know its end.
 - Its messages hold the address with user and password.
+
+The address was typed by a stranger (outward.py): its name is resolved by us, each of its addresses is judged, and
+libavformat is given the first of them, so that a name that changes its mind leads nowhere else. What it can't be kept
+from is to follow a camera's own redirect (RTSP 3xx): a host of ours that this leads to is asked for RTSP.
 """
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -46,6 +51,7 @@ from unlatch.cameras.base import (
 )
 from unlatch.clock import monotonic_s
 from unlatch.errors import CameraUnreachable
+from unlatch.outward import AddressRefused, choose_hosts, find_literal
 
 OPTIONS = {
     "rtsp_transport": "tcp",
@@ -121,7 +127,7 @@ class RtspSession(Session):
 
 
 def _address_of(camera: Camera) -> str:
-    """The address with user and password, as libavformat wants them. Raises CameraUnreachable."""
+    """The address with user and password, as libavformat wants them, its host by number. Raises CameraUnreachable."""
     parts = SplitResult("", "", "", "", "")
     is_good = False
     with contextlib.suppress(ValueError):
@@ -129,10 +135,25 @@ def _address_of(camera: Camera) -> str:
         is_good = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
     if not is_good or len(camera.address) > MAX_ADDRESS or not camera.address.isprintable():
         raise CameraUnreachable("give an address like rtsp://camera.example:554/stream", code="not_found")
-    place = parts.netloc.rpartition("@")[2]
+    host, port = _find_host(parts.hostname or "", camera.allows_private), parts.port
+    place = f"[{host}]" if ":" in host else host
+    place = place if port is None else f"{place}:{port}"
     if user := camera.secrets.get("user"):
         place = f"{quote(user, safe='')}:{quote(camera.secrets.get('password', ''), safe='')}@{place}"
     return urlunsplit(parts._replace(netloc=place))
+
+
+def _find_host(name: str, allows_private: bool) -> str:
+    """Where the name leads, if we may go there. Blocks. Raises CameraUnreachable."""
+    try:
+        if find_literal(name) is not None:
+            return choose_hosts([name], allows_private=allows_private)[0]
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return choose_hosts((str(one[4][0]) for one in found), allows_private=allows_private)[0]
+    except AddressRefused:
+        raise CameraUnreachable("the camera's address leads where none may be", code="not_found") from None
+    except (OSError, UnicodeError):
+        raise CameraUnreachable("the camera's name is not known now", code="unreachable") from None
 
 
 def _unreachable(error: FFmpegError) -> CameraUnreachable:
