@@ -9,11 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from unlatch.flow.platform import Platform
-<<<<<<< HEAD
-from unlatch.store import idempotency, jobs, maker_accounts, proofs, sessions
-=======
-from unlatch.store import duties, idempotency, jobs, maker_accounts, notices, preflights, proofs
->>>>>>> main
+from unlatch.store import duties, idempotency, jobs, maker_accounts, notices, preflights, proofs, sessions
 
 AT_ONCE = 1000
 LINKS_KEPT_FOR = timedelta(days=1)
@@ -26,21 +22,14 @@ async def forget(platform: Platform) -> int:
     told_before = now - timedelta(days=settings.notices_kept_days)
     found_before = now - timedelta(days=settings.findings_kept_days)
     async with platform.database.connection() as connection:
-<<<<<<< HEAD
-        forgotten = await proofs.forget_expired_proofs(connection, now, limit=AT_ONCE)
-        forgotten += await idempotency.forget_old_answers(connection, now, limit=AT_ONCE)
-        forgotten += await maker_accounts.forget_old_requests(connection, now - LINKS_KEPT_FOR, limit=AT_ONCE)
-        forgotten += await sessions.forget_expired(connection, now, limit=AT_ONCE)
-        forgotten += await jobs.forget_log(connection, now, limit=AT_ONCE)
-=======
         forgotten = await proofs.forget_expired_proofs(connection, real_now, limit=AT_ONCE)
         forgotten += await idempotency.forget_old_answers(connection, real_now, limit=AT_ONCE)
         forgotten += await maker_accounts.forget_old_requests(
             connection, real_now - LINKS_KEPT_FOR, limit=AT_ONCE
         )
+        forgotten += await sessions.forget_expired(connection, real_now, limit=AT_ONCE)
         forgotten += await jobs.forget_log(connection, real_now, limit=AT_ONCE)
         forgotten += await notices.forget_old(connection, told_before, limit=AT_ONCE)
         forgotten += await preflights.forget_old(connection, found_before, limit=AT_ONCE)
         forgotten += await duties.forget_old(connection, found_before, limit=AT_ONCE)
->>>>>>> main
     return forgotten

@@ -116,13 +116,10 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             *handlers,
             *_pages(platform, document),
-<<<<<<< HEAD
             make_asset_handler(),
             *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
-=======
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
->>>>>>> main
         ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
@@ -146,13 +143,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-<<<<<<< HEAD
-    has_policy = any(name.lower() == b"content-security-policy" for name, _ in headers)
-    message["headers"] = [*headers, *(SECURITY_HEADERS[:-1] if has_policy else SECURITY_HEADERS)]
-=======
     given = {name.lower() for name, _ in headers}  # a page with a script says itself what it may do
     message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in given)]
->>>>>>> main
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
