@@ -45,7 +45,10 @@ def draw_household() -> str:
         "live stream that comes after it, and no notice. They are told that they were removed.",
         "The owner can't leave. They hand the place to a member first, who must be known to the carrier "
         "of the place, since "
-        "its shipments are to the owner. The former owner becomes a member; their open invitations end.",
+        "its shipments are to the owner. The former owner becomes a member; their open invitations end. "
+        "A car that is reached through an account of theirs at its maker is so for seven days more, or until they "
+        "leave: meanwhile the new owner links it through an account of their own "
+        "([why](../decisions/0010-a-link-goes-with-its-person.md)).",
         "## People of several carriers",
         "A household may have people whom different carriers have registered: the owner decides who "
         "shares the place, not "

@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from tests.devices.simulated import TownAt, running_town
 from tests.web.conftest import ADDRESS, PUBLIC_URL, Caller, Tenant, make_platform, make_tenant
+from tests.web.people import add_consignee, invite
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.flow import refreshing
@@ -402,6 +404,23 @@ async def test_links_that_were_begun_at_once_end_in_no_more_accounts_than_may_be
     ]
     assert len((await tenant.consignee.get("/v1/me/accounts")).json()["accounts"]) == 20
     assert await browser.town.withdraw("volvo", "ada") == 2, "consents that nobody had given back"
+
+
+async def test_a_household_reads_until_when_the_link_of_its_car_goes_on(
+    tenant: Tenant, browser: Browser, platform: Platform
+) -> None:
+    account_id = await link(tenant.consignee, browser)
+    place = await tenant.consignee.make("/v1/me/access_points", new_place(account_id))
+    path = f"/v1/me/access_points/{place['id']}"
+    ben = await add_consignee(tenant.carrier, "Ben Brother")
+    await ben.make("/v1/me/households/join", {"code": await invite(tenant.consignee, place["id"])})
+    assert (await ben.get(f"{path}/household")).json()["link_ends_at"] is None
+    handed = await tenant.consignee.make(f"{path}/owner", {"consignee_id": ben.id})
+    ends_at = datetime.fromisoformat(handed["link_ends_at"])
+    assert timedelta(days=6, hours=23) < ends_at - platform.clock.now() <= timedelta(days=7)
+    own = await link(ben, browser)
+    await ben.make(f"{path}/relink", {"account_id": own})
+    assert (await ben.get(f"{path}/household")).json()["link_ends_at"] is None
 
 
 async def fill(platform: Platform, account_id: str, copy_id: str) -> None:

@@ -68,39 +68,43 @@ class Outline:
         return self.fragments[-1].offset + self.fragments[-1].size if self.fragments else self.head_size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """A frame in a fragment that is to be written. Ticks of the track."""
-
-    size: int
-    duration: int
-    shift: int = 0  # how much later than it is decoded it is shown
+# moof with mfhd, traf with tfhd and tfdt, and the head of trun, whose fields and rows follow.
+FRAGMENT = struct.Struct(">I4s I4sII I4s I4sIII I4sIQ I4sIII")
 
 
-def fragment_head(number: int, decode_time: int, samples: Sequence[Sample], *, is_key: bool) -> bytes:
-    """A moof and the head of its mdat; the frames follow. `is_key`: the first one is a keyframe; no other may be."""
-    flags = HAS_DATA_OFFSET | HAS_DURATION | HAS_SIZE
-    first_flags = b""
+def fragment_head(
+    number: int,
+    decode_time: int,
+    *,
+    durations: Sequence[int],
+    sizes: Sequence[int],
+    shifts: Sequence[int],
+    is_key: bool,
+) -> bytes:
+    """A moof and the head of its mdat; the frames follow. Times are ticks of the track.
+
+    `shifts`: how much later than it is decoded each is shown. `is_key`: the first is a keyframe; no other may be.
+    """
+    flags, first_flags = HAS_DATA_OFFSET | HAS_DURATION | HAS_SIZE, b""
     if is_key:
-        flags |= HAS_FIRST_FLAGS
-        first_flags = KEY_FRAME.to_bytes(4)
-    if any(sample.shift for sample in samples):
+        flags, first_flags = flags | HAS_FIRST_FLAGS, KEY_FRAME.to_bytes(4)
+    if any(shifts):
         flags |= HAS_SHIFT
-        rows = b"".join(struct.pack(">IIi", one.duration, one.size, one.shift) for one in samples)
+        rows = b"".join(map(struct.Struct(">IIi").pack, durations, sizes, shifts))
     else:
-        rows = b"".join(struct.pack(">II", one.duration, one.size) for one in samples)
-    mfhd = struct.pack(">I4sII", 16, b"mfhd", 0, number)
-    tfhd = struct.pack(">I4sIII", 20, b"tfhd", HAS_DEFAULT_FLAGS | BASE_IS_MOOF, TRACK, OTHER_FRAME)
-    tfdt = struct.pack(">I4sIQ", 20, b"tfdt", 1 << 24, decode_time)
-    run_size = 20 + len(first_flags) + len(rows)
-    traf_size = HEAD_BYTES + len(tfhd) + len(tfdt) + run_size
-    moof_size = HEAD_BYTES + len(mfhd) + traf_size
-    return b"".join((
-        struct.pack(">I4s", moof_size, b"moof"), mfhd, struct.pack(">I4s", traf_size, b"traf"), tfhd, tfdt,
-        struct.pack(">I4sIII", run_size, b"trun", 1 << 24 | flags, len(samples), moof_size + HEAD_BYTES),
-        first_flags, rows,
-        struct.pack(">I4s", HEAD_BYTES + sum(one.size for one in samples), b"mdat"),
-    ))  # fmt: skip
+        rows = b"".join(map(struct.Struct(">II").pack, durations, sizes))
+    rest = first_flags + rows
+    run_size = 20 + len(rest)
+    moof_size = FRAGMENT.size + len(rest)
+    head = FRAGMENT.pack(
+        moof_size, b"moof",
+        16, b"mfhd", 0, number,
+        48 + run_size, b"traf",
+        20, b"tfhd", HAS_DEFAULT_FLAGS | BASE_IS_MOOF, TRACK, OTHER_FRAME,
+        20, b"tfdt", 1 << 24, decode_time,
+        run_size, b"trun", 1 << 24 | flags, len(sizes), moof_size + HEAD_BYTES,
+    )  # fmt: skip
+    return b"".join((head, rest, struct.pack(">I4s", HEAD_BYTES + sum(sizes), b"mdat")))
 
 
 def walk(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:

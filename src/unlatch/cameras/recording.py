@@ -25,7 +25,7 @@ import av
 from av.video.stream import VideoStream
 
 from unlatch.cameras.base import Coded
-from unlatch.cameras.boxes import Fragment, Outline, Sample, fragment_head, read_outline
+from unlatch.cameras.boxes import Fragment, Outline, fragment_head, read_outline
 from unlatch.domain.clip import PART_MS, Part, find_touched
 from unlatch.errors import CameraUnreachable, ClipDamaged, RecordingError
 
@@ -182,12 +182,16 @@ class Take:
             self._first = pieces[0].decode_time
         first_ms, last_ms = self._ms(pieces[0]), self._ms(pieces[-1])
         times = [*(piece.decode_time for piece in pieces), until]
-        samples = [
-            Sample(size=len(piece.frame), duration=after - before, shift=piece.shift)
-            for piece, (before, after) in zip(pieces, pairwise(times), strict=True)
-        ]
-        head = self._head + fragment_head(len(self.parts) + 1, times[0], samples, is_key=pieces[0].is_key)
-        content = b"".join((head, *(piece.frame for piece in pieces)))
+        frames = [piece.frame for piece in pieces]
+        head = self._head + fragment_head(
+            len(self.parts) + 1,
+            times[0],
+            durations=[after - before for before, after in pairwise(times)],
+            sizes=list(map(len, frames)),
+            shifts=[piece.shift for piece in pieces],
+            is_key=pieces[0].is_key,
+        )
+        content = b"".join((head, *frames))
         if self.size + len(content) > MAX_TAKE_BYTES or last_ms > MAX_TAKE_MS:
             raise RecordingError("a take has at most an hour and two gigabytes", code="too_long")
         self.is_whole = False  # until it is known: a part that failed may stand there in half

@@ -22,7 +22,7 @@ from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.household import require
 from unlatch.flow.linking import get_account, powers_of, write_deed
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, maker_accounts
+from unlatch.store import consignees, links, maker_accounts
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import make_id
 from unlatch.store.maker_accounts import MakerAccountRow
@@ -146,7 +146,7 @@ async def _find_same(
 ) -> tuple[AccessPointRow, VehicleRow] | None:
     """The place that this very choice has made already: a server may have died before it had said so."""
     key = consignees.closure_key_of(platform.vault, account.maker, chosen.vin)
-    hung = await maker_accounts.list_places(connection, account.id)
+    hung = await links.list_places(connection, account.id)
     of_car = {place.access_point_id for place in hung if place.closure_key == key}
     for one in places:
         if one.id in of_car and all(getattr(one, name) == getattr(point, name) for name in _CHOSEN):
@@ -179,7 +179,7 @@ async def relink(
         account = await _lock_live(connection, account_id, consignee_id=consignee_id)
         _check_powers(platform, account, car)
         await _hang(platform, connection, account, access_point_id, car)
-        await maker_accounts.set_consent(connection, access_point_id, is_given=True)
+        await links.set_consent(connection, access_point_id, is_given=True)
         await write_deed(connection, access_point_id, consignee_id, "linked_again", now)
         await ask_for_rechecks(connection, access_point_id, now)
     return point
@@ -227,7 +227,7 @@ async def _hang(
     access_point_id: str,
     car: LinkedCar,
 ) -> None:
-    await maker_accounts.hang_car(
+    await links.hang_car(
         connection,
         access_point_id,
         account_id=account.id,

@@ -23,7 +23,7 @@ from unlatch.errors import BadInput, Conflict, DeviceError, NotFound, TooOften
 from unlatch.flow import notifying, refreshing
 from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, deeds, maker_accounts
+from unlatch.store import consignees, deeds, links, maker_accounts
 from unlatch.store.ids import hash_key, make_id
 from unlatch.store.maker_accounts import LinkRequestRow, MakerAccountRow
 
@@ -188,7 +188,7 @@ async def _link_again(
     scopes = _scopes(desk, tokens)
     sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
     async with platform.database.transaction() as connection:
-        places = await maker_accounts.list_places(connection, account_id)
+        places = await links.list_places(connection, account_id)
         for place in places:  # the places first, as who un-links does
             await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
         wanted = {platform.vault.open_mapping(one.sealed, one.access_point_id)["vin"] for one in places}

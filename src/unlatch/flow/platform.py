@@ -79,15 +79,17 @@ class Platform:
         """The car behind an access point, with what opens its cloud to us. Raises NotFound, SealBroken."""
         secrets = self.vault.open_mapping(place.sealed, place.access_point_id)
         vin = secrets.pop("vin")
-        account = place.account
+        account, maker = place.account, self.makers.maker(place.maker)
         if account is not None and account.sealed is not None and account.is_open:
             secrets |= self.secrets_of(place.maker, self.vault.open_mapping(account.sealed, account.id))
+        # A car that hangs on no account, and whose carrier gave nothing but its number: nobody lets us in.
+        is_let_in = account.is_open if account else maker.authorization is None or bool(secrets)
         car = Car(
             maker=place.maker,
             vin=vin,
             secrets=secrets,
             account_kind=place.account_kind,
-            is_let_in=account is None or account.is_open,
+            is_let_in=is_let_in,
             may_be_opened=account is None or self.powers_of(place.maker, account.scopes) >= NEEDED,
         )
         return self.makers.maker_of(car), car

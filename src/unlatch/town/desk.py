@@ -141,6 +141,18 @@ class _Deliveries(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
 
 
+class HomeCamera(msgspec.Struct, frozen=True, kw_only=True):
+    """A camera of a home, as its household sees it."""
+
+    id: str
+    name: str
+    is_witness: bool
+
+
+class _HomeCameras(msgspec.Struct, frozen=True, kw_only=True):
+    cameras: list[HomeCamera]
+
+
 class _Dispatches(msgspec.Struct, frozen=True, kw_only=True):
     dispatches: list[dict[str, Any]]
 
@@ -295,6 +307,10 @@ class Consignee(Caller):
             if delivery.stop_id == stop_id:
                 return delivery
         raise UnlatchError(f"{stop_id} is not among what is to come")
+
+    async def cameras(self, access_point_id: str) -> list[HomeCamera]:
+        """Those of a home."""
+        return (await self.get(f"/v1/me/access_points/{access_point_id}/cameras", _HomeCameras)).cameras
 
     async def timeline(self) -> Timeline:
         return await self.get("/v1/me/timeline", Timeline)
