@@ -112,9 +112,7 @@ ALONE: dict[Incident, dict[str, Any]] = {
     I.DEVICE_ASLEEP: {
         "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_ASLEEP,
     },
-    I.DEVICE_CONSENT_LOST: {
-        "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_CONSENT_LOST,
-    },
+    I.DEVICE_CONSENT_LOST: {"is_opening_agreed": False},
     I.DEVICE_SUBSCRIPTION_LAPSED: {
         "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_SUBSCRIPTION_LAPSED,
     },

@@ -111,6 +111,7 @@ ALONE: list[tuple[Incident, dict[str, Any]]] = [
     (I.DEVICE_CLOUD_OUTAGE, {"obstacle": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_CLOUD_OUTAGE, {"refused": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_QUOTA_USED_UP, {"obstacle": I.DEVICE_QUOTA_USED_UP}),
+    (I.DEVICE_CONSENT_LOST, {"obstacle": I.DEVICE_CONSENT_LOST}),  # its owner lets us open it no more
     (I.DEVICE_QUOTA_USED_UP, {"refused": I.DEVICE_QUOTA_USED_UP}),
     (I.DEVICE_SUBSCRIPTION_LAPSED, {"refused": I.DEVICE_SUBSCRIPTION_LAPSED}),
     (I.DEVICE_ASLEEP, {"refused": I.DEVICE_ASLEEP}),
@@ -359,7 +360,8 @@ def render_page() -> str:
         "out, and whenever somebody of the household asks after that, it rules the place out: the stop goes to its",
         "fallback, and the courier's list says so. A better finding takes that back until the fallback is done. What",
         "people have decided (cancelled, redirected) pre-flight never changes. What may pass by itself is looked at",
-        f"again, {preflight.TRIES} times in all, before it counts.",
+        f"again, {preflight.TRIES} times in all, before it counts. What a household was told outlives the plan: the",
+        "same fault is not told again within two hours, however often the stop is planned anew; that it is mended is.",
         "",
         "| reason | the consignee reads | remedy | who can mend it | looked at again | rules out | why |",
         "|---|---|---|---|---|---|---|",

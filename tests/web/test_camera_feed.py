@@ -236,6 +236,28 @@ def test_one_server_hears_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     feeds.enter("cam_3")
 
 
+async def test_each_kind_of_camera_asks_for_what_it_needs(served: Served) -> None:
+    path = f"/v1/me/access_points/{served.place_id}/cameras"
+    hub = {
+        "maker": "home_assistant",
+        "name": "Hall",
+        "address": "https://8.8.8.8:8123",
+        "secrets": {"access_token": "hub-token-0042", "entity": "camera.hall"},
+    }
+    added = await served.tenant.consignee.post(path, hub)
+    assert added.status_code == 201, added.text
+    assert "hub-token-0042" not in added.text
+    for wrong in (
+        {"address": "http://8.8.8.8:8123"},
+        {"address": None},
+        {"secrets": {"access_token": "t", "entity": "lock.front_door"}},
+        {"secrets": {"entity": "camera.hall"}},
+        {"maker": "browser", "secrets": {}},  # it has no address
+    ):
+        answer = await served.tenant.consignee.post(path, {**hub, **wrong})
+        assert answer.status_code == 400, (wrong, answer.text)
+
+
 # ---- what is not taken ------------------------------------------------------------------------------------
 
 

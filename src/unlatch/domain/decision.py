@@ -71,6 +71,7 @@ class Situation:
     is_reading_refused: Incident | None = None  # why the last try to read failed
     is_cloud_down: bool = False
     is_quota_used_up: bool = False
+    is_opening_agreed: bool = True  # the owner of the account lets us open and lock
     # homes alone
     heard_at: datetime | None = None  # when the hub last told how the door stands, be it the same as before
     is_pet_loose: bool = False  # the consignee said so
@@ -234,6 +235,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "courier is beside it": _reach,
         "cloud is up": _fails(I.DEVICE_CLOUD_OUTAGE, lambda s: s.is_cloud_down),
         "quota is left": _fails(I.DEVICE_QUOTA_USED_UP, lambda s: s.is_quota_used_up),
+        "owner lets us open and lock": _fails(I.DEVICE_CONSENT_LOST, lambda s: not s.is_opening_agreed),
         "door is not bolted from inside": _of_home(
             I.CONSIGNEE_SECOND_BOLT, lambda s: bool(s.reading and s.reading.is_bolted_inside)
         ),

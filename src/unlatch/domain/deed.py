@@ -37,6 +37,7 @@ class Deed(StrEnum):
     LINKED = auto()
     LINKED_AGAIN = auto()
     UNLINKED = auto()
+    HUB_LINKED_AGAIN = auto()
     HOME_SET = auto()
     CAMERA_ADDED = auto()
     CAMERA_REMOVED = auto()
@@ -107,6 +108,10 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.LINKED: ("A car was linked.", "Une voiture a été liée."),
         Deed.LINKED_AGAIN: ("The car was linked anew.", "La voiture a été liée de nouveau."),
         Deed.UNLINKED: ("The car was unlinked.", "La liaison avec la voiture a été supprimée."),
+        Deed.HUB_LINKED_AGAIN: (
+            "The hub of this home was linked anew.",
+            "La centrale de ce domicile a été liée de nouveau.",
+        ),
         Deed.HOME_SET: (
             "What a courier must mind at this home was changed.",
             "Ce qu'un livreur doit savoir de ce domicile a été modifié.",

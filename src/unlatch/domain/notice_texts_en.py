@@ -416,6 +416,36 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Until you have linked it again, no parcel can be put into it.",
         ),
     },
+    E.LINK_ENDING: {
+        R.CONSIGNEE: template(
+            ("{place} has a new owner: link its car", "A new owner: please link the car"),
+            (
+                "{who} is to link the car through an account of their own.",
+                "The new owner is to link the car through an account of their own.",
+            ),
+            "Until {until} it is still reached through the account of before, and deliveries go on.",
+        ),
+    },
+    E.LINK_ENDED: {
+        R.CONSIGNEE: template(
+            "Please link your car again",
+            (
+                "The account through which {place} was reached belongs to its owner of before.",
+                "The account through which your car was reached belongs to the owner of before.",
+            ),
+            "Until the new owner has linked the car, no parcel can be put into it.",
+        ),
+    },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Please link your car again",
+            (
+                "The link to {place} no longer lets us open and lock it.",
+                "The link to your car no longer lets us open and lock it.",
+            ),
+            "Link it again and agree to both: until then no parcel can be put into it.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "A claim was opened",

@@ -418,6 +418,36 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Tant qu'elle n'est pas reliée à nouveau, aucun colis ne peut y être déposé.",
         ),
     },
+    E.LINK_ENDING: {
+        R.CONSIGNEE: template(
+            ("Nouveau propriétaire, voiture à relier : {place}", "Nouveau propriétaire : reliez la voiture"),
+            (
+                "La voiture est à relier par un compte de {who}.",
+                "La voiture est à relier par un compte du nouveau propriétaire.",
+            ),
+            "D'ici là ({until}), elle reste reliée par le compte précédent, et les livraisons continuent.",
+        ),
+    },
+    E.LINK_ENDED: {
+        R.CONSIGNEE: template(
+            "Veuillez relier votre voiture à nouveau",
+            (
+                "Le compte qui la reliait est celui de l'ancien propriétaire : {place}.",
+                "Le compte qui reliait votre voiture est celui de l'ancien propriétaire.",
+            ),
+            "Tant que le nouveau propriétaire ne l'a pas reliée, aucun colis ne peut y être déposé.",
+        ),
+    },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Veuillez relier votre voiture à nouveau",
+            (
+                "Le lien ne nous permet plus ni d'ouvrir ni de verrouiller : {place}.",
+                "Le lien à votre voiture ne nous permet plus de l'ouvrir ni de la verrouiller.",
+            ),
+            "Reliez-la de nouveau en acceptant les deux : d'ici là, aucun colis ne peut y être déposé.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "Une réclamation est ouverte",

@@ -198,7 +198,9 @@ def _frozen(preflight: Preflight) -> Incident | None:
 
 
 def _linked(preflight: Preflight) -> Incident | None:
-    return I.DEVICE_CONSENT_LOST if preflight.closure is None else None
+    """There is a car, and its owner lets us open it."""
+    is_lost = preflight.closure is None or preflight.obstacle is I.DEVICE_CONSENT_LOST
+    return I.DEVICE_CONSENT_LOST if is_lost else None
 
 
 def _lock_readable(preflight: Preflight) -> Incident | None:

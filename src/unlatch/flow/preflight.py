@@ -46,6 +46,9 @@ from unlatch.store.stops import StopState
 log = structlog.get_logger(__name__)
 
 SHARED_FOR = timedelta(minutes=5)  # one look at a car serves every stop there for so long
+KNOWN_FOR = timedelta(
+    hours=2
+)  # what was told is not told again for so long, however often the stop is planned anew
 UNDER_WAY = timedelta(seconds=30)  # another's reading is awaited this long before it is asked for again
 ASKED = "asked"  # the kind of a finding that a consignee asked for
 ANSWER_WITHIN_S = 15.0  # real seconds that a consignee waits for the car
@@ -117,7 +120,8 @@ async def _read(platform: Platform, case: Case, programme: Programme, *, shared_
 
 
 def _is_within(at: datetime | None, now: datetime, span: timedelta) -> bool:
-    return at is not None and timedelta() <= now - at < span
+    """Less than `span` ago; or ahead by less, as a clock on another machine may be."""
+    return at is not None and abs(now - at) < span
 
 
 async def carry_out_preflight(platform: Platform, duty_text: str) -> None:
@@ -225,7 +229,7 @@ async def draw_consequence(
 ) -> None:
     """Keep a finding, rule the place out or no longer, and tell. Place and stop must be locked."""
     stop = case.stop
-    before = await preflights.find_latest(connection, stop.id, stop.plan_number)
+    before = await preflights.find_told(connection, stop.id, stop.plan_number, stop.access_point_id)
     was_alarming = before is not None and before.is_alarming
     was = Incident(stop.ruled_out) if stop.ruled_out else None
     event: NoticeEvent | None = None
@@ -242,7 +246,8 @@ async def draw_consequence(
             is_mended = finding.find_ruling(is_last=True) is None
             event = NoticeEvent.PREFLIGHT_MENDED if is_mended else NoticeEvent.PREFLIGHT_FAILED
         elif was is None and not finding.is_well:
-            event = NoticeEvent.PREFLIGHT_FAILED if occasion.kind == DutyKind.PREFLIGHT_1 else None
+            is_news = occasion.kind == DutyKind.PREFLIGHT_1 and not _is_known(before, finding, occasion)
+            event = NoticeEvent.PREFLIGHT_FAILED if is_news else None
         elif was is None and was_alarming and finding.is_seen:
             event = NoticeEvent.PREFLIGHT_MENDED
     is_alarming = was_alarming if event is None else event is not NoticeEvent.PREFLIGHT_MENDED
@@ -260,10 +265,18 @@ async def draw_consequence(
             observed_at=finding.observed_at,
             is_alarming=is_alarming,
             rules_version=occasion.rules_version,
+            access_point_id=stop.access_point_id,
         ),
     )
     if event is not None:
         await _tell(connection, case, finding, occasion, event)
+
+
+def _is_known(before: PreflightRow | None, finding: Finding, occasion: Occasion) -> bool:
+    """Whether the household was told the very same a while ago, before the stop was planned anew."""
+    if before is None or not before.is_alarming or not _is_within(before.at, occasion.at, KNOWN_FOR):
+        return False
+    return before.reasons == [reason.value for reason in finding.reasons]
 
 
 async def _tell(

@@ -206,6 +206,15 @@ async def set_enrolment(
     )
 
 
+async def forget_enrolments(connection: AsyncConnection, access_point_id: str) -> None:
+    """The door is another: no camera there was shown to see it. The place's row must be locked."""
+    await connection.execute(
+        "UPDATE camera SET methods = '{}', sees_door = false, enrolled_at = NULL, check_by = NULL "
+        "WHERE access_point_id = %s AND removed_at IS NULL",
+        (access_point_id,),
+    )
+
+
 async def remove_camera(connection: AsyncConnection, camera_id: str, now: datetime, sealed: bytes) -> None:
     """Un-link a camera: what opens it is overwritten (with `sealed`, which holds nothing)."""
     await connection.execute(

@@ -68,6 +68,18 @@ _SHOWN = """
         AND (notice.created_at, notice.id) < (%(before)s, %(before_id)s)
     ORDER BY notice.created_at DESC, notice.id DESC LIMIT %(limit)s
 """
+_FORGET = """
+    -- The oldest that were told, with how they fared on each channel, unless there is an open claim about their stop.
+    WITH old AS MATERIALIZED (
+        SELECT id FROM notice
+        WHERE created_at < %(before)s AND posted_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM dispatch WHERE notice_id = notice.id AND state IN ('due', 'taken'))
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = notice.stop_id AND claim.ended_at IS NULL)
+        ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ),
+    fared AS (DELETE FROM dispatch USING old WHERE notice_id = old.id)
+    DELETE FROM notice USING old WHERE notice.id = old.id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,3 +194,9 @@ async def count_unseen(connection: AsyncConnection, reader: str, reader_id: str,
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete notices that were written before then, and how they fared; how many notices."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount

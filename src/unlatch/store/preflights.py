@@ -163,6 +163,7 @@ class PreflightRow:
     observed_at: datetime | None
     is_alarming: bool  # the household was told that something stands in the way, and nothing better since
     rules_version: str
+    access_point_id: str | None  # None: of one that an earlier release wrote
 
 
 _NAMES = PreflightRow.__slots__
@@ -172,6 +173,14 @@ _KEEP = f"""
     INSERT INTO preflight ({_COLUMNS}) VALUES ({", ".join(f"%({name})s" for name in _NAMES)})
     ON CONFLICT (stop_id, plan_number, kind) DO UPDATE SET
         {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
+"""
+_FORGET = """
+    -- The oldest findings, unless somebody has an open claim about their stop.
+    DELETE FROM preflight WHERE (stop_id, plan_number, kind) IN (
+        SELECT stop_id, plan_number, kind FROM preflight
+        WHERE at < %(before)s
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = preflight.stop_id AND claim.ended_at IS NULL)
+        ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -190,12 +199,31 @@ async def find_latest(connection: AsyncConnection, stop_id: str, plan_number: in
         return await cursor.fetchone()
 
 
+async def find_told(
+    connection: AsyncConnection, stop_id: str, plan_number: int, access_point_id: str
+) -> PreflightRow | None:
+    """What was found last of this place for the stop, by whichever of its plans: the household remembers it."""
+    query = (
+        f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND (access_point_id = %s "
+        "OR (access_point_id IS NULL AND plan_number = %s)) ORDER BY plan_number DESC, at DESC LIMIT 1"
+    )
+    async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, access_point_id, plan_number))
+        return await cursor.fetchone()
+
+
 async def list_kinds(connection: AsyncConnection, stop_id: str, plan_number: int) -> list[PreflightRow]:
     """The latest finding of each kind, the oldest first."""
     query = f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND plan_number = %s ORDER BY at"
     async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
         await cursor.execute(query.encode(), (stop_id, plan_number))
         return await cursor.fetchall()
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete what was found before then; how many findings."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount
 
 
 # ---- what follows for the stop

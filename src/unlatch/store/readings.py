@@ -50,6 +50,7 @@ class OpenAccount:
     generation: int
     access_expires_at: datetime
     refresh_at: datetime
+    scopes: tuple[str, ...]  # what its owner agreed to, in the maker's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,8 @@ class Place:
 PLACE_COLUMNS = """
     vehicle.maker, vehicle.account_kind, vehicle.sealed, vehicle.account_id, maker_account.state AS account_state,
     maker_account.sealed AS account_sealed, maker_account.generation AS account_generation,
-    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at
+    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at,
+    maker_account.scopes AS account_scopes
 """
 JOIN_ACCOUNT = "LEFT JOIN maker_account ON maker_account.id = vehicle.account_id"
 
@@ -84,6 +86,7 @@ def place_of(row: dict[str, Any]) -> Place:
             generation=row["account_generation"],
             access_expires_at=row["account_expires_at"],
             refresh_at=row["account_refresh_at"],
+            scopes=tuple(row["account_scopes"]),
         )
     return Place(
         access_point_id=row["access_point_id"],
@@ -142,6 +145,11 @@ async def save_refusal(
 ) -> None:
     """Keep why the device could not be read."""
     await connection.execute(_SAVE_REFUSAL, (access_point_id, refused, now))
+
+
+async def forget_reading(connection: AsyncConnection, access_point_id: str) -> None:
+    """What is known of it was told by another hub, or of another door."""
+    await connection.execute("DELETE FROM reading WHERE access_point_id = %s", (access_point_id,))
 
 
 async def find_reading(connection: AsyncConnection, access_point_id: str) -> Reading | None:
