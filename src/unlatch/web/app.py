@@ -21,6 +21,7 @@ from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     carrier,
+    channels,
     claims,
     consignee,
     courier,
@@ -68,6 +69,7 @@ TABLES: Sequence[EndpointTable] = (
     stops.TABLE,
     linking.TABLE,
     notices.TABLE,
+    channels.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
