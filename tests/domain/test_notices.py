@@ -51,6 +51,7 @@ FACTS = {
     "who": "Ann Lee",
     "carrier": "Parcel Post",
     "place": "The red one",
+    "camera": "Hall",
     "told": "with Mrs Jones at number 7",
     "claim": "clm1",
     "state": "open",
@@ -58,7 +59,9 @@ FACTS = {
     "until": "2026-11-26T20:30:00+00:00",
     "range_m": 200.0,
     "remedy": "move_car_nearer",
+    "kind": "car",
 }
+AT_HOME = {**FACTS, "kind": "home", "remedy": "disarm_alarm", "incident": "consignee_alarm_armed"}
 SEEN = {NoticeEvent.DELIVERED}
 NOT_CLAIMED = re.compile(
     r"(?:not|n'a pas) (?:been |été )?(?:seen locked|constaté)|verrouillage (?:d|non)", re.IGNORECASE
@@ -78,6 +81,11 @@ def test_a_text_is_whole_with_all_facts_with_none_and_with_any_one(
 ) -> None:
     event, reader = told
     pairs = [{}, FACTS, *({name: value} for name, value in FACTS.items())]
+    pairs += [
+        AT_HOME,
+        {"kind": "home"},
+        {**AT_HOME, "remedy": "plug_in_camera", "incident": "device_camera_offline"},
+    ]
     pairs += [{"window_from": FACTS["window_from"], "window_until": FACTS["window_until"]}]
     for facts in pairs:
         words = write_notice(event, reader, language, facts, NEW_YORK)
@@ -194,6 +202,25 @@ def test_what_preflight_finds_is_said_as_it_is_now_with_what_to_do() -> None:
         assert " was " not in body
     for remedy in Remedy:
         assert REMEDY_TEXTS[remedy][1] in say(NoticeEvent.PREFLIGHT_FAILED, Language.FRENCH, remedy=remedy)
+
+
+def test_a_home_is_told_what_to_mind_and_nothing_of_a_car() -> None:
+    for event, minded in (
+        (NoticeEvent.MORNING_OF_DELIVERY, "Please withdraw the second bolt"),
+        (NoticeEvent.COURIER_ON_THE_WAY, "Please leave the bolt and the alarm"),
+        (NoticeEvent.COURIER_ARRIVING, "Please leave the bolt and the alarm"),
+    ):
+        words = write_notice(event, NoticeReader.CONSIGNEE, Language.ENGLISH, AT_HOME, NEW_YORK)
+        assert minded in words.body
+        assert not re.search(r"\b(car|park)\b", f"{words.subject} {words.body}".lower())
+        assert minded not in say(event)
+    unlocked = {"kind": "home", "incident": "device_unlocked_on_arrival", "remedy": "close_and_lock_door"}
+    assert say(NoticeEvent.PREFLIGHT_FAILED, **unlocked).startswith(
+        "Your door is unlocked. Close the door of your home and lock it."
+    )
+    assert say(NoticeEvent.PREFLIGHT_FAILED, Language.FRENCH, **unlocked).startswith(
+        "Votre porte est déverrouillée."
+    )
 
 
 def test_facts_that_are_wrong_or_hostile_make_a_text_shorter_and_never_wrong() -> None:

@@ -39,6 +39,8 @@ class Right(StrEnum):
     REMOVE = auto()
     HAND_OVER = auto()
     LINK = auto()
+    SET_HOME = auto()
+    SET_CAMERAS = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -62,6 +64,8 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.REMOVE: _OWNER,
         Right.HAND_OVER: _OWNER,
         Right.LINK: _OWNER,
+        Right.SET_HOME: _BOTH,
+        Right.SET_CAMERAS: _BOTH,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
@@ -80,7 +84,9 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.INVITE: "invite someone, see the open invitations, withdraw one",
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
-        Right.LINK: "link the car anew, or unlink it",
+        Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
+        Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
+        Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
     }
 )
 

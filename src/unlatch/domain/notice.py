@@ -87,6 +87,8 @@ class NoticeEvent(StrEnum):
     MEMBER_JOINED = auto()
     MEMBER_LEFT = auto()
     OWNER_CHANGED = auto()  # the place was handed to one of its members
+    CAMERA_CHECK_DUE = auto()  # within a week: enrol it again
+    CAMERA_CHECK_OVER = auto()  # it opens no door any more
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
     LINK_ENDING = auto()  # the place has another owner, who is to link its car
     LINK_ENDED = auto()  # and has not
@@ -126,6 +128,8 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.MEMBER_JOINED: G.HOUSEHOLD,
     E.MEMBER_LEFT: G.HOUSEHOLD,
     E.OWNER_CHANGED: G.HOUSEHOLD,
+    E.CAMERA_CHECK_DUE: G.HOUSEHOLD,
+    E.CAMERA_CHECK_OVER: G.HOUSEHOLD,
     E.ACCOUNT_LOST: G.HOUSEHOLD,
     E.LINK_ENDING: G.HOUSEHOLD,
     E.LINK_ENDED: G.HOUSEHOLD,
@@ -167,6 +171,8 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.MEMBER_JOINED: _CONSIGNEE,
     E.MEMBER_LEFT: _CONSIGNEE,
     E.OWNER_CHANGED: _CONSIGNEE,
+    E.CAMERA_CHECK_DUE: _CONSIGNEE,
+    E.CAMERA_CHECK_OVER: _CONSIGNEE,
     E.ACCOUNT_LOST: _CONSIGNEE,
     E.LINK_ENDING: _CONSIGNEE,
     E.LINK_ENDED: _CONSIGNEE,

@@ -20,6 +20,14 @@ _PARK = (
     "Veuillez garer votre voiture à moins de {range_m} m de votre adresse, à l'air libre et au niveau de la rue.",
     "Veuillez garer votre voiture près de votre adresse, à l'air libre et au niveau de la rue.",
 )
+_MIND_HOME = (
+    "Veuillez retirer le second verrou, désactiver l'alarme, éloigner les animaux de la porte et laisser la caméra "
+    "allumée."
+)
+_KEEP_HOME = (
+    "Veuillez ne toucher ni au verrou ni à l'alarme et garder les animaux loin de la porte, tant que le colis n'est "
+    "pas à l'intérieur."
+)
 _FALLBACK = "Le colis {fallback_goes}."
 _SAID_NOT_SEEN = (
     "le service du constructeur indique que c'est verrouillé et le livreur a tiré sur la poignée ; "
@@ -107,7 +115,7 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
         R.CONSIGNEE: template(
             ("Colis aujourd'hui : garez-vous à moins de {range_m} m", "Votre colis arrive aujourd'hui"),
             ("Votre colis arrive {window}.", "Votre colis arrive aujourd'hui."),
-            _PARK,
+            ("{mind}", *_PARK),
             "Nous vérifions que tout va bien avant le départ du livreur.",
         ),
     },
@@ -149,14 +157,14 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ("{courier} est en route vers vous", "Votre livreur est en route"),
             ("{courier} vous apporte votre colis.", "Le livreur vous apporte votre colis."),
             "Arrivée prévue {at} environ.",
-            "Veuillez ne pas déplacer la voiture tant que le colis n'y est pas.",
+            ("{keep}", "Veuillez ne pas déplacer la voiture tant que le colis n'y est pas."),
         ),
     },
     E.COURIER_ARRIVING: {
         R.CONSIGNEE: template(
             ("{courier} est presque là", "Votre livreur est presque là"),
             ("{courier} arrive dans un instant.", "Le livreur arrive dans un instant."),
-            "Veuillez ne pas déplacer la voiture.",
+            ("{keep}", "Veuillez ne pas déplacer la voiture."),
         ),
     },
     E.UNLOCKED: {
@@ -378,6 +386,28 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Le propriétaire décide qui le partage.",
         ),
     },
+    E.CAMERA_CHECK_DUE: {
+        R.CONSIGNEE: template(
+            "Veuillez vérifier votre caméra",
+            (
+                "Votre caméra {camera} est à vérifier avant {until}.",
+                "Votre caméra {camera} est à vérifier dans la semaine.",
+                "Une de vos caméras est à vérifier dans la semaine.",
+            ),
+            "Cela prend quelques minutes : ouvrez une fois la porte devant elle, comme à l'installation.",
+            "Sans cela, elle n'ouvrira plus aucune porte.",
+        ),
+    },
+    E.CAMERA_CHECK_OVER: {
+        R.CONSIGNEE: template(
+            "Votre caméra n'a pas été vérifiée",
+            (
+                "Votre caméra {camera} n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+                "Une de vos caméras n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+            ),
+            "Sauf si une autre voit la porte, rien n'y sera livré tant que vous ne l'aurez pas vérifiée.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Veuillez relier votre voiture à nouveau",
@@ -479,6 +509,8 @@ PHRASES = Phrases(
         Fallback.TOMORROW: ("revient le lendemain", "est présenté à nouveau le lendemain"),
         Fallback.DEPOT: ("a été rapporté au dépôt", "a été rapporté au dépôt"),
     },
+    mind_home=_MIND_HOME,
+    keep_home=_KEEP_HOME,
     claim_states={
         "open": "ouverte",
         "answered": "traitée",

@@ -28,7 +28,6 @@ from unlatch.store.ids import make_id
 from unlatch.store.maker_accounts import MakerAccountRow
 
 ASK_AGAIN_AFTER_S = 10
-MOST_PLACES = 100  # of one owner: as many as a list of them holds
 _CHOSEN = (
     "latitude", "longitude", "range_m", "time_zone", "allows_unseen_lock", "is_consent_given", "country", "name",
 )  # fmt: skip
@@ -113,11 +112,11 @@ async def choose_car(
     async with platform.database.transaction() as connection:
         account = await _lock_live(connection, chosen.account_id, consignee_id=consignee_id)
         _check_powers(platform, account, car)
-        places = await consignees.list_access_points(connection, consignee_id, limit=MOST_PLACES)
+        places = await consignees.list_access_points(connection, consignee_id, limit=registering.MOST_PLACES)
         if (same := await _find_same(platform, connection, places, point, chosen, account)) is not None:
             return same
-        if len(places) >= MOST_PLACES:
-            raise Conflict(f"at most {MOST_PLACES} places")
+        if len(places) >= registering.MOST_PLACES:
+            raise Conflict(f"at most {registering.MOST_PLACES} places")
         vehicle = VehicleRow(
             access_point_id=point.id,
             maker=account.maker,

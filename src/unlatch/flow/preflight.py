@@ -8,13 +8,14 @@ never touched.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import PlaceKind
 from unlatch.domain.eligibility import Programme
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
@@ -23,6 +24,7 @@ from unlatch.domain.preflight import (
     TRIES,
     USABLE_FOR_S,
     Finding,
+    Picture,
     ask,
     is_by_preflight,
 )
@@ -30,6 +32,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.duties import lock_stop, timetable_of, why_void
+from unlatch.flow.filming import look_at_cameras
 from unlatch.flow.notifying import tell, window_facts
 from unlatch.flow.platform import Platform
 from unlatch.store import deeds, duties, preflights
@@ -60,6 +63,9 @@ class Looked:
     refused: Incident | None = None  # why the last try failed
     is_read: bool = False  # this look has cost a reading
     is_under_way: bool = False  # somebody else's reading is still on its way
+    picture: Picture | None = (
+        None  # what the cameras of a home show; None: a car, or none that may be a witness
+    )
 
 
 async def spend(
@@ -81,7 +87,20 @@ async def spend(
 
 
 async def look(platform: Platform, case: Case, programme: Programme, *, shared_for: timedelta) -> Looked:
-    """Read the car behind a stop, unless that was done less than `shared_for` ago or its budget is used up."""
+    """Read the car or the hub behind a stop, unless that was done less than `shared_for` ago or its budget is used up.
+
+    The cameras of a home are looked at each time: that costs no battery.
+    """
+    if case.kind is not PlaceKind.HOME:
+        return await _read(platform, case, programme, shared_for=shared_for)
+    looked, picture = await asyncio.gather(
+        _read(platform, case, programme, shared_for=shared_for),
+        look_at_cameras(platform, case.point.id),
+    )
+    return replace(looked, picture=picture)
+
+
+async def _read(platform: Platform, case: Case, programme: Programme, *, shared_for: timedelta) -> Looked:
     place = case.place
     if place is None:
         return Looked(is_looked_at=True)  # no car is linked: that is what is found
@@ -189,6 +208,7 @@ def find(platform: Platform, case: Case, looked: Looked, now: datetime) -> Findi
             obstacle=obstacle,
             refused=looked.refused,
             is_looked_at=looked.is_looked_at,
+            picture=looked.picture,
         )
     )
 

@@ -155,8 +155,9 @@ async def _judge(platform: Platform, connection: AsyncConnection, booking: Booki
     rules, programme = await options.get_rules_of(platform, connection, stop.carrier_id)
     recipient = await consignees.find_consignee(connection, shipment.consignee_id, carrier_id=stop.carrier_id)
     assert recipient is not None
-    offer = options.judge_place(
+    offer = await options.judge_place(
         platform,
+        connection,
         rules,
         programme,
         point,
@@ -167,6 +168,7 @@ async def _judge(platform: Platform, connection: AsyncConnection, booking: Booki
             for row in await stops.list_parcels(connection, stop_id=stop.id)
             if row.place in (ParcelPlace.WITH_CARRIER, ParcelPlace.WITH_COURIER)
         ],
+        now=platform.clock.now(),
     )
     return _Judged(offer=offer, programme=programme, rules_version=rules.version)
 

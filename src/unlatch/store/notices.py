@@ -18,7 +18,12 @@ from unlatch.store.visits import VisitRow
 NEW_ID = "'not_' || replace(gen_random_uuid()::text, '-', '')"
 DESK = "desk"  # as whom all operators are told
 _COLUMNS = "id, reader, reader_id, event, key, access_point_id, stop_id, visit_id, facts, created_at"
-_REST = "%(event)s, %(key)s, %(place_id)s, %(stop_id)s, %(visit_id)s, %(facts)s, %(now)s"
+# A home is spoken of otherwise than a car: that it is one is among the facts.
+_OF_HOME = """coalesce((SELECT jsonb_build_object('kind', kind) FROM access_point
+        WHERE access_point.id = %(place_id)s AND kind = 'home'), '{}'::jsonb)"""
+_REST = (
+    f"%(event)s, %(key)s, %(place_id)s, %(stop_id)s, %(visit_id)s, %(facts)s::jsonb || {_OF_HOME}, %(now)s"
+)
 _TELL = f"""
     -- Everyone whom the event concerns; whoever has been told of it already is not told again.
     INSERT INTO notice ({_COLUMNS})
@@ -37,7 +42,7 @@ _TELL_OF_VISIT = f"""
     -- The same of a visit, with what every text about it may need. `is_of_plan`: the key is about the stop's present
     -- plan, not about the visit alone, so that a second scan with the same end is not told again.
     WITH fresh AS (
-        SELECT %(facts)s::jsonb || jsonb_strip_nulls(jsonb_build_object(
+        SELECT %(facts)s::jsonb || {_OF_HOME} || jsonb_strip_nulls(jsonb_build_object(
                 'courier', courier.first_name, 'fallback', stop.fallback,
                 'window_from', to_char(stop.window_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                 'window_until', to_char(stop.window_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))) AS facts,
