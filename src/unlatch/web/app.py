@@ -22,6 +22,7 @@ from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     camera_feed,
     carrier,
+    channels,
     claims,
     consignee,
     courier,
@@ -78,6 +79,7 @@ TABLES: Sequence[EndpointTable] = (
     camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
+    channels.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
