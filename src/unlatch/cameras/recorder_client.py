@@ -35,6 +35,7 @@ from unlatch.cameras.recorder_wire import (
     Light,
     LightSeen,
     Listen,
+    LookAtDoor,
     LookFor,
     Outcome,
     Page,
@@ -51,7 +52,6 @@ from unlatch.cameras.recorder_wire import (
     Stop,
     TakePicture,
     Takes,
-    LookAtDoor,
 )
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader

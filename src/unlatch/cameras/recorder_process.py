@@ -37,6 +37,7 @@ from unlatch.cameras.recorder_wire import (
     Learn,
     LightSeen,
     Listen,
+    LookAtDoor,
     LookFor,
     Outcome,
     Page,
@@ -53,7 +54,6 @@ from unlatch.cameras.recorder_wire import (
     Stop,
     TakePicture,
     Takes,
-    LookAtDoor,
 )
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
