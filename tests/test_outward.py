@@ -7,7 +7,14 @@ import ipaddress
 import pytest
 
 from unlatch.errors import BadInput
-from unlatch.outward import MOST_ADDRESSES, AddressRefused, check_hub_address, choose_hosts, is_allowed
+from unlatch.outward import (
+    MOST_ADDRESSES,
+    AddressRefused,
+    check_camera_address,
+    check_hub_address,
+    choose_hosts,
+    is_allowed,
+)
 
 GOOD = {
     "https://home.example:8123": "https://home.example:8123",
@@ -77,3 +84,12 @@ def test_of_a_name_every_address_must_be_allowed() -> None:
     )
     many = [f"93.184.216.{number}" for number in range(9)]
     assert choose_hosts(many, allows_private=False) == tuple(many[:MOST_ADDRESSES])
+
+
+def test_a_hubs_camera_is_reached_by_https_as_its_lock_is() -> None:
+    schemes = ("https", "http")
+    assert check_camera_address("https://home.example:8123", schemes, allows_private=False)
+    assert check_camera_address("http://localhost:8123", schemes, allows_private=True)
+    for text in ("http://home.example", "http://192.168.1.2", "rtsp://home.example"):
+        with pytest.raises(BadInput):
+            check_camera_address(text, schemes, allows_private=True)

@@ -99,6 +99,8 @@ def check_camera_address(text: str, schemes: Sequence[str], *, allows_private: b
         raise BadInput("address", "a camera on this machine needs the setting UNLATCH_PRIVATE_HUBS")
     if given is not None and not is_allowed(given, allows_private=allows_private):
         raise BadInput("address", "this network address may not be used")
+    if parts.scheme == "http" and not is_own_machine:  # a hub's, to which its token goes along
+        raise BadInput("address", "give an address by https: the token must not travel in the open")
     return urlunsplit(parts._replace(netloc=parts.netloc.lower()))
 
 

@@ -186,7 +186,9 @@ async def test_a_door_is_opened_before_the_camera(street: Street, tmp_path: Path
             for is_open in (True, False):
                 from_s = monotonic_s()
                 if sees_door:
-                    street.do(lambda _, is_open=is_open: camera.show_door(is_open=is_open))  # type: ignore[misc]
+                    street.do(
+                        lambda _, is_open=is_open: camera.show_hall(is_open=is_open, is_lamp_on=False)  # type: ignore[misc]
+                    )
                 await asyncio.sleep(0.7)
                 spans.append(Span(from_s=from_s, until_s=monotonic_s()))
                 await asyncio.sleep(4.5)

@@ -81,8 +81,9 @@ async def test_each_turn_comes_on_time_and_the_lamp_is_as_it_was(homes: Any, cli
 
 
 async def test_the_camera_in_the_hall_sees_the_pattern_and_no_other(homes: Any, client: TownClient) -> None:
-    told = await client.add_camera("hall-1", width=320, height=180, fps=10, keyframe_s=1.0, has_clock=False)
-    linked: LinkedHome = await homes(camera_id="hall-1")
+    linked: LinkedHome = await homes()
+    form = {"width": 320, "height": 180, "fps": 10, "keyframe_s": 1.0, "has_clock": False}
+    told = await client.add_camera("hall-1", home_id=linked.home_id, **form)
     camera = Camera(
         maker="rtsp", address=told["address"], secrets={"user": told["user"], "password": told["password"]}
     )
@@ -113,8 +114,8 @@ async def test_the_camera_in_the_hall_sees_the_pattern_and_no_other(homes: Any, 
 
 
 async def test_opening_the_door_moves_it_in_the_picture(homes: Any, client: TownClient) -> None:
-    await client.add_camera("hall-2")
-    linked: LinkedHome = await homes(camera_id="hall-2")
+    linked: LinkedHome = await homes()
+    await client.add_camera("hall-2", home_id=linked.home_id)
     await linked.free_by_hand()
     assert not (await client.camera("hall-2"))["door_open"]
     await client.do_at_home(linked.home_id, HomeDeed.OPEN_DOOR)

@@ -116,6 +116,7 @@ class ArmedCamera:
 
         `judge` may know more than the last two seconds tell: that a light of ours was seen.
         """
+        wait_s += self._maker.bunch_s
         board = self._board
         with board.changed:
             if board.folder is None:

@@ -5,7 +5,8 @@ what the camera's own clock showed when it took the picture. Nothing is decoded 
 
 A session that can't be had, or ends, raises `CameraUnreachable`. The code of an error is one of these words: not_found,
 not_let_in, refused, unreachable (before the first frame); cut, silent (after it); no_video, codec, too_large
-(what it sends is of no use to us); full, disk (ours); too_long (a take); damaged; busy, closed (the recorder).
+(what it sends is of no use to us); too_slow (it comes seconds late); full, disk (ours); too_long (a take); damaged;
+busy, closed (the recorder).
 
 No address, user or password of a camera stands in any message: libraries write them into theirs, so theirs are never
 passed on.
@@ -46,6 +47,7 @@ class Camera:
     maker: str
     address: str = field(repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # see the maker's form_fields
+    allows_private: bool = False  # it may be in a private network: the setting UNLATCH_PRIVATE_HUBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class CameraMaker(ABC):
     label: ClassVar[str]  # as people know it
     form_fields: ClassVar[tuple[FormField, ...]]
     schemes: ClassVar[tuple[str, ...]] = ()  # of the address that is typed, the best first; empty: none is
+    bunch_s: ClassVar[float] = 0.0  # its frames come in bunches that last so long: a proof waits for one more
 
     @abstractmethod
     def open(self, camera: Camera) -> Session:

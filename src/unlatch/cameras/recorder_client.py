@@ -108,7 +108,12 @@ class RecorderClient:
         clock = None if reader is None else reader.content()
         secrets = dict(camera.secrets)
         do = Arm(
-            camera_id=camera_id, maker=camera.maker, address=camera.address, secrets=secrets, clock=clock
+            camera_id=camera_id,
+            maker=camera.maker,
+            address=camera.address,
+            secrets=secrets,
+            allows_private=camera.allows_private,
+            clock=clock,
         )
         await self._ask(do, Done)
 

@@ -36,11 +36,17 @@ class Arm(msgspec.Struct, tag="arm", kw_only=True, forbid_unknown_fields=True):
     maker: Annotated[str, msgspec.Meta(max_length=32)]
     address: Text
     secrets: Annotated[dict[str, Text], msgspec.Meta(max_length=8)] = {}
+    allows_private: bool = False
     clock: dict[str, Any] | None = None
 
     def camera(self) -> Camera:
         """The camera it names."""
-        return Camera(maker=self.maker, address=self.address, secrets=self.secrets)
+        return Camera(
+            maker=self.maker,
+            address=self.address,
+            secrets=self.secrets,
+            allows_private=self.allows_private,
+        )
 
 
 class Disarm(msgspec.Struct, tag="disarm", kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ class Deed(StrEnum):
     CAMERA_ADDED = auto()
     CAMERA_REMOVED = auto()
     CAMERA_ENROLLED = auto()
+    FEED_OFFERED = auto()
     CHECKED = auto()
     RATED = auto()
     CLAIMED = auto()
@@ -115,6 +116,10 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.CAMERA_ENROLLED: (
             "A camera has shown that it lives and sees the door.",
             "Une caméra a montré qu'elle est en direct et voit la porte.",
+        ),
+        Deed.FEED_OFFERED: (
+            "A link was made with which a phone films in place of a camera.",
+            "Un lien a été créé pour qu'un téléphone filme à la place d'une caméra.",
         ),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",

@@ -19,8 +19,10 @@ from typing import Any
 import structlog
 
 from unlatch.cameras.base import Camera
+from unlatch.cameras.feed_socket import feed_path
 from unlatch.cameras.glances import Method
 from unlatch.cameras.light import Pattern
+from unlatch.cameras.makers.browser import BrowserCamera
 from unlatch.cameras.proof import Lease, Proof
 from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.clock import monotonic_s
@@ -58,7 +60,15 @@ class Hold:
 def camera_of(platform: Platform, row: CameraRow) -> Camera:
     """How to connect to a camera. Raises SealBroken."""
     secrets = platform.vault.open_mapping(row.sealed, row.id)
-    return Camera(maker=row.maker, address=secrets.pop("address", ""), secrets=secrets)
+    address = secrets.pop("address", "")
+    if row.maker == BrowserCamera.name:
+        address = str(feed_path(platform.settings.data_dir, row.id))
+    return Camera(
+        maker=row.maker,
+        address=address,
+        secrets=secrets,
+        allows_private=platform.settings.allows_private_hubs,
+    )
 
 
 def folder_of(platform: Platform, recording_id: str) -> Path:

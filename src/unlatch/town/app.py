@@ -50,7 +50,6 @@ class TownApp:
         self.town = town
         self.post_office = PostOffice(town.clock)
         self.control = Control(town, self.post_office)
-        town.homes.show = self.control.show_home
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
         self._hubs = HomeHubs(town.homes)
         self._endpoints: dict[str, Endpoint] = {

@@ -188,10 +188,6 @@ class TownCamera:
         self.view = view
         self._tune()
 
-    def show_door(self, *, is_open: bool) -> None:
-        """The door before it was opened or closed."""
-        self.show(replace(self.view, door_open=1.0 if is_open else 0.0))
-
     def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None:
         """What became of the home's door and lamp. What did not change stays as it was set by hand."""
         before, self._hall = self._hall, (is_open, is_lamp_on)

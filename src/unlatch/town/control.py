@@ -22,9 +22,7 @@ from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
 
 if TYPE_CHECKING:
-    from unlatch.town.camera import TownCamera
     from unlatch.town.camera_control import CameraControl
-    from unlatch.town.homes import Dwelling
 
 Word = Annotated[str, msgspec.Meta(max_length=64)]
 Vin = Annotated[str, msgspec.Meta(pattern="^[A-HJ-NPR-Z0-9]{17}$")]
@@ -207,21 +205,10 @@ class Control:
             "smtp_url": self.post_office.smtp_url,
         }
 
-    def find_camera(self, camera_id: str | None) -> TownCamera | None:
-        """The camera of that name."""
-        cameras = self._camera_control.cameras if self._camera_control is not None else {}
-        return cameras.get(camera_id or "")
-
     async def close(self) -> None:
         """The end of the town: its cameras' server ends with it."""
         if self._camera_control is not None:
             await self._camera_control.close()
-
-    def show_home(self, dwelling: Dwelling) -> None:
-        """To the camera in its hall: whether the door stands open, and whether the lamp shines."""
-        if (camera := self.find_camera(dwelling.camera_id)) is not None:
-            home = dwelling.home
-            camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
 
     def _cameras(self) -> CameraControl:
         """The cameras' own part. A town without cameras is not made to wait for the video library."""

@@ -31,9 +31,6 @@ class NewHome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     is_assumed: bool = False  # its lock's state is what was sent to it
     has_pet: bool = False
     has_lamp: bool = False
-    camera_id: Annotated[str, msgspec.Meta(max_length=32)] | None = (
-        None  # of a camera of the town, in its hall
-    )
     locks_itself_after_s: Annotated[float, msgspec.Meta(ge=1, le=9_999)] | None = None
     latency_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
 
@@ -48,7 +45,7 @@ class AddedHome(msgspec.Struct, kw_only=True, frozen=True):
     contact: str | None
     second_bolt: str | None
     lamp: str | None
-    camera: str | None
+    camera: str  # shows what the first camera in its hall sees, if one hangs there
 
 
 class HomeTruth(msgspec.Struct, kw_only=True, frozen=True):
@@ -152,7 +149,6 @@ class HomeControl:
         )
         dwelling = self.homes.settle(home, new.latency_s)
         dwelling.states.is_assumed = new.is_assumed
-        dwelling.camera_id = new.camera_id
         dwelling.states.refresh(home.now)
         states = dwelling.states
         added = AddedHome(
@@ -163,7 +159,7 @@ class HomeControl:
             contact=states.contact if home.has_contact else None,
             second_bolt=states.second_bolt if home.has_second_bolt else None,
             lamp=LAMP if home.has_lamp else None,
-            camera=CAMERA if new.camera_id is not None else None,
+            camera=CAMERA,
         )
         return Answer(201, added)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -28,6 +27,9 @@ from unlatch.town.home import BOLT_S, LASTS_S, Home, HomeDeed, HomeRun
 from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
+if TYPE_CHECKING:
+    from unlatch.town.wire import Answer, Request
+
 MAX_HOMES = 20_000
 MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
@@ -37,6 +39,21 @@ class HallCamera(Protocol):
     """A camera in the hall of a home: it sees the door and the lamp."""
 
     def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
+
+
+class HallStream(Protocol):
+    """What its hub makes of the first camera in its hall."""
+
+    token: str
+
+    @property
+    def is_over(self) -> bool: ...
+
+    async def picture(self) -> bytes | None: ...
+
+    async def serve(self, request: Request, rest: list[str]) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,8 +67,8 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
-    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall
-    camera_id: str | None = None  # of the town's cameras: the one that its hub shows
+    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall; its hub shows the first
+    stream: HallStream | None = None  # while somebody watches that
 
 
 class Homes:
@@ -63,10 +80,12 @@ class Homes:
         self.seed = seed
         self.dwellings: dict[str, Dwelling] = {}
         self._waiting: set[str] = set()
-        self.show: Callable[[Dwelling], None] = lambda _: None  # to the camera in its hall, after each change
 
     def reset(self) -> None:
         """No homes."""
+        for dwelling in self.dwellings.values():
+            if dwelling.stream is not None:
+                dwelling.stream.close()
         self.dwellings.clear()
         self._waiting.clear()
 
@@ -95,13 +114,15 @@ class Homes:
         for dwelling in self.dwellings.values():
             if camera in dwelling.cameras:
                 dwelling.cameras.remove(camera)
+                if dwelling.stream is not None:
+                    dwelling.stream.close()
+                    dwelling.stream = None
 
     def _show(self, dwelling: Dwelling) -> None:
         """What has become of the door and the lamp is seen in the hall."""
         home = dwelling.home
         for camera in dwelling.cameras:
             camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
-        self.show(dwelling)
 
     # ---- time -------------------------------------------------------------------------------------------
 

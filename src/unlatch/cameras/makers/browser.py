@@ -29,6 +29,7 @@ class BrowserCamera(CameraMaker):
     name = "browser"
     label = "A browser (any old phone)"
     form_fields = ()
+    bunch_s = 0.5
 
     def open(self, camera: Camera) -> Session:
         path = Path(camera.address)

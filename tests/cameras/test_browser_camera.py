@@ -1,4 +1,4 @@
-"""What comes from a browser, from its first box to a take: without the browser, which test_browser_camera.py has."""
+"""What comes from a browser, from its first box to a take. (The browser itself: tests/web/test_camera_feed.py.)"""
 
 from __future__ import annotations
 
