@@ -85,7 +85,10 @@ async def test_the_camera_in_the_hall_sees_the_pattern_and_no_other(homes: Any, 
     form = {"width": 320, "height": 180, "fps": 10, "keyframe_s": 1.0, "has_clock": False}
     told = await client.add_camera("hall-1", home_id=linked.home_id, **form)
     camera = Camera(
-        maker="rtsp", address=told["address"], secrets={"user": told["user"], "password": told["password"]}
+        maker="rtsp",
+        address=told["address"],
+        secrets={"user": told["user"], "password": told["password"]},
+        allows_private=True,
     )
     pattern = draw_pattern(0.0)
     glances: list[Glance] = []

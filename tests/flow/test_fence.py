@@ -114,7 +114,9 @@ async def test_a_raised_fence_shuts_what_waits_and_calls_people(stage: Stage) ->
 @pytest.mark.parametrize("state", sorted(BEFORE_GATE))
 async def test_a_raised_fence_shuts_whatever_waits_before_its_gate(stage: Stage, state: State) -> None:
     _, visit_id = await grant(stage)
-    await ask(stage, "UPDATE visit SET state = %s, is_recorded = true WHERE id = %s RETURNING 1", state, visit_id)
+    await ask(
+        stage, "UPDATE visit SET state = %s, is_recorded = true WHERE id = %s RETURNING 1", state, visit_id
+    )
     raised = await raise_fence(stage.platform)
     assert {row.id for row in raised.shut} == {visit_id}
     assert (await stage.get(visit_id)).visit.state is State.REFUSED

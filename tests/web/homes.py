@@ -111,9 +111,9 @@ class HomeStop:
     stop_id: str
     parcel: str
 
-    async def scan(self, platform: Platform) -> dict[str, Any]:
-        """The courier scans at the door, which says: closed and locked, a moment ago."""
-        await read_door(platform, self.place_id)
+    async def scan(self, platform: Platform, **told: Any) -> dict[str, Any]:
+        """The courier scans at the door, which says: closed and locked, a moment ago; or as `told`."""
+        await read_door(platform, self.place_id, **told)
         return await self.tenant.courier.make(
             f"/v1/courier/stops/{self.stop_id}/scan",
             {"label": {"text": f"(00){self.parcel}"}, "position": {**ADDRESS, "accuracy_m": 8}},

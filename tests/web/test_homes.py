@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.web.conftest import Caller, Tenant, new_access_point
-from tests.web.homes import CAMERA, HUB, HUB_TOKEN, add_home, add_home_stop, new_home, witness
-from tests.web.people import fetch
+from tests.web.conftest import ADDRESS, Caller, Tenant, new_access_point
+from tests.web.homes import (
+    CAMERA,
+    HUB,
+    HUB_TOKEN,
+    add_home,
+    add_home_stop,
+    new_home,
+    read_door,
+    sscc,
+    witness,
+)
+from tests.web.people import add_consignee, fetch, invite
 
 from unlatch.devices.hubs import Hubs
 from unlatch.flow.platform import Platform
@@ -212,6 +222,158 @@ async def test_saying_the_same_again_is_no_deed(tenant: Tenant, platform: Platfo
     place_id = (await add_home(tenant))["id"]
     await tenant.consignee.make(f"{home_path(place_id)}/home", {"is_pet_loose": False})
     assert await fetch(platform, "SELECT 1 FROM deed WHERE what = 'home_set'") == []
+
+
+# ---- is it offered?
+
+
+async def test_a_home_is_offered_once_its_camera_is_enrolled_and_until_its_check_is_overdue(
+    tenant: Tenant, platform: Platform
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+
+    async def ask(language: str = "en") -> tuple[str, list[str], str]:
+        asked = {"consignee_id": tenant.consignee.id}
+        answer = await tenant.carrier.post("/v1/options", asked, **{"Accept-Language": language})
+        (option,) = [one for one in answer.json()["options"] if one["access_point_id"] == place_id]
+        assert option["kind"] == "home"
+        return option["verdict"], [one["code"] for one in option["reasons"]], option["assurance"]
+
+    assert await ask() == ("not_offered", ["home_camera_not_enrolled"], "seen")
+    await witness(platform, place_id)
+    assert await ask() == ("offered", [], "seen")
+    assert (await tenant.consignee.get(f"{home_path(place_id)}/home")).json()["has_witness"] is True
+    await fetch(platform, "UPDATE camera SET check_by = now() RETURNING 1")
+    assert await ask() == ("not_offered", ["home_camera_check_overdue"], "seen")
+    shipment = {
+        "consignee_id": tenant.consignee.id,
+        "reference": "r",
+        "parcels": [{"label": {"text": sscc(777)}}],
+    }
+    made = await tenant.carrier.make("/v1/shipments", shipment)
+    stop = {
+        "access_point_id": place_id,
+        "shipment_id": made["id"],
+        "window_from": "2099-11-23T10:00:00Z",
+        "window_until": "2099-11-23T12:00:00Z",
+        "fallback": "depot",
+    }
+    refused = await tenant.carrier.post("/v1/stops", stop, **{"Accept-Language": "fr"})
+    assert (refused.status_code, [one["code"] for one in refused.json()["reasons"]]) == (
+        409,
+        ["home_camera_check_overdue"],
+    )
+    assert "contrôle mensuel" in refused.json()["detail"]
+
+
+# ---- its hub, linked anew
+
+
+async def test_a_new_token_keeps_the_cameras_that_were_shown_to_see_the_door(
+    tenant: Tenant, platform: Platform
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+    await witness(platform, place_id)
+    await read_door(platform, place_id)
+    path = f"{home_path(place_id)}/hub"
+    secrets = {"address": f"{HUB}/", "access_token": "another-token", "contact": "binary_sensor.front_door"}
+    linked = await tenant.consignee.make(path, {"secrets": secrets})
+    assert linked["has_witness"] is True
+    ((sealed, key),) = await fetch(
+        platform, "SELECT sealed, closure_key FROM vehicle WHERE access_point_id = %s", place_id
+    )
+    assert platform.vault.open_mapping(bytes(sealed), place_id) == {
+        "vin": "lock.front_door", "address": HUB, "access_token": "another-token", "contact": "binary_sensor.front_door"
+    }  # fmt: skip
+    assert await fetch(platform, "SELECT 1 FROM reading") == [], "what was known was told by another"
+    same = await add_home(tenant)
+    ((key_of_same,),) = await fetch(
+        platform, "SELECT closure_key FROM vehicle WHERE access_point_id = %s", same["id"]
+    )
+    assert key == key_of_same
+    assert await fetch(platform, "SELECT what FROM deed WHERE access_point_id = %s", place_id) == [
+        ("hub_linked_again",)
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {
+            "entity": "lock.back_door",
+            "secrets": {"address": HUB, "access_token": "t", "contact": "binary_sensor.x"},
+        },
+        {
+            "secrets": {
+                "address": "https://8.8.8.9",
+                "access_token": "t",
+                "contact": "binary_sensor.front_door",
+            }
+        },
+        {"secrets": {"address": HUB, "access_token": "t"}},
+    ],
+)
+async def test_what_may_be_another_door_is_to_be_seen_anew(
+    tenant: Tenant, platform: Platform, change: dict[str, Any]
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+    await witness(platform, place_id)
+    linked = await tenant.consignee.make(f"{home_path(place_id)}/hub", change)
+    assert linked["has_witness"] is False
+
+
+async def test_the_hub_is_linked_anew_by_the_owner_with_what_it_needs_and_in_peace(
+    tenant: Tenant, platform: Platform
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+    path = f"{home_path(place_id)}/hub"
+    for field, body in (
+        ("secrets.access_token", {"secrets": {"address": HUB}}),
+        ("secrets.address", {"secrets": {"address": "https://10.0.0.7", "access_token": "t"}}),
+        ("secrets.address", {"secrets": {"address": "https://hub.invalid", "access_token": "t"}}),
+        ("entity", {"entity": "light.hall", "secrets": {"address": HUB, "access_token": "t"}}),
+    ):
+        answer = await tenant.consignee.post(path, body)
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    good = {"secrets": {"address": HUB, "access_token": "t"}}
+    member = await join(tenant, place_id)
+    assert (await member.post(path, good)).status_code == 403
+    await witness(platform, place_id)
+    home = await add_home_stop(platform, tenant, place_id)
+    visit = await home.scan(platform)
+    assert (await tenant.consignee.post(path, good)).status_code == 409
+    await tenant.courier.make(f"/v1/courier/visits/{visit['id']}/could_not", {"reason": "door_not_found"})
+    await fetch(platform, "UPDATE visit SET tail = 'watching' RETURNING 1")
+    assert (await tenant.consignee.post(path, good)).status_code == 409
+    await fetch(platform, "UPDATE visit SET tail = 'over' RETURNING 1")
+    assert (await tenant.consignee.post(path, good)).status_code == 200
+
+
+async def join(tenant: Tenant, place_id: str) -> Caller:
+    """A member of a home's household."""
+    member = await add_consignee(tenant.carrier, "Ben Brother")
+    code = await invite(tenant.consignee, place_id)
+    await member.make("/v1/me/households/join", {"code": code})
+    return member
+
+
+async def test_a_consignee_makes_their_own_home_a_place(tenant: Tenant, platform: Platform) -> None:
+    home = new_home(tenant.consignee.id)["home"]
+    body = {"home": home, "address": ADDRESS, "time_zone": "America/Los_Angeles", "name": "Our front door"}
+    made = await tenant.consignee.make("/v1/me/homes", body)
+    assert (made["kind"], made["name"], made["is_consent_given"]) == ("home", "Our front door", True)
+    assert made["home"]["cameras"] == 1
+    timeline = (await tenant.consignee.get("/v1/me/timeline")).json()
+    assert made["id"] in [place["id"] for place in timeline["places"]]
+    await witness(platform, made["id"])
+    asked = await tenant.carrier.make("/v1/options", {"consignee_id": tenant.consignee.id})
+    assert ("offered", made["id"]) in [(one["verdict"], one["access_point_id"]) for one in asked["options"]]
+    for field, home_changes in (
+        ("home.secrets.address", {"secrets": {"address": "https://10.0.0.7", "access_token": "t"}}),
+        ("home.cameras[0].address", {"cameras": [{**CAMERA, "address": "rtsp://camera.invalid/"}]}),
+    ):
+        refused = await tenant.consignee.post("/v1/me/homes", {**body, "home": {**home, **home_changes}})
+        assert [error["field"] for error in refused.json()["errors"]] == [field]
 
 
 # ---- its cameras

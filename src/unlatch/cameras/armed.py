@@ -20,11 +20,11 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-from unlatch.cameras.base import SILENT_S, Camera, CameraMaker, Session, decoder_of
+from unlatch.cameras.base import SILENT_S, Camera, CameraMaker, Session
 from unlatch.cameras.board import Board, CameraState, Event, Onlooker, Status
 from unlatch.cameras.glances import Glance, Judgement, Verdict
-from unlatch.cameras.proof import PROOF_WAITS_S, Lease, Proof, Refusal, make_proof
-from unlatch.cameras.recording import Fragmenter, TakeFile
+from unlatch.cameras.proof import PROOF_WAITS_S, Lease, Proof, ReadBack, Refusal, make_proof
+from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.cameras.watching import Watching
 from unlatch.clock import monotonic_s
@@ -83,10 +83,19 @@ class ArmedCamera:
             self._board.folder, self._thread = None, None
             self._board.publish(state=CameraState.OFF, lease=Lease())
 
-    def start(self, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK) -> None:
+    def start(
+        self,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
+    ) -> None:
         """Record into that folder, from the last keyframe on and as soon as frames come, until `stop`.
 
-        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it.
+        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it; it has
+        told of nothing since `silent_since`.
         """
         board = self._board
         with board.changed:
@@ -95,7 +104,9 @@ class ArmedCamera:
             if board.folder is None:
                 board.go_on(take=take, part=part, link=link)
             board.folder = folder
-            if board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
+            if silent_since is not None:
+                board.open_gap(silent_since, "recorder_gone")
+            elif board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
                 board.open_gap(datetime.now(UTC), board.status.code or "unreachable")
 
     def stop(self) -> tuple[TakeFile, ...]:
@@ -122,14 +133,30 @@ class ArmedCamera:
             if board.folder is None:
                 return Refusal(code="not_recording", judgement=board.status.judgement)
             board.asked_s, board.material, board.is_eager = monotonic_s(), None, True
-            board.changed.wait_for(lambda: board.material is not None, wait_s)
+        read = self._read_back(monotonic_s() + wait_s)
+        with board.changed:
             material, board.material, board.asked_s = board.material, None, None
             status = board.status
-        if material is None:
+        if read is not None and read.failure:
+            return Refusal(code=read.failure, judgement=status.judgement)
+        if read is None or material is None:
             is_silent = monotonic_s() - board.heard_s > SILENT_S
             code = Verdict.STALLED if is_silent else "no_frame"
             return Refusal(code=code, judgement=status.judgement)
-        return make_proof(material, judge(status.judgement), datetime.now(UTC), monotonic_s())
+        return make_proof(read, material, judge(status.judgement), datetime.now(UTC), monotonic_s())
+
+    def _read_back(self, until_s: float) -> ReadBack | None:
+        """Read what is being written, while it is written: by the time the last frame is there, the rest is decoded."""
+        board = self._board
+        read: ReadBack | None = None
+        while (run := board.wait_for_run(until_s)) is not None:
+            read = ReadBack(run, board.wait_for_parts(run, until_s))
+            read.decode()
+            material = board.material
+            has_all = material is not None and material.take == run.take
+            if has_all or read.failure or monotonic_s() >= until_s:
+                break
+        return read
 
     def relax(self) -> None:
         """Decode keyframes alone, until the next proof is asked for."""
@@ -236,7 +263,7 @@ class ArmedCamera:
 
     def _follow(self, session: Session, generation: int) -> None:
         """Until the session ends, which raises CameraUnreachable, or another thread counts."""
-        watching = Watching(self._board, generation, Fragmenter(session.video), decoder_of(session.video))
+        watching = Watching(self._board, generation, session.video)
         try:
             for coded in session.read():
                 if generation != self._board.generation:

@@ -125,9 +125,12 @@ def glance_of(
     reader: ClockReader | None = None,
     scaler: VideoReformatter | None = None,
 ) -> Glance:
-    """Take a glance at a decoded frame. A `scaler` that is kept for the next one makes it four times as cheap."""
+    """Take a glance at a decoded frame. A `scaler` that is kept for the next one makes it four times as cheap.
+
+    In one thread: left to itself the library wakes one for each processor, which costs more than the scaling.
+    """
     small = (scaler or VideoReformatter()).reformat(
-        frame, width=GRID[0], height=GRID[1], format="gray", interpolation=Interpolation.AREA
+        frame, width=GRID[0], height=GRID[1], format="gray", interpolation=Interpolation.AREA, threads=1
     )
     levels = small.to_ndarray().astype(np.uint8, copy=False)
     shown_s = reader.read(plane_of(frame)) if reader is not None else None

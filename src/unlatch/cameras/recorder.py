@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from unlatch.cameras.armed import ArmedCamera, as_it_is
@@ -87,7 +88,14 @@ class Recorder:
         return takes
 
     def start(
-        self, camera_id: str, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK
+        self,
+        camera_id: str,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
     ) -> None:
         """Record into `folder`, which is made; see `ArmedCamera.start`. Raises NotFound, RecordingError."""
         armed = self._get(camera_id)
@@ -95,7 +103,7 @@ class Recorder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise RecordingError("the folder of the recording can't be made", code="disk") from error
-        armed.start(folder, take=take, part=part, link=link)
+        armed.start(folder, take=take, part=part, link=link, silent_since=silent_since)
 
     def prove(self, camera_id: str, light: Pattern | None = None) -> Proof | Refusal:
         """Prove that it records; `light`: a pattern that was just played before it counts, too. Raises NotFound."""

@@ -121,9 +121,23 @@ class RecorderClient:
         return _takes(await self._ask(Disarm(camera_id=camera_id), Takes))
 
     async def start(
-        self, camera_id: str, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK
+        self,
+        camera_id: str,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
     ) -> None:
-        start = Start(camera_id=camera_id, folder=str(folder), take=take, part=part, link=link)
+        start = Start(
+            camera_id=camera_id,
+            folder=str(folder),
+            take=take,
+            part=part,
+            link=link,
+            silent_since=silent_since,
+        )
         await self._ask(start, Done)
 
     async def prove(self, camera_id: str, light: Pattern | None = None) -> Proof | Refusal:

@@ -59,7 +59,7 @@ from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
 from unlatch.errors import RecordingError, UnlatchError
 
-MAX_LINKS = 8
+MAX_LINKS = 2 * MAX_CAMERAS  # every visit of its cameras may ask for a proof at once
 MAX_UNDER_WAY = 2 * MAX_CAMERAS  # requests of one link
 READY = "recorder: ready"
 
@@ -115,7 +115,14 @@ class RecorderServer:
             case Arm():
                 recorder.arm(do.camera_id, do.camera(), _reader_of(do))
             case Start():
-                recorder.start(do.camera_id, Path(do.folder), take=do.take, part=do.part, link=do.link)
+                recorder.start(
+                    do.camera_id,
+                    Path(do.folder),
+                    take=do.take,
+                    part=do.part,
+                    link=do.link,
+                    silent_since=do.silent_since,
+                )
             case Relax():
                 recorder.relax(do.camera_id)
             case Prove():

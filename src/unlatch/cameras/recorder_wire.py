@@ -63,6 +63,7 @@ class Start(msgspec.Struct, tag="start", kw_only=True, forbid_unknown_fields=Tru
     take: Annotated[int, msgspec.Meta(ge=1)] = 1
     part: Annotated[int, msgspec.Meta(ge=1)] = 1
     link: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] = FIRST_LINK
+    silent_since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Light(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -46,6 +46,7 @@ class Verb(StrEnum):
     READ = auto()
     FLASH = auto()  # so that the courier finds the car
     PLAY = auto()  # a lamp of the home plays a pattern
+    RING = auto()  # the bell of the home
 
 
 class Evidence(StrEnum):
@@ -75,6 +76,7 @@ class Car:
     is_let_in: bool = (
         True  # False: the owner's account has ended or was lost, and nothing is asked of the cloud
     )
+    may_be_opened: bool = True  # False: its owner lets us in, but no longer so that we open and lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +191,7 @@ class Example:
     account_kind: str | None = None
     name: str | None = None  # what stands for the VIN, where the maker knows none: a door's entity
     told: Mapping[str, str] = field(default_factory=dict)  # further fields of the form, beside those required
+    wants_position: bool = False  # of a READ
     source: str  # where the maker says so
 
 
@@ -223,7 +226,9 @@ class Maker(ABC):
 
     @abstractmethod
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
-        """What the car says of its trunk now and, if wanted, where it stands. What is not told is None."""
+        """What the car says of its trunk now and, if wanted, where it stands; of a home, what stands inside. What is
+        not told is None.
+        """
 
     async def flash(self, car: Car) -> Answer:
         """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""

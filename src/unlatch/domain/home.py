@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum, auto
 
 from unlatch.domain.access import Consent
+from unlatch.domain.wording import Language
 
 MOST_DIRECTIONS = 500  # characters
 
@@ -16,6 +18,18 @@ class Form(StrEnum):
 
     DOOR = auto()  # a door with a lock
     GARAGE = auto()  # a garage door, which its drive holds shut
+
+
+FORM_TEXTS: Mapping[Form, tuple[str, str]] = {
+    Form.DOOR: ("A door", "Une porte"),
+    Form.GARAGE: ("A garage door", "Une porte de garage"),
+}
+
+
+def form_text(form: Form, language: Language) -> str:
+    """What the courier looks for."""
+    english, french = FORM_TEXTS[form]
+    return french if language is Language.FRENCH else english
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

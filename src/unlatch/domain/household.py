@@ -9,6 +9,9 @@ from types import MappingProxyType
 MOST_MEMBERS = 10  # beside the owner
 MOST_OPEN_INVITATIONS = 5
 INVITATION_LASTS_S = 86_400.0  # real time
+LINK_LASTS_S = (
+    7 * 86_400.0
+)  # after a hand-over: so long the former owner's account still reaches the place's car
 
 
 class Role(StrEnum):

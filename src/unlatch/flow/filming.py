@@ -27,6 +27,7 @@ from unlatch.cameras.proof import Lease, Proof
 from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.clock import monotonic_s
 from unlatch.domain.incident import Incident
+from unlatch.domain.preflight import Picture
 from unlatch.domain.proof import Kind, text_of_time
 from unlatch.domain.visit import Fact, State
 from unlatch.errors import DatabaseDown, NotFound, RecordingError
@@ -43,6 +44,8 @@ log = structlog.get_logger(__name__)
 RECORDINGS = "recordings"  # folder of the data folder
 WANTED_FOR = timedelta(minutes=10)  # real: behind the last sign of a courier
 CONNECTED_WITHIN_S = 6.0  # real: a camera that nobody has connected before the scan takes up to four
+JUDGED_WITHIN_S = 3.0  # real: a verdict rests on two seconds of its picture
+LOOKED_AT_FOR = timedelta(seconds=30)  # real: for a look ahead of a visit; then it is let go
 PROVEN_WITHIN_S = 8.0  # real: then the camera is not proven, and the stop goes to its fallback
 LOOK_EVERY_S = 0.1
 TURNED_AT_ONCE = 100
@@ -87,6 +90,29 @@ async def await_camera(platform: Platform, access_point_id: str) -> None:
         if not witnesses or any(_is_heard(row, real_now) for row in witnesses):
             return
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def look_at_cameras(platform: Platform, access_point_id: str) -> Picture | None:
+    """Connect the cameras of a home for a moment; what those show that may be witnesses. None: none may."""
+    async with platform.database.connection() as connection:
+        known = await cameras.list_cameras(connection, access_point_id)
+        if not any(row.is_witness(platform.clock.now()) for row in known):
+            return None
+        await cameras.want(connection, access_point_id, datetime.now(UTC) + LOOKED_AT_FOR)
+    deadline_s = monotonic_s() + CONNECTED_WITHIN_S + JUDGED_WITHIN_S
+    while True:
+        now, real_now = platform.clock.now(), datetime.now(UTC)
+        async with platform.database.connection() as connection:
+            known = await cameras.list_cameras(connection, access_point_id)
+        heard = [row for row in known if row.is_witness(now) and _is_heard(row, real_now)]
+        if any(row.verdict is not None and row.verdict not in cameras.AGAINST for row in heard):
+            return Picture.LIVING
+        if monotonic_s() > deadline_s:
+            break
+        await asyncio.sleep(LOOK_EVERY_S)
+    if not heard:
+        return Picture.MISSING
+    return Picture.FALSE if all(row.verdict in cameras.AGAINST for row in heard) else Picture.LIVING
 
 
 def _is_heard(row: CameraRow, real_now: datetime) -> bool:

@@ -28,12 +28,13 @@ from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.forms import check_form
 from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
-from unlatch.store import cameras, consignees, deeds, homes
+from unlatch.store import cameras, consignees, deeds, homes, readings
 from unlatch.store.cameras import MOST_CAMERAS, CameraRow
 from unlatch.store.consignees import VehicleRow
 from unlatch.store.ids import make_id
 
 HUB_ADDRESS = "address"  # of a maker's form: where the hub is
+WHICH_DOOR = ("vin", HUB_ADDRESS, "contact")  # what a camera was shown to see
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,12 @@ async def check_addresses(platform: Platform, home: HomeGiven | None, given: Seq
         if kind is not None and kind.schemes and camera.address is not None:
             asked.append(_at(path.format(number), hubs.check_camera(camera.address, kind.schemes)))
     await asyncio.gather(*asked)
+
+
+async def check_hub(platform: Platform, secrets: Mapping[str, str]) -> None:
+    """The same for the hub of a home that is linked anew."""
+    if secrets.get(HUB_ADDRESS):
+        await _at(f"secrets.{HUB_ADDRESS}", platform.makers.hubs.check(secrets[HUB_ADDRESS]))
 
 
 async def _at(field: str, checking: Any) -> None:
@@ -131,26 +138,16 @@ def _check_camera(platform: Platform, given: CameraGiven, *, path: str) -> dict[
 
 def make_hub(platform: Platform, access_point_id: str, given: HomeGiven) -> VehicleRow:
     """The row of the hub behind a home, its secrets sealed. Raises BadInput, for a camera that does not fit too."""
-    maker = _find_maker(platform, given.maker)
-    if maker.name_pattern is not None and not re.fullmatch(maker.name_pattern, given.entity):
-        raise BadInput("home.entity", f"must match {maker.name_pattern}")
-    check_form(maker.label, maker.form_fields, given.secrets, path="home.secrets")
+    secrets = _check_hub(platform, given.maker, given.entity, given.secrets, path="home.")
     check_settings(given.settings, path="home.")
-    secrets = dict(given.secrets)
-    try:
-        secrets[HUB_ADDRESS] = platform.makers.hubs.read(secrets[HUB_ADDRESS])
-    except BadInput as error:
-        raise BadInput(f"home.secrets.{HUB_ADDRESS}", error.remedy) from None
     for number, camera in enumerate(given.cameras):
         _check_camera(platform, camera, path=f"home.cameras[{number}].")
     return VehicleRow(
         access_point_id=access_point_id,
         maker=given.maker,
         account_kind=None,
-        sealed=platform.vault.seal({"vin": given.entity, **secrets}, access_point_id),
-        closure_key=consignees.closure_key_of(
-            platform.vault, given.maker, given.entity, secrets[HUB_ADDRESS]
-        ),
+        sealed=platform.vault.seal(secrets, access_point_id),
+        closure_key=_key_of(platform, given.maker, secrets),
         make="",
         model="",
         model_year=None,
@@ -158,6 +155,26 @@ def make_hub(platform: Platform, access_point_id: str, given: HomeGiven) -> Vehi
         plate="",
         picture_url=given.picture_url,
     )
+
+
+def _check_hub(
+    platform: Platform, maker_name: str, entity: str, given: Mapping[str, str], *, path: str
+) -> dict[str, str]:
+    """What is sealed of a hub. Raises BadInput for the first thing that does not fit its maker."""
+    maker = _find_maker(platform, maker_name)
+    if maker.name_pattern is not None and not re.fullmatch(maker.name_pattern, entity):
+        raise BadInput(f"{path}entity", f"must match {maker.name_pattern}")
+    check_form(maker.label, maker.form_fields, given, path=f"{path}secrets")
+    sealed = {"vin": entity, **given}
+    try:
+        sealed[HUB_ADDRESS] = platform.makers.hubs.read(sealed[HUB_ADDRESS])
+    except BadInput as error:
+        raise BadInput(f"{path}secrets.{HUB_ADDRESS}", error.remedy) from None
+    return sealed
+
+
+def _key_of(platform: Platform, maker: str, sealed: Mapping[str, str]) -> bytes:
+    return consignees.closure_key_of(platform.vault, maker, sealed["vin"], sealed[HUB_ADDRESS])
 
 
 async def insert_home(
@@ -270,6 +287,44 @@ async def change_home(
     )
     await ask_for_rechecks(connection, access_point_id, now)
     return after
+
+
+async def link_hub_again(
+    platform: Platform,
+    connection: AsyncConnection,
+    access_point_id: str,
+    *,
+    consignee_id: str,
+    entity: str | None,
+    secrets: Mapping[str, str],
+    now: datetime,
+) -> VehicleRow:
+    """A new token, or another address or name of the door. Raises NotFound, NotAllowed, BadInput, Conflict.
+
+    A door that is called otherwise, or told of by another sensor, may be another door: its cameras must show anew that
+    they see it. Not while a visit lives or its closure is watched: what was opened there must still be found (S2).
+    """
+    await get_home(connection, access_point_id, consignee_id, Right.LINK, is_locked=True)
+    hub = await consignees.find_vehicle(connection, access_point_id)
+    assert hub is not None  # a home has one
+    if await consignees.is_under_watch(connection, access_point_id):
+        raise Conflict("a visit is under way, or was a moment ago: link the hub again when its watch is over")
+    before = platform.vault.open_mapping(hub.sealed, access_point_id)
+    after = _check_hub(platform, hub.maker, entity or before["vin"], secrets, path="")
+    changed = replace(
+        hub,
+        sealed=platform.vault.seal(after, access_point_id),
+        closure_key=_key_of(platform, hub.maker, after),
+    )
+    await consignees.set_hub(
+        connection, access_point_id, sealed=changed.sealed, closure_key=changed.closure_key
+    )
+    if any(before.get(name) != after.get(name) for name in WHICH_DOOR):
+        await cameras.forget_enrolments(connection, access_point_id)
+    await readings.forget_reading(connection, access_point_id)
+    await _write(connection, access_point_id, consignee_id, Deed.HUB_LINKED_AGAIN, {}, now)
+    await ask_for_rechecks(connection, access_point_id, now)
+    return changed
 
 
 async def list_cameras(

@@ -16,18 +16,19 @@ from psycopg import AsyncConnection
 
 from unlatch.devices.base import Maker
 from unlatch.domain.access import PlaceKind, Position
-from unlatch.errors import BadInput, NotFound
+from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow import homes
 from unlatch.flow.enrolment import CONSIGNEE_KEY, Admitted
 from unlatch.flow.forms import check_form
 from unlatch.flow.homes import HomeGiven
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees
+from unlatch.store import consignees, maker_accounts
 from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
 from unlatch.store.ids import hash_key, make_id, make_key
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+MOST_PLACES = 100  # of one owner: as many as a list of them holds
 VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 
 
@@ -209,6 +210,19 @@ async def register_access_point(
     vehicle = _make_vehicle(platform, point.id, given.car)
     await consignees.insert_access_point(connection, point, vehicle)
     return point, vehicle
+
+
+async def register_own_place(
+    platform: Platform, connection: AsyncConnection, given: PlaceGiven, *, carrier_id: str, now: datetime
+) -> tuple[AccessPointRow, VehicleRow]:
+    """The same by its owner, who has at most `MOST_PLACES`. Raises BadInput, Conflict."""
+    await maker_accounts.lock_owner(
+        connection, given.consignee_id
+    )  # two at once are counted one after the other
+    places = await consignees.list_access_points(connection, given.consignee_id, limit=MOST_PLACES)
+    if len(places) >= MOST_PLACES:
+        raise Conflict(f"at most {MOST_PLACES} places")
+    return await register_access_point(platform, connection, given, carrier_id=carrier_id, now=now)
 
 
 async def get_access_point(

@@ -34,6 +34,7 @@ from unlatch.flow import (
     refreshing,
     ringing,
     scan,
+    unlinking,
     watch,
 )
 from unlatch.flow.carry_out import carry_out_command, read_place
@@ -83,6 +84,9 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         ),
         "unlinked": lambda: _repeat(
             stop, TOKENS_EVERY_S, lambda: refreshing.end_unlinked(platform), refreshing.DUE_AT_ONCE
+        ),
+        "handed over": lambda: _repeat(
+            stop, TOKENS_EVERY_S, lambda: unlinking.end_links(platform), unlinking.LINKS_AT_ONCE
         ),
         "posting": lambda: _repeat(
             stop,

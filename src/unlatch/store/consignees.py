@@ -185,6 +185,27 @@ async def replace_sealed(
     )
 
 
+async def set_hub(
+    connection: AsyncConnection, access_point_id: str, *, sealed: bytes, closure_key: bytes | None
+) -> None:
+    """Another token, address or name of a home's door. The place's row must be locked."""
+    await connection.execute(
+        "UPDATE vehicle SET sealed = %s, closure_key = %s WHERE access_point_id = %s",
+        (sealed, closure_key, access_point_id),
+    )
+
+
+async def is_under_watch(connection: AsyncConnection, access_point_id: str) -> bool:
+    """Whether a visit lives at a place, or the closure is watched after one."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM visit WHERE access_point_id = %(id)s AND ended_at IS NULL) OR EXISTS "
+        "(SELECT 1 FROM visit WHERE access_point_id = %(id)s AND tail IN ('watching', 'alarm', 'blind'))",
+        {"id": access_point_id},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
 async def list_access_points(
     connection: AsyncConnection, consignee_id: str, *, limit: int = 100
 ) -> list[AccessPointRow]:

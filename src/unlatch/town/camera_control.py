@@ -65,6 +65,7 @@ class CameraState(msgspec.Struct, kw_only=True, frozen=True):
     viewers: int
     door_open: float
     is_lamp_lit: bool
+    has_network: bool
     fault: CameraFault | None
 
 
@@ -178,5 +179,6 @@ class CameraControl:
             viewers=len(camera.viewers),
             door_open=camera.view.door_open,
             is_lamp_lit=camera.lamp.is_lit(monotonic_s()),
+            has_network=camera.has_network,
             fault=camera.fault,
         )

@@ -48,6 +48,8 @@ class HomeDeed(StrEnum):
     DISARM_ALARM = auto()
     COME_HOME = auto()
     LEAVE_HOME = auto()
+    LET_PET_OUT = auto()  # of its room: it could run out of the door
+    SHUT_PET_AWAY = auto()
     LAMP_ON = auto()  # hub or hands: the lamp in the hall
     LAMP_OFF = auto()
     WIFI_DOWN = auto()  # hub and camera lose their network together, as a de-auth makes them
@@ -95,6 +97,7 @@ class Home:
     tells_way: bool = True  # whether its hub is told that a bolt is under way
     locks_itself_after_s: float | None = None
     has_pet: bool = False
+    is_pet_loose: bool = False
     has_lamp: bool = False  # in the hall, that its hub can turn on and off
     is_thrown: bool = True
     is_open: bool = False
@@ -231,6 +234,8 @@ class Home:
             case HomeDeed.ARM_ALARM | HomeDeed.DISARM_ALARM:
                 self.is_alarm_armed = deed is HomeDeed.ARM_ALARM
                 self.is_alarm_ringing = False
+            case HomeDeed.LET_PET_OUT | HomeDeed.SHUT_PET_AWAY:
+                return self._move_pet(is_loose=deed is HomeDeed.LET_PET_OUT)
             case HomeDeed.COME_HOME | HomeDeed.LEAVE_HOME:
                 self.is_someone_in = deed is HomeDeed.COME_HOME
             case HomeDeed.LAMP_ON | HomeDeed.LAMP_OFF if not self.has_lamp:
@@ -302,6 +307,12 @@ class Home:
             return Outcome.UNSUPPORTED
         was, self.is_second_thrown = self.is_second_thrown, is_thrown
         return Outcome.ALREADY if was is is_thrown else Outcome.DONE
+
+    def _move_pet(self, *, is_loose: bool) -> Outcome:
+        if not self.has_pet:
+            return Outcome.UNSUPPORTED
+        self.is_pet_loose = is_loose
+        return Outcome.DONE
 
     def _swing_open(self) -> None:
         self.is_open = True

@@ -11,7 +11,7 @@ from unlatch.town.car import Outcome
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.home import BY_HUB, Home, HomeDeed, HomeKind
 from unlatch.town.homes import MAX_HOMES, Dwelling, Homes
-from unlatch.town.hub_states import CAMERA, LAMP
+from unlatch.town.hub_states import ALARM, CAMERA, CHIME, LAMP, PET
 from unlatch.town.wire import Answer, Refused, Request
 
 HomeId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,40}$")]
@@ -44,6 +44,9 @@ class AddedHome(msgspec.Struct, kw_only=True, frozen=True):
     entity: str
     contact: str | None
     second_bolt: str | None
+    alarm: str
+    pet: str | None
+    bell: str
     lamp: str | None
     camera: str  # shows what the first camera in its hall sees, if one hangs there
 
@@ -67,6 +70,7 @@ class HomeTruth(msgspec.Struct, kw_only=True, frozen=True):
     is_alarm_ringing: bool
     is_someone_in: bool
     has_pet: bool
+    is_pet_loose: bool
     is_lamp_on: bool
     rung: int
     changed_at: datetime
@@ -158,6 +162,9 @@ class HomeControl:
             entity=states.main,
             contact=states.contact if home.has_contact else None,
             second_bolt=states.second_bolt if home.has_second_bolt else None,
+            alarm=ALARM,
+            pet=PET if home.has_pet else None,
+            bell=CHIME,
             lamp=LAMP if home.has_lamp else None,
             camera=CAMERA,
         )
@@ -182,6 +189,7 @@ class HomeControl:
             is_alarm_ringing=home.is_alarm_ringing,
             is_someone_in=home.is_someone_in,
             has_pet=home.has_pet,
+            is_pet_loose=home.is_pet_loose,
             is_lamp_on=home.is_lamp_on,
             rung=home.rung,
             changed_at=home.changed_at,

@@ -40,6 +40,8 @@ class HallCamera(Protocol):
 
     def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
 
+    def set_network(self, *, is_up: bool) -> None: ...
+
 
 class HallStream(Protocol):
     """What its hub makes of the first camera in its hall."""
@@ -108,6 +110,7 @@ class Homes:
         """A camera in its hall. The oldest goes where there are too many."""
         dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
         camera.show_hall(is_open=dwelling.home.is_open, is_lamp_on=dwelling.home.is_lamp_on)
+        camera.set_network(is_up=dwelling.home.is_wifi_up)
 
     def take_down(self, camera: HallCamera) -> None:
         """It hangs nowhere any more."""
@@ -119,10 +122,11 @@ class Homes:
                     dwelling.stream = None
 
     def _show(self, dwelling: Dwelling) -> None:
-        """What has become of the door and the lamp is seen in the hall."""
+        """What has become of the door and the lamp is seen in the hall; without its network, nobody sees the hall."""
         home = dwelling.home
         for camera in dwelling.cameras:
             camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
+            camera.set_network(is_up=home.is_wifi_up)
 
     # ---- time -------------------------------------------------------------------------------------------
 
@@ -134,6 +138,7 @@ class Homes:
             dwelling.states.refresh(next_at)
             self._show(dwelling)
         home.advance(now)
+        self._show(dwelling)
         return home
 
     def look_at_all(self) -> None:

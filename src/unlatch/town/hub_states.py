@@ -25,7 +25,7 @@ MAX_WAITING = 256  # messages to one subscriber that have not been sent yet
 LOCK, SECOND_BOLT, COVER = "lock.front_door", "lock.night_bolt", "cover.garage_door"
 CONTACTS = {HomeKind.DOOR: "binary_sensor.front_door", HomeKind.GARAGE: "binary_sensor.garage_door"}
 ALARM, PERSON, CAMERA, CHIME = "alarm_control_panel.home", "person.resident", "camera.hall", "button.chime"
-LAMP = "light.hall"
+LAMP, PET = "light.hall", "binary_sensor.pet_is_loose"
 WAYS = {
     HomeDeed.UNLOCK: "unlocking",
     HomeDeed.UNLATCH: "opening",
@@ -213,6 +213,8 @@ class HubStates:
             words[self.contact] = "on" if home.is_open else "off"
         if home.has_second_bolt:
             words[SECOND_BOLT] = "locked" if home.is_second_thrown else "unlocked"
+        if home.has_pet:
+            words[PET] = "on" if home.is_pet_loose else "off"
         if home.has_lamp:
             words[LAMP] = "on" if home.is_lamp_on else "off"
         alarm = "armed_away" if home.is_alarm_armed else "disarmed"

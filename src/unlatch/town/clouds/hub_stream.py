@@ -159,7 +159,7 @@ class HubStream:
     async def _watch(self) -> None:
         """Connect, and connect again, until nobody asks any more."""
         while monotonic_s() - self._asked_s < IDLE_S:
-            if self._muxer is None and not self._run and not self._camera.is_off:
+            if self._muxer is None and not self._run and not self._camera.is_mute:
                 self._camera.leave(self)
                 self._camera.watch(self, self._hear, self._cut)
             await asyncio.sleep(AGAIN_S)

@@ -11,7 +11,7 @@ from unlatch.domain.access import Assurance
 from unlatch.domain.home import MOST_DIRECTIONS, Form, HomeSettings
 from unlatch.flow.homes import CameraGiven, HomeGiven, HomeView
 from unlatch.store.cameras import MOST_CAMERAS, CameraRow
-from unlatch.web.shapes import Identifier, Moment, Name, Secret, Word
+from unlatch.web.shapes import Identifier, Moment, Name, PositionGiven, Secret, Word
 
 MULTI_LINE = r"^[^\u0000-\u0009\u000b-\u001f\u007f]*$"  # line breaks alone
 
@@ -26,6 +26,18 @@ Directions = Annotated[
     ),
 ]
 HomePicture = Annotated[str, Meta(max_length=500, pattern=r"^https://[!-~]+$", description="Of the door")]
+Entity = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, description="Of the door, at its hub", examples=["lock.front_door"]),
+]
+HubSecrets = Annotated[
+    dict[Word, Secret],
+    Meta(
+        max_length=20,
+        description="What the maker's form asks for, `address` of the hub and `access_token` among it; "
+        "kept encrypted, never shown again",
+    ),
+]
 CameraSecrets = Annotated[
     dict[Word, Secret],
     Meta(max_length=10, description="What its maker's form asks for; kept encrypted, never shown again"),
@@ -56,20 +68,8 @@ class NewHome(Struct, kw_only=True, forbid_unknown_fields=True):
     """A door or garage door of a home, and what opens its hub to the platform."""
 
     maker: Annotated[Word, Meta(examples=["home_assistant"])]
-    entity: Annotated[
-        str,
-        Meta(
-            min_length=1, max_length=200, description="Of the door, at its hub", examples=["lock.front_door"]
-        ),
-    ]
-    secrets: Annotated[
-        dict[Word, Secret],
-        Meta(
-            max_length=20,
-            description="What the maker's form asks for, `address` of the hub and `access_token` among it; "
-            "kept encrypted, never shown again",
-        ),
-    ]
+    entity: Entity
+    secrets: HubSecrets
     form: Form = Form.DOOR
     rings_first: Annotated[
         bool, Meta(description="The courier rings or knocks, and waits, before anything opens")
@@ -82,6 +82,25 @@ class NewHome(Struct, kw_only=True, forbid_unknown_fields=True):
     directions: Directions = ""
     picture_url: HomePicture | None = None
     cameras: Annotated[list[NewCamera], Meta(max_length=MOST_CAMERAS)] = []
+
+
+class NewHubLink(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What opens the hub from now on: all that its maker's form asks for."""
+
+    secrets: HubSecrets
+    entity: Entity | None = None  # left out: the door is called as before
+
+
+class NewOwnHome(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A home of yours. Asking for it is your consent to have its door opened for parcels."""
+
+    home: NewHome
+    address: Annotated[PositionGiven, Meta(description="Where it stands")]
+    time_zone: Annotated[str, Meta(min_length=1, max_length=64, examples=["America/Los_Angeles"])]
+    name: Annotated[Name, Meta(description="As your household calls it", examples=["Our front door"])]
+    country: Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, examples=["US"])] = "US"
+    from_local: Annotated[Hour | None, Meta(description="Daily hours, by the address's clock")] = None
+    until_local: Hour | None = None
 
 
 class HomeChange(Struct, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,10 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind
 from unlatch.domain.household import Right
-from unlatch.flow import homes
+from unlatch.flow import homes, registering
+from unlatch.flow.registering import PlaceGiven
 from unlatch.store import consignees
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.web.api.carrier_shapes import AccessPoint, show_access_point
@@ -18,10 +20,13 @@ from unlatch.web.api.home_shapes import (
     HomeChange,
     HomeShown,
     NewCamera,
+    NewHubLink,
+    NewOwnHome,
     read_camera,
     show_camera,
     show_home,
 )
+from unlatch.web.api.home_shapes import read_home as read_new_home
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import Trouble
 from unlatch.web.signing_in import Reader
@@ -46,6 +51,83 @@ async def _show_home(asked: Asked[Any], connection: AsyncConnection) -> HomeShow
     view = None if vehicle is None else await homes.view_home(asked.platform, connection, vehicle)
     assert view is not None  # asked for before
     return show_home(view, asked.platform.clock.now())
+
+
+async def _check_addresses(asked: Asked[NewOwnHome]) -> None:
+    home = read_new_home(asked.body.home)
+    await homes.check_addresses(asked.platform, home, home.cameras)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/me/homes",
+    readers=CONSIGNEE,
+    summary="Make your home a place for parcels",
+    takes=NewOwnHome,
+    gives=AccessPoint,
+    status=201,
+    repeat=KEPT,
+    troubles=(Trouble.CONFLICT,),
+    ask_first=_check_addresses,
+)
+async def register_own_home(asked: Asked[NewOwnHome]) -> AccessPoint:
+    """Your carrier may deliver behind this door once you have enrolled one of its cameras. What opens hub and cameras
+    is encrypted and never shown again. Nothing is asked of the hub yet.
+    """
+    body, carrier_id = asked.body, asked.asker.carrier_id
+    assert carrier_id is not None  # a consignee always has one
+    given = PlaceGiven(
+        consignee_id=asked.asker.id,
+        kind=PlaceKind.HOME,
+        address=body.address.position(),
+        range_m=DEFAULT_RANGE_M,
+        time_zone=body.time_zone,
+        allows_unseen_lock=False,
+        is_consent_given=True,  # which is what asking for it says
+        consent_ends_at=None,
+        from_local=body.from_local,
+        until_local=body.until_local,
+        car=None,
+        home=read_new_home(body.home),
+        country=body.country,
+        name=body.name,
+    )
+    point, vehicle = await registering.register_own_place(
+        asked.platform, asked.connection, given, carrier_id=carrier_id, now=asked.platform.clock.now()
+    )
+    return await show_place(asked, asked.connection, point, vehicle)
+
+
+async def _check_hub(asked: Asked[NewHubLink]) -> None:
+    await homes.check_hub(asked.platform, asked.body.secrets)
+
+
+@TABLE.add(
+    "POST",
+    f"{PLACE}/hub",
+    readers=CONSIGNEE,
+    summary="Link a home's hub anew",
+    takes=NewHubLink,
+    gives=HomeShown,
+    repeat=KEPT,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    ask_first=_check_hub,
+)
+async def link_hub_again(asked: Asked[NewHubLink]) -> HomeShown:
+    """A new token, or another address or name of the door. Give all that the form asks for. Where the door is called
+    otherwise, told of by another hub or another sensor, its cameras are to be enrolled anew. For the owner, and not
+    while a visit is under way or its closure watched.
+    """
+    await homes.link_hub_again(
+        asked.platform,
+        asked.connection,
+        asked.path["access_point_id"],
+        consignee_id=asked.asker.id,
+        entity=asked.body.entity,
+        secrets=asked.body.secrets,
+        now=asked.platform.clock.now(),
+    )
+    return await _show_home(asked, asked.connection)
 
 
 @TABLE.add(
