@@ -36,6 +36,8 @@ class Right(StrEnum):
     REMOVE = auto()
     HAND_OVER = auto()
     LINK = auto()
+    WATCH = auto()
+    LET_WATCH = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -59,11 +61,13 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.REMOVE: _OWNER,
         Right.HAND_OVER: _OWNER,
         Right.LINK: _OWNER,
+        Right.WATCH: _OWNER,
+        Right.LET_WATCH: _OWNER,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
     {
-        Right.SEE: "see its deliveries, visits, live streams, photos, proofs, claims and the timeline",
+        Right.SEE: "see its deliveries, visits, their journals as they grow, photos, proofs, claims and the timeline",
         Right.CHECK_RANGE: "ask whether the car is in range now",
         Right.BLOCK: "block it: nothing is opened from then on, and what is open is locked",
         Right.UNBLOCK: "end a block that is theirs alone",
@@ -78,6 +82,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
         Right.LINK: "link the car anew, or unlink it",
+        Right.WATCH: "watch a visit live and its clips later; a member too, while the owner lets them",
+        Right.LET_WATCH: "let a member watch, or no more",
     }
 )
 
@@ -85,3 +91,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
 def may(role: Role, right: Right) -> bool:
     """Whether this role has this right."""
     return role in RIGHTS[right]
+
+
+def may_watch(role: Role, *, is_let: bool) -> bool:
+    """Whether someone of the household may see what its cameras see. `is_let`: the owner lets this member."""
+    return may(role, Right.WATCH) or is_let

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from unlatch.flow.platform import Platform
-from unlatch.store import idempotency, jobs, maker_accounts, proofs
+from unlatch.store import idempotency, jobs, maker_accounts, proofs, viewing
 
 AT_ONCE = 1000
 LINKS_KEPT_FOR = timedelta(days=1)
@@ -18,5 +18,6 @@ async def forget(platform: Platform) -> int:
         forgotten = await proofs.forget_expired_proofs(connection, now, limit=AT_ONCE)
         forgotten += await idempotency.forget_old_answers(connection, now, limit=AT_ONCE)
         forgotten += await maker_accounts.forget_old_requests(connection, now - LINKS_KEPT_FOR, limit=AT_ONCE)
+        forgotten += await viewing.forget_old_tickets(connection, now, limit=AT_ONCE)
         forgotten += await jobs.forget_log(connection, now, limit=AT_ONCE)
     return forgotten

@@ -1,4 +1,4 @@
-"""Looks: each time a person saw, or asked to see, where a place is (A3)."""
+"""Looks: each time a person saw, or asked to see, where a place is, its plate or its picture (A3)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ class LookRow:
     who: str
     what: str
     at: datetime
+    until_at: datetime | None = None  # of a live picture: it was watched at least until then
 
 
 async def insert_look(connection: AsyncConnection, look: LookRow) -> None:
     """Write a look down, in the transaction that shows what was looked at."""
     await connection.execute(
-        "INSERT INTO look (id, access_point_id, stop_id, who, what, at) VALUES (%s, %s, %s, %s, %s, %s)",
-        (look.id, look.access_point_id, look.stop_id, look.who, look.what, look.at),
+        "INSERT INTO look (id, access_point_id, stop_id, who, what, at, until_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (look.id, look.access_point_id, look.stop_id, look.who, look.what, look.at, look.until_at),
     )
 
 
@@ -46,5 +48,16 @@ async def list_looks_of_stop(connection: AsyncConnection, stop_id: str, *, limit
     async with connection.cursor(row_factory=class_row(LookRow)) as cursor:
         await cursor.execute(
             "SELECT * FROM look WHERE stop_id = %s ORDER BY at, id LIMIT %s", (stop_id, limit)
+        )
+        return await cursor.fetchall()
+
+
+async def list_newest_looks_of_stop(
+    connection: AsyncConnection, stop_id: str, *, limit: int
+) -> list[LookRow]:
+    """The looks for one stop, newest first."""
+    async with connection.cursor(row_factory=class_row(LookRow)) as cursor:
+        await cursor.execute(
+            "SELECT * FROM look WHERE stop_id = %s ORDER BY at DESC, id DESC LIMIT %s", (stop_id, limit)
         )
         return await cursor.fetchall()
