@@ -18,6 +18,7 @@ from psycopg.errors import TransactionTimeout
 from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
+from unlatch.web import watch_page
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     carrier,
@@ -34,10 +35,14 @@ from unlatch.web.api import (
     options,
     ratings,
     stops,
+    viewing,
     visits,
+    watching,
 )
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
+from unlatch.web.live_socket import make_live_route
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
 from unlatch.web.problems import (
@@ -62,6 +67,8 @@ TABLES: Sequence[EndpointTable] = (
     household.TABLE,
     operator.TABLE,
     visits.TABLE,
+    viewing.TABLE,
+    watching.TABLE,
     ratings.TABLE,
     claims.TABLE,
     eligibility.TABLE,
@@ -89,7 +96,7 @@ def find_version() -> str:
 
 def create_app(platform: Platform) -> Litestar:
     """The application of one process. The platform's database must be open."""
-    hub, darkroom = Hub(platform.database), Darkroom()
+    hub, darkroom, cinema = Hub(platform.database), Darkroom(), Cinema(platform)
     document = make_document(TABLES, version=find_version(), address=platform.settings.public_url)
     handlers = [
         HTTPRouteHandler(
@@ -98,18 +105,23 @@ def create_app(platform: Platform) -> Litestar:
             status_code=endpoint.status,
             name=endpoint.name,
             request_max_body_size=endpoint.max_body_bytes,
-        )(make_handler(endpoint, platform, hub, darkroom))
+        )(make_handler(endpoint, platform, hub, darkroom, cinema))
         for table in TABLES
         for endpoint in table.endpoints
     ]
     return Litestar(
-        route_handlers=[*handlers, *_pages(platform, document)],
+        route_handlers=[
+            *handlers,
+            *_pages(platform, document),
+            *watch_page.make_routes(platform),
+            make_live_route(platform, cinema.live),
+        ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_JSON_BYTES,
         before_send=[add_headers],
-        on_shutdown=[hub.close],
+        on_shutdown=[hub.close, cinema.close],
         debug=False,
     )
 
@@ -126,7 +138,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-    message["headers"] = [*headers, *SECURITY_HEADERS]
+    own = {name.lower() for name, _ in headers}  # a page with a player has a policy of its own
+    message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in own)]
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
