@@ -14,6 +14,7 @@ from unlatch.domain.wording import Language
 LOOKED_TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "live": ("watched live", "a regardé en direct"),
+        "live_ended": ("stopped watching", "a cessé de regarder"),
         "clip": ("watched the clip", "a regardé le clip"),
     }
 )

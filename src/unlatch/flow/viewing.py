@@ -191,14 +191,12 @@ async def find_filmed(connection: AsyncConnection, visit: VisitRow, camera_id: s
     return next((one for one in under_way if camera_id in (None, one.camera_id)), None)
 
 
-async def begin_look(connection: AsyncConnection, watcher: Watcher, what: str, now: datetime) -> str:
-    """Write down that someone begins to watch; the look's id, by which it is extended."""
-    look = _look(watcher.who, watcher.visit, what, now, until_at=now)
-    await looks.insert_look(connection, look)
-    return look.id
+async def write_look(connection: AsyncConnection, watcher: Watcher, what: str, now: datetime) -> None:
+    """Write down that someone begins to watch (`live:` and the camera), or has ended it (`live_ended:`)."""
+    await looks.insert_look(connection, _look(watcher.who, watcher.visit, what, now))
 
 
-def _look(who: str, visit: VisitRow, what: str, at: datetime, until_at: datetime | None = None) -> LookRow:
+def _look(who: str, visit: VisitRow, what: str, at: datetime) -> LookRow:
     return LookRow(
         id=make_id("loo"),
         access_point_id=visit.access_point_id,
@@ -206,7 +204,6 @@ def _look(who: str, visit: VisitRow, what: str, at: datetime, until_at: datetime
         who=who,
         what=what,
         at=at,
-        until_at=until_at,
     )
 
 

@@ -19,15 +19,13 @@ class LookRow:
     who: str
     what: str
     at: datetime
-    until_at: datetime | None = None  # of a live picture: it was watched at least until then
 
 
 async def insert_look(connection: AsyncConnection, look: LookRow) -> None:
     """Write a look down, in the transaction that shows what was looked at."""
     await connection.execute(
-        "INSERT INTO look (id, access_point_id, stop_id, who, what, at, until_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (look.id, look.access_point_id, look.stop_id, look.who, look.what, look.at, look.until_at),
+        "INSERT INTO look (id, access_point_id, stop_id, who, what, at) VALUES (%s, %s, %s, %s, %s, %s)",
+        (look.id, look.access_point_id, look.stop_id, look.who, look.what, look.at),
     )
 
 

@@ -1,4 +1,4 @@
-"""Watching a visit: who may, by what ticket; which cameras film it, which clips there are; how long someone looked."""
+"""Watching a visit: who may, by what ticket; which cameras film it, which clips there are."""
 
 from __future__ import annotations
 
@@ -290,10 +290,3 @@ async def insert_look_once(connection: AsyncConnection, look: LookRow, within: t
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))", (f"{look.who} {look.what}",)
     )
     await connection.execute(_INSERT_LOOK_ONCE, values)
-
-
-async def extend_looks(connection: AsyncConnection, look_ids: Sequence[str], until_at: datetime) -> None:
-    """These pictures are still being watched."""
-    await connection.execute(
-        "UPDATE look SET until_at = greatest(until_at, %s) WHERE id = ANY(%s)", (until_at, list(look_ids))
-    )

@@ -31,7 +31,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import LIVE, State
 from unlatch.errors import DatabaseDown
 from unlatch.flow.platform import Platform
-from unlatch.flow.viewing import Watcher, begin_look, still_may_watch
+from unlatch.flow.viewing import Watcher, still_may_watch, write_look
 from unlatch.store import viewing
 from unlatch.store.viewing import Filmed
 from unlatch.web.source import Item, Liveness, LiveState, Source
@@ -50,6 +50,9 @@ UNCHECKED_S = 6.0  # a viewer of whom that can't be said for so long is cut off:
 SAY_EVERY_S = 0.5
 SEND_WITHIN_S = 5.0  # a viewer who takes nothing for so long is gone
 MESSAGE_BYTES = 256 * 1024
+
+# What is known of a database that does not answer, or not in time.
+NOT_NOW = (DatabaseDown, PsycopgError, PoolTimeout, TooManyRequests, TimeoutError)
 
 Say = Callable[[str], Awaitable[None]]
 Send = Callable[[bytes], Awaitable[None]]
@@ -76,7 +79,7 @@ class Viewer:
 
     watcher: Watcher
     camera_id: str
-    look_id: str = ""
+    is_noted: bool = False  # their look is written down
     checked_s: float = field(default_factory=monotonic_s)
     asked_s: float | None = None  # of a player: when it last asked for a piece
     source: Source | None = None  # of a player
@@ -135,12 +138,11 @@ class LiveHub:
         finally:
             showing.cancel()
             await asyncio.wait((showing,))
-            self._viewers.discard(viewer)
-            await self._extend([viewer])
+            await self._let_go(viewer)
 
     async def _admit(self, viewer: Viewer) -> None:
         """Count them in, and write their look down before they see anything."""
-        self._drop_idle_players()
+        await self._drop_idle_players()
         visit_id, who = viewer.watcher.visit.id, viewer.watcher.who
         of_visit = [one for one in self._viewers if one.watcher.visit.id == visit_id]
         of_person = [one for one in self._viewers if one.watcher.who == who]
@@ -152,13 +154,28 @@ class LiveHub:
             raise TooManyViewers
         self._viewers.add(viewer)
         try:
-            async with self._platform.database.transaction() as connection:
-                viewer.look_id = await begin_look(
-                    connection, viewer.watcher, f"live:{viewer.camera_id}", self._platform.clock.now()
-                )
+            await self._write_look(viewer, "live")
         except BaseException:
             self._viewers.discard(viewer)
             raise
+        viewer.is_noted = True
+
+    async def _let_go(self, viewer: Viewer) -> None:
+        """They watch no more; that is written down as well, if it can be."""
+        self._viewers.discard(viewer)
+        if viewer.is_noted:
+            viewer.is_noted = False
+            try:
+                async with asyncio.timeout(CHECK_WITHIN_S):
+                    await self._write_look(viewer, "live_ended")
+            except NOT_NOW as error:
+                log.warning("the end of a look was not written down: %s", type(error).__name__)
+
+    async def _write_look(self, viewer: Viewer, how: str) -> None:
+        async with self._platform.database.connection() as connection:
+            await write_look(
+                connection, viewer.watcher, f"{how}:{viewer.camera_id}", self._platform.clock.now()
+            )
 
     # ---- by playlist ----------------------------------------------------------------------------------------
 
@@ -179,12 +196,12 @@ class LiveHub:
         viewer = self._players.get((ticket, camera_id))
         return None if viewer is None or viewer.source is None or not viewer.source.is_over else viewer.source
 
-    def _drop_idle_players(self) -> None:
+    async def _drop_idle_players(self) -> None:
         now_s = monotonic_s()
         for key, viewer in list(self._players.items()):
             if viewer.asked_s is not None and now_s - viewer.asked_s > LINGERS_S:
-                del self._players[key]
-                self._viewers.discard(viewer)
+                self._players.pop(key, None)
+                await self._let_go(viewer)
 
     # ---- whether they still may -----------------------------------------------------------------------------
 
@@ -197,7 +214,7 @@ class LiveHub:
         checked_s = monotonic_s()
         while self._sources or self._viewers:
             await asyncio.sleep(JUDGE_EVERY_S)
-            self._drop_idle_players()
+            await self._drop_idle_players()
             await self._drop_idle_sources()
             try:
                 async with asyncio.timeout(CHECK_WITHIN_S):
@@ -205,7 +222,7 @@ class LiveHub:
                     if monotonic_s() - checked_s >= CHECK_EVERY_S:
                         checked_s = monotonic_s()
                         await self._check()
-            except (DatabaseDown, PsycopgError, PoolTimeout, TooManyRequests, TimeoutError) as error:
+            except NOT_NOW as error:
                 log.warning("the live pictures wait for the database: %s", type(error).__name__)
             for viewer in self._viewers:
                 if viewer.asked_s is None and monotonic_s() - viewer.checked_s > UNCHECKED_S:
@@ -228,24 +245,13 @@ class LiveHub:
 
     async def _check(self) -> None:
         """Ask of each viewer whether they still may; who may not sees nothing more."""
-        viewers = [viewer for viewer in self._viewers if viewer.look_id]
         asked_s = monotonic_s()
         async with self._platform.database.connection() as connection:
-            for viewer in viewers:
+            for viewer in list(self._viewers):
                 if await still_may_watch(connection, viewer.watcher):
                     viewer.checked_s = max(viewer.checked_s, asked_s)
                 else:
                     viewer.end(End.NOT_ALLOWED)
-        await self._extend([viewer for viewer in viewers if not viewer.ended.done()])
-
-    async def _extend(self, viewers: list[Viewer]) -> None:
-        """Until when they have watched."""
-        look_ids = [viewer.look_id for viewer in viewers if viewer.look_id]
-        if not look_ids:
-            return
-        with contextlib.suppress(DatabaseDown, PsycopgError, PoolTimeout, TooManyRequests):
-            async with self._platform.database.connection() as connection:
-                await viewing.extend_looks(connection, look_ids, self._platform.clock.now())
 
     async def _drop_idle_sources(self) -> None:
         for recording_id, source in list(self._sources.items()):

@@ -11,15 +11,13 @@ from typing import Any
 
 from litestar import WebSocket
 from litestar.handlers import WebsocketRouteHandler
-from psycopg import Error as PsycopgError
-from psycopg_pool import PoolTimeout, TooManyRequests
 
-from unlatch.errors import DatabaseDown, NotFound
+from unlatch.errors import NotFound
 from unlatch.flow.platform import Platform
 from unlatch.flow.viewing import Watcher, find_filmed, use_ticket
 from unlatch.store.viewing import Filmed, TicketKind
 from unlatch.web.answering import ID
-from unlatch.web.live import End, LiveHub, TooManyViewers
+from unlatch.web.live import NOT_NOW, End, LiveHub, TooManyViewers
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +41,12 @@ CODES: Mapping[End, int] = MappingProxyType(
 def make_live_route(platform: Platform, hub: LiveHub) -> WebsocketRouteHandler:
     """The route. Nothing of a request is logged: its address holds the ticket."""
 
-    async def live(socket: WebSocket[Any, Any, Any], visit_id: str) -> None:
+    async def live(socket: WebSocket[Any, Any, Any]) -> None:
+        visit_id: str = socket.path_params["visit_id"]
         ticket, camera_id = socket.query_params.get("ticket", ""), socket.query_params.get("camera")
         try:
             watcher, filmed = await _let_in(platform, ticket, visit_id, camera_id)
-        except (NotFound, DatabaseDown, PsycopgError, PoolTimeout, TooManyRequests):
+        except (NotFound, *NOT_NOW):
             await _close(socket, REFUSED)
             return
         await socket.accept()
@@ -58,7 +57,7 @@ def make_live_route(platform: Platform, hub: LiveHub) -> WebsocketRouteHandler:
             await _close(socket, CODES[await _show(hub, socket, watcher, filmed)])
         except TooManyViewers:
             await _close(socket, TOO_MANY)
-        except (DatabaseDown, PsycopgError, PoolTimeout, TooManyRequests) as error:
+        except NOT_NOW as error:
             log.warning("a live picture could not be shown: %s", type(error).__name__)
             await _close(socket, CODES[End.UNCHECKED])
 

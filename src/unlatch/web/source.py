@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.08
 AGAIN_AFTER_S = 1.0  # the disk refused
-STALE_S = 1.2  # a camera's frames come five times a second at least: without any for so long, it is not live
+STALE_S = 1.5  # parts come five times a second: a newest picture that is older is not live
+APART_FOR_S = 20.0
 CLOSE_WITHIN_S = 2.0
 RING_BYTES = 8 * 1024 * 1024
 BEHIND_S = 2.5  # of the picture's own time: who is further behind goes on at the newest keyframe
@@ -61,6 +62,32 @@ class LiveState:
     code: str | None  # of a gap: silent, or what the recorder says of picture and camera
 
 
+class Apart:
+    """When a take's own time began, by our clock: no picture was taken after it was here, and the earliest word counts.
+
+    Of the last twenty to forty seconds, since a camera's clock runs a little faster or slower than ours.
+    """
+
+    def __init__(self) -> None:
+        self._take = 0
+        self._words: list[datetime] = []  # the earliest of this span, and of the one before it
+        self._since_s = 0.0
+
+    def see(self, take: int, begun_at: datetime) -> None:
+        """By a picture that has just come, its take would have begun then."""
+        now_s = monotonic_s()
+        if take != self._take:
+            self._take, self._words, self._since_s = take, [begun_at], now_s
+        elif now_s - self._since_s > APART_FOR_S:
+            self._words, self._since_s = [begun_at, self._words[0]], now_s
+        else:
+            self._words[0] = min(self._words[0], begun_at)
+
+    def find(self, take: int) -> datetime | None:
+        """When it began; None: nothing of it has come while we looked."""
+        return min(self._words) if take == self._take and self._words else None
+
+
 class Source:
     """See the module. Used from one event loop; files are read in the threads of `executor`."""
 
@@ -79,9 +106,8 @@ class Source:
         self._newest_key: int | None = None
         self._is_live = False  # what was there when we came has been read
         self._waiting: list[Passage] = []  # until then: since the last keyframe
-        self._apart: dict[int, timedelta] = {}  # by take: what a wall clock shows, less the take's own time
+        self._apart = Apart()
         self._heads: dict[int, TakeHead] = {}
-        self._heard_s: float | None = None
         self._newest_at: datetime | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +128,9 @@ class Source:
         """How the picture stands now. *Live* is never said of one that has not come anew."""
         if self.is_over:
             return LiveState(liveness=Liveness.ENDED, picture_at=self._newest_at, code=None)
-        is_fresh = self._heard_s is not None and monotonic_s() - self._heard_s < STALE_S
+        # By the picture's own time: what a recorder writes when it gives a camera up is no sign of life.
+        newest_at = self._newest_at
+        is_fresh = newest_at is not None and (datetime.now(UTC) - newest_at).total_seconds() < STALE_S
         if is_fresh and self.doubt is None:
             return LiveState(liveness=Liveness.LIVE, picture_at=self._newest_at, code=None)
         code = self.doubt or self.camera_code or "silent"
@@ -194,7 +222,9 @@ class Source:
         if news.heads:
             self._heads = {head.take: head for head in news.heads}  # of the open take, and it alone
         if news.passages and news.is_caught_up:
-            self._set_apart(news, now)
+            newest = news.passages[-1]
+            was_here_at = now if was_live else min(now, news.written_at or now)
+            self._apart.see(newest.take, was_here_at - timedelta(seconds=newest.end_s))
         for passage in news.passages:
             self.shelf.add(self._heads[passage.take], passage, self._picture_at(passage))
         if news.is_caught_up and not was_live:
@@ -203,25 +233,15 @@ class Source:
             for passage, content in zip(news.passages if was_live else waiting, data, strict=False):
                 self._keep(passage, content, now)
         if news.passages:
-            written_at = now if was_live else news.written_at or now
-            self._heard_s = monotonic_s() - max(0.0, (now - written_at).total_seconds())
             newest = news.passages[-1]
             self._newest_at = self._picture_at(newest, newest.end_s)
             self._tell()
 
-    def _set_apart(self, news: News, now: datetime) -> None:
-        """When the take's newest picture was taken: not after it was here. The earliest such word is the best."""
-        newest = news.passages[-1]
-        seen_at = now if self._is_live or news.written_at is None else min(now, news.written_at)
-        apart = seen_at - datetime.fromtimestamp(0, UTC) - timedelta(seconds=newest.end_s)
-        known = self._apart.get(newest.take)
-        self._apart = {newest.take: apart if known is None else min(known, apart)}
-
     def _picture_at(self, passage: Passage, take_s: float | None = None) -> datetime | None:
-        apart = self._apart.get(passage.take)
-        if apart is None:
+        begun_at = self._apart.find(passage.take)
+        if begun_at is None:
             return None
-        return datetime.fromtimestamp(0, UTC) + apart + timedelta(seconds=take_s or passage.begin_s)
+        return begun_at + timedelta(seconds=passage.begin_s if take_s is None else take_s)
 
     def _keep(self, passage: Passage, data: bytes, now: datetime) -> None:
         item = Item(

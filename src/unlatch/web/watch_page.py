@@ -44,7 +44,8 @@ def make_routes(platform: Platform) -> list[HTTPRouteHandler]:
     """The page at /watch/{visit_id}, and what it loads."""
     policy = make_policy(platform.settings.public_url)
 
-    async def watch_page(request: Request[Any, Any, Any], visit_id: str) -> Response[bytes]:
+    async def watch_page(request: Request[Any, Any, Any]) -> Response[bytes]:
+        visit_id: str = request.path_params["visit_id"]
         if not ID.fullmatch(visit_id):
             raise ProblemError(Trouble.NOT_FOUND)
         language = Language(say_language(request.headers.get("accept-language")))

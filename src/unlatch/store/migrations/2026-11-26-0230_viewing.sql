@@ -1,7 +1,6 @@
--- Watching live and later: whom a place's owner lets watch, what lets a browser or a player in, how long someone looked.
+-- Watching live and later: whom a place's owner lets watch, and what lets a browser or a player in.
 
 ALTER TABLE member ADD COLUMN may_watch boolean NOT NULL DEFAULT false;  -- the owner lets them see cameras and clips
-ALTER TABLE look ADD COLUMN until_at timestamptz;  -- of a live picture: it was watched at least until then
 
 -- What lets one browser or player watch one visit. Only its SHA-256 is kept. Its times are real, as it guards a door.
 CREATE TABLE ticket (

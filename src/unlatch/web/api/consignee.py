@@ -79,7 +79,6 @@ class Look(Struct, kw_only=True):
         Meta(examples=["position_and_plate", "refused:courier_too_early", "evidence", "live:cam_0192f4c8"]),
     ]
     at: Moment
-    until_at: Annotated[Moment | None, Meta(description="Of a live picture: watched at least until then")]
 
 
 class TimelineVisit(Struct, kw_only=True):
@@ -169,7 +168,6 @@ def _show_look(row: LookRow, asker_id: str, names: Mapping[str, str], language: 
         doer=show_doer(row.who, asker_id, names, language),
         what=row.what,
         at=row.at,
-        until_at=row.until_at,
     )
 
 

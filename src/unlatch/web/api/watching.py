@@ -65,7 +65,6 @@ class LookedAt(Struct, kw_only=True):
     doer: Doer
     text: Annotated[str, Meta(description="In your language: watched live, watched the clip")]
     at: Moment
-    until_at: Annotated[Moment | None, Meta(description="Of a live picture: watched at least until then")]
 
 
 class Watching(Struct, kw_only=True):
@@ -84,9 +83,9 @@ class PlaylistQuery(
 ):
     """What a player waits for (draft-pantos-hls-rfc8216bis, 6.2.5.2)."""
 
-    msn: Annotated[int | None, Meta(ge=0, le=10_000_000, description="This segment")] = None
-    part: Annotated[int | None, Meta(ge=0, le=10_000, description="This part of it")] = None
-    skip: Annotated[str | None, Meta(max_length=10, description="Not made use of")] = None
+    msn: Annotated[int, Meta(ge=0, le=10_000_000, description="This segment")] | None = None
+    part: Annotated[int, Meta(ge=0, le=10_000, description="This part of it")] | None = None
+    skip: Annotated[str, Meta(max_length=10, description="Not made use of")] | None = None
 
 
 async def _find_watcher(asked: Asked[Any]) -> Watcher:
@@ -133,7 +132,8 @@ async def read_watching(asked: Asked[None]) -> Watching:
         language = _language_of(asked, watcher)
         filmed = await rows.list_filmed(connection, visit.id)
         kept = await rows.list_kept_clips(connection, visit.id)
-        wanted = {f"live:{one.camera_id}" for one in filmed} | {f"clip:{clip.id}" for clip in kept}
+        wanted = {f"{how}:{one.camera_id}" for one in filmed for how in ("live", "live_ended")}
+        wanted |= {f"clip:{clip.id}" for clip in kept}
         looked = [
             look
             for look in await looks.list_newest_looks_of_stop(connection, visit.stop_id, limit=4 * MOST_LOOKS)
@@ -161,7 +161,6 @@ def _show_look(look: LookRow, watcher_id: str, names: dict[str, str], language: 
         doer=show_doer(look.who, watcher_id, names, language),
         text=looked_text(kind, SpokenLanguage(language)),
         at=look.at,
-        until_at=look.until_at,
     )
 
 

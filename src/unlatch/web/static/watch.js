@@ -151,10 +151,9 @@ function playClip(address, poster) {
 
 function showLooks(looks) {
   place("watched").hidden = looks.length === 0;
-  place("looks").replaceChildren(...looks.map((look) => {
-    const until = look.until_at !== null && look.until_at !== look.at ? `–${clock(look.until_at)}` : "";
-    return make("li", `${look.doer.text} ${look.text}, ${clock(look.at)}${until}`);
-  }));
+  place("looks").replaceChildren(
+    ...looks.map((look) => make("li", `${clock(look.at)}: ${look.doer.text} ${look.text}`)),
+  );
 }
 
 // ---- the page
