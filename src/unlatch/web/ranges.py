@@ -33,7 +33,7 @@ def find_range(given: str | None, size: int, *, at_most: int) -> ByteRange | Non
         return None
     if found[1]:
         begin = int(found[1])
-        end = int(found[2]) + 1 if found[2] else size
+        end = int(found[2]) + 1 if found[2] else max(size, begin + 1)
         if end <= begin:
             return None
     else:
