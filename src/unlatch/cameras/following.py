@@ -21,6 +21,7 @@ from unlatch.errors import RecordingError
 
 MAX_FRAGMENT_BYTES = 8 * 1024 * 1024
 FRAGMENTS_AT_ONCE = 1_000
+MOST_FRAMES = 10_000  # of a fragment
 NOT_A_KEY = 0x0001_0000  # of a sample's flags: "sample_is_non_sync_sample"
 VISUAL_ENTRY_BYTES = 78  # before the boxes within a visual sample entry
 
@@ -281,7 +282,7 @@ def _read_run(run: bytes, duration: int, flags: int) -> tuple[int, int]:
         at += 4
     fields = [one for one in (0x100, 0x200, 0x400, 0x800) if present & one]
     step = 4 * len(fields)
-    if count * step > len(run) - at:
+    if count > MOST_FRAMES or count * step > len(run) - at:
         raise struct.error("more frames than there is room for")
     if present & 0x400 and not present & 0x4 and count:
         (flags,) = struct.unpack_from(">I", run, at + 4 * fields.index(0x400))

@@ -35,7 +35,7 @@ def make_policy(public_url: str) -> str:
     place = urlsplit(public_url)
     socket = f"{'wss' if place.scheme == 'https' else 'ws'}://{place.netloc}"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
         f"connect-src 'self' {socket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
@@ -81,6 +81,7 @@ def make_page(visit_id: str, language: Language) -> bytes:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{said("title")}</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/static/watch.css">
 <script type="module" src="/static/watch.js"></script>
 </head>
