@@ -21,12 +21,15 @@ from unlatch.store.migrate import check_schema
 from unlatch.web import watch_page
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
+    camera_feed,
     carrier,
     claims,
     consignee,
     courier,
     deliveries,
     eligibility,
+    enrolment,
+    homes,
     household,
     linking,
     newcomer,
@@ -39,6 +42,7 @@ from unlatch.web.api import (
     visits,
     watching,
 )
+from unlatch.web.camera_page import make_camera_routes
 from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
@@ -65,6 +69,8 @@ TABLES: Sequence[EndpointTable] = (
     consignee.TABLE,
     deliveries.TABLE,
     household.TABLE,
+    homes.TABLE,
+    enrolment.TABLE,
     operator.TABLE,
     visits.TABLE,
     viewing.TABLE,
@@ -73,6 +79,7 @@ TABLES: Sequence[EndpointTable] = (
     claims.TABLE,
     eligibility.TABLE,
     stops.TABLE,
+    camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
 )
@@ -113,6 +120,8 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             *handlers,
             *_pages(platform, document),
+            *make_camera_routes(platform),
+            camera_feed.make_feed_handler(platform),
             *watch_page.make_routes(platform),
             make_live_route(platform, cinema.live),
         ],
@@ -138,8 +147,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-    own = {name.lower() for name, _ in headers}  # a page with a player has a policy of its own
-    message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in own)]
+    given = {name.lower() for name, _ in headers}  # a page with a script says itself what it may do
+    message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in given)]
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -55,6 +55,7 @@ class Asked(Generic[Body]):
 
 
 Run = Callable[[Asked[Any]], Awaitable[Any]]
+Ask = Callable[[Asked[Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ class Endpoint:
     tag: str
     examples: tuple[Any, ...] = field(default=())
     is_closing: bool = False  # leads to a lock: has database connections of its own (L5)
+    ask_first: Ask | None = None  # asks the world outside, before the transaction of IN_TRANSACTION begins
 
     @property
     def name(self) -> str:
@@ -116,6 +118,7 @@ class EndpointTable:
         max_body_bytes: int = MAX_JSON_BYTES,
         examples: Sequence[Any] = (),
         is_closing: bool = False,
+        ask_first: Ask | None = None,
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
         if method == "POST" and repeat is Repeat.FREE:
@@ -142,6 +145,7 @@ class EndpointTable:
                     tag=self.tag,
                     examples=tuple(examples),
                     is_closing=is_closing,
+                    ask_first=ask_first,
                 )
             )
             return run
