@@ -493,8 +493,8 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
     """A request about a place that is new is looked at, and its right gets its row."""
     known = {
         "block", "unblock", "household", "invitations", "invitations/{invitation_id}", "leave", "owner",
-        "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "hub", "cameras", "cameras/{camera_id}",
-        "cameras/{camera_id}/feed_link",
+        "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "hub", "cameras",
+        "cameras/{camera_id}", "cameras/{camera_id}/feed_link",
     }  # fmt: skip
     prefix = "/v1/me/access_points/{access_point_id}/"
     found = {
