@@ -250,6 +250,7 @@ async def run_server(settings: Settings) -> None:
                 timeout_graceful_shutdown=GRACEFUL_S,
                 limit_concurrency=2000,
                 h11_max_incomplete_event_size=16_384,
+                ws_per_message_deflate=False,  # pictures are compressed already
                 loop="none",
                 backlog=BACKLOG,
                 ws_max_size=LARGEST_MESSAGE_BYTES,
