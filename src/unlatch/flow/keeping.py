@@ -11,6 +11,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -20,6 +21,8 @@ from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.cameras.recording import TakeFile, list_take_paths, number_of, recover
 from unlatch.cameras.storage import new_key
 from unlatch.domain.clip import FIRST_LINK, Part, last_link
+from unlatch.domain.clip_chain import CLIP_KEPT
+from unlatch.domain.clip_parts import write_clip_parts
 from unlatch.domain.proof import Kind
 from unlatch.errors import DatabaseDown, NotFound, RecordingError
 from unlatch.flow.chaining import append_parts, note, read_parts
@@ -27,7 +30,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.record import Line, chain
 from unlatch.store import cameras, clips, journal, visits
 from unlatch.store.cameras import RecordingRow, RecordingState
-from unlatch.store.clips import ClipRow, pack_parts
+from unlatch.store.clips import ClipRow
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +152,7 @@ def _keep(
         sha256=described.sha256,
         length_ms=described.length_ms,
         poster=platform.vault.seal(described.poster, f"{clip_id}/poster"),
-        parts=pack_parts(parts, clip.places),
+        parts=write_clip_parts(parts, clip.places),
         made_at=now,
         keep_until=now + timedelta(days=platform.settings.clip_days),
     )
@@ -167,8 +170,9 @@ def _line_of(recording: RecordingRow, kept: ClipRow, takes: list[TakeFile]) -> L
         "takes": len(takes),
         "parts": len(parts),
         "link": last_link(parts).hex(),
+        "parts_sha256": sha256(kept.parts).hexdigest(),  # of the document that each proof carries
     }
-    return Line(name="clip_kept", who=f"camera:{recording.camera_id}", kind=Kind.NOTE, body=body)
+    return Line(name=CLIP_KEPT, who=f"camera:{recording.camera_id}", kind=Kind.NOTE, body=body)
 
 
 async def go_on(recorder: RecorderClient, recording: RecordingRow, after: Continuation) -> bool:
