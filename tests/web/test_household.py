@@ -107,6 +107,33 @@ async def link(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Respo
     return answer
 
 
+async def _record(platform: Platform, tenant: Tenant) -> str:
+    """A visit of which something is recorded, as far as rows go."""
+    visit_id = await deliver(platform, tenant)
+    await fetch(
+        platform,
+        "INSERT INTO camera (id, access_point_id, maker, name, sealed, created_at) "
+        "VALUES ('cam_1', %s, 'rtsp', 'hall', '', now()) RETURNING 1",
+        tenant.access_point_id,
+    )
+    await fetch(
+        platform,
+        "INSERT INTO recording (id, visit_id, camera_id, state, folder, begun_at) "
+        "VALUES ('rec_1', %s, 'cam_1', 'ending', '', now()) RETURNING 1",
+        visit_id,
+    )
+    return visit_id
+
+
+async def erase_clips(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    return await asker.post(f"/v1/me/visits/{await _record(platform, tenant)}/clips/erase")
+
+
+async def share_clips(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    visit_id = await _record(platform, tenant)
+    return await asker.post(f"/v1/me/visits/{visit_id}/clip_passes", {"reader": "operator"})
+
+
 TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response]]] = {
     Right.SEE: see,
     Right.CHECK_RANGE: check_range,
@@ -123,6 +150,8 @@ TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response
     Right.REMOVE: remove,
     Right.HAND_OVER: hand_over,
     Right.LINK: link,
+    Right.ERASE_CLIPS: erase_clips,
+    Right.SHARE_CLIPS: share_clips,
 }
 
 

@@ -46,6 +46,12 @@ class Deed(StrEnum):
     CLAIM_WITHDRAWN = auto()
     CLAIM_WORD = auto()
     CLAIM_RULED = auto()
+    CLIPS_ERASED = auto()
+    CLIPS_HELD = auto()
+    CLIPS_RELEASED = auto()
+    PASS_GIVEN = auto()
+    PASS_ENDED = auto()
+    GLASS_BROKEN = auto()
 
 
 # English, French.
@@ -123,6 +129,30 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
             "Un mot a été ajouté à une réclamation.",
         ),
         Deed.CLAIM_RULED: ("A claim was ruled on.", "Une réclamation a été tranchée."),
+        Deed.CLIPS_ERASED: (
+            "The recording of a visit was erased.",
+            "L'enregistrement d'une visite a été effacé.",
+        ),
+        Deed.CLIPS_HELD: (
+            "The recording of a visit is kept for longer.",
+            "L'enregistrement d'une visite est conservé plus longtemps.",
+        ),
+        Deed.CLIPS_RELEASED: (
+            "The recording of a visit is no longer kept for longer.",
+            "L'enregistrement d'une visite n'est plus conservé plus longtemps.",
+        ),
+        Deed.PASS_GIVEN: (
+            "Someone outside the household was allowed to see the recording of a visit.",
+            "Une personne extérieure au foyer a été autorisée à voir l'enregistrement d'une visite.",
+        ),
+        Deed.PASS_ENDED: (
+            "The permission to see the recording of a visit was ended.",
+            "L'autorisation de voir l'enregistrement d'une visite a pris fin.",
+        ),
+        Deed.GLASS_BROKEN: (
+            "The recording of a visit was opened to one operator without your consent, for half an hour.",
+            "L'enregistrement d'une visite a été ouvert à un exploitant sans votre accord, pour une demi-heure.",
+        ),
     }
 )
 # Who did it, where it is not a person of the household: English, French.

@@ -123,6 +123,7 @@ class Programme:
     preflight_before_s: tuple[float, ...]  # how long ahead the car is looked at, the longest first
     reads_a_day: int  # of a car, outside of visits
     parcel: ParcelLimits
+    clip_days: int | None = None  # how long a home's clips are kept; None: as the installation says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

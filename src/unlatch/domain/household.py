@@ -36,6 +36,8 @@ class Right(StrEnum):
     REMOVE = auto()
     HAND_OVER = auto()
     LINK = auto()
+    ERASE_CLIPS = auto()
+    SHARE_CLIPS = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -59,6 +61,8 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.REMOVE: _OWNER,
         Right.HAND_OVER: _OWNER,
         Right.LINK: _OWNER,
+        Right.ERASE_CLIPS: _OWNER,
+        Right.SHARE_CLIPS: _OWNER,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
@@ -78,6 +82,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
         Right.LINK: "link the car anew, or unlink it",
+        Right.ERASE_CLIPS: "erase the clips of a visit at once",
+        Right.SHARE_CLIPS: "let the operator's staff or the carrier see the clips of a visit, and end that",
     }
 )
 

@@ -90,6 +90,7 @@ class NoticeEvent(StrEnum):
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
+    CLIP_GLASS_BROKEN = auto()  # someone on staff sees a recording without the household's consent
 
 
 E, G, R = NoticeEvent, NoticeGroup, NoticeReader
@@ -125,6 +126,7 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.ACCOUNT_LOST: G.HOUSEHOLD,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
+    E.CLIP_GLASS_BROKEN: G.ALARM,
 }
 
 _CONSIGNEE = frozenset({R.CONSIGNEE})
@@ -162,6 +164,7 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.ACCOUNT_LOST: _CONSIGNEE,
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
+    E.CLIP_GLASS_BROKEN: _CONSIGNEE,
 }
 
 

@@ -7,6 +7,7 @@ the other has not yet fetched.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,18 @@ def append_parts(folder: Path, parts: Sequence[Part]) -> None:
     file = os.open(folder / PARTS_FILE, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     try:
         os.write(file, lines)
+    finally:
+        os.close(file)
+
+
+def sync_parts(folder: Path) -> None:
+    """Wait until the parts are on the disk: the journal is told no link that a power cut could orphan."""
+    try:
+        file = os.open(folder / PARTS_FILE, os.O_WRONLY)
+    except FileNotFoundError:
+        return  # the recording has become a clip meanwhile
+    try:
+        os.fdatasync(file)
     finally:
         os.close(file)
 
@@ -132,6 +145,7 @@ class Chaining:
         part, link = latest
         body = {"take": part.take, "part": part.number, "link": link.hex()}
         try:
+            await asyncio.to_thread(sync_parts, Path(recording.folder))
             await self._note(recording, EventKind.PART, body)
             async with self._platform.database.connection() as connection:
                 await cameras.note_link(connection, recording.id, parts=part.number, link=link)

@@ -32,7 +32,9 @@ from unlatch.web.api import (
     notices,
     operator,
     options,
+    passes,
     ratings,
+    retention,
     stops,
     visits,
 )
@@ -68,6 +70,8 @@ TABLES: Sequence[EndpointTable] = (
     stops.TABLE,
     linking.TABLE,
     notices.TABLE,
+    passes.TABLE,
+    retention.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
