@@ -251,6 +251,7 @@ def test_the_antimeridian() -> None:
         (PROGRAMME, "reads_a_day = 24", "reads_a_day = -1", [": reads_a_day"]),
         (PROGRAMME, "reads_a_day = 24", "clip_days = 0", [": clip_days"]),
         (PROGRAMME, "reads_a_day = 24", "clip_days = 3651", [": clip_days"]),
+        (PROGRAMME, 'photos = "none"', 'photos = "some"', [": photos"]),
         (f"{PROGRAMMES}/open.toml", 'window = "24 h"', 'window = "1 d"', [": window"]),
         (PROGRAMME, 'countries = ["US"]', 'countries = ["usa"]', [": countries"]),
         (

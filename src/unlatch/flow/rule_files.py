@@ -36,6 +36,7 @@ from unlatch.domain.eligibility import (
     VehicleRule,
     fold,
 )
+from unlatch.domain.photo import PhotoRule
 from unlatch.errors import SettingsError
 
 SHIPPED = Path(__file__).parents[1] / "data"
@@ -87,6 +88,7 @@ class ProgrammeTable(Struct, kw_only=True, forbid_unknown_fields=True):
     preflight: Annotated[tuple[Word, ...], Meta(max_length=6)] = ("60 min", "30 min")
     reads_a_day: Annotated[int, Meta(ge=0, le=MAX_READS_A_DAY)] = 24
     clip_days: Annotated[int, Meta(ge=1, le=MAX_CLIP_DAYS)] | None = None
+    photos: PhotoRule = PhotoRule.NONE
     parcel: ParcelTable
 
 
@@ -274,6 +276,7 @@ def _read_programme(toml: _Toml, name: str, areas: frozenset[str]) -> Programme:
         preflight_before_s=_read_preflight(toml, given.preflight),
         reads_a_day=given.reads_a_day,
         clip_days=given.clip_days,
+        photos=given.photos,
         parcel=_read_limits(toml, given.parcel),
     )
 

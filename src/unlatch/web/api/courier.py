@@ -10,8 +10,10 @@ import msgspec
 from unlatch.domain.access import PlaceKind
 from unlatch.domain.booking import Advice, StopState, advise, stage_of
 from unlatch.domain.booking_wording import advice_text
+from unlatch.domain.eligibility import Rules
 from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol
+from unlatch.domain.photo import NoPhoto
 from unlatch.domain.visit import Fact, State
 from unlatch.domain.wording import Language as Words
 from unlatch.domain.wording import Reader as TextReader
@@ -21,7 +23,7 @@ from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.locating import locate
 from unlatch.flow.registering import check_moment
 from unlatch.flow.scan import ScanRequest, request_visit
-from unlatch.flow.words import Photo, Word, record_word
+from unlatch.flow.words import Photo, Word, is_photo_due, is_photo_ever_wanted, record_word
 from unlatch.store import stops
 from unlatch.store.stops import RoundStop
 from unlatch.store.visits import VisitRow
@@ -31,9 +33,9 @@ from unlatch.web.api.courier_shapes import (
     CouldNotBody,
     CourierStop,
     CourierStops,
-    DepositedBody,
     FallbackBody,
     LocateBody,
+    PhotoBody,
     ScanBody,
     StopQuery,
     WordBody,
@@ -53,7 +55,7 @@ ROUND_LASTS = timedelta(hours=12)  # a stop is listed for so long after its wind
 POSITION_EXAMPLE = {"latitude": 47.6205, "longitude": -122.3493, "accuracy_m": 8}
 
 
-def _show(row: RoundStop, language: Language) -> CourierStop:
+def _show(row: RoundStop, language: Language, rules: Rules) -> CourierStop:
     stop = row.stop
     ruled_out = Incident(stop.ruled_out) if stop.ruled_out else None
     latest = State(row.visit_state) if row.visit_state else None
@@ -85,6 +87,7 @@ def _show(row: RoundStop, language: Language) -> CourierStop:
         reason=reason,
         reason_text=None if reason is None else text_of(reason, TextReader.COURIER, spoken),
         labels=list(row.labels),
+        photos=rules.get_programme(stop.programme).photos,
     )
 
 
@@ -126,6 +129,7 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     what to do there now: go to the place, or take the fallback and why.
     """
     query: StopQuery = asked.query
+    rules = await asked.platform.rules.get()
     async with asked.platform.database.connection() as connection:
         rows = await stops.list_round(
             connection,
@@ -137,7 +141,7 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     page = rows[: query.limit]
     last = page[-1].stop if len(rows) > query.limit else None
     return CourierStops(
-        stops=[_show(row, language_of(asked)) for row in page],
+        stops=[_show(row, language_of(asked), rules) for row in page],
         next=None if last is None else f"{last.window_until.isoformat()}|{last.id}",
     )
 
@@ -253,7 +257,12 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
 
 
 async def _say(
-    asked: Asked[Any], fact: Fact, *, photo: Photo | None = None, reason: str | None = None
+    asked: Asked[Any],
+    fact: Fact,
+    *,
+    photo: Photo | None = None,
+    no_photo: NoPhoto | None = None,
+    reason: str | None = None,
 ) -> VisitShown:
     row = await record_word(
         asked.platform,
@@ -262,11 +271,26 @@ async def _say(
             visit_id=asked.path["visit_id"],
             courier_id=asked.asker.id,
             photo=photo,
+            no_photo=no_photo,
             reason=reason,
             phone_at=_read_phone_time(asked.body.phone_at),
         ),
     )
     return await _show_visit(asked, row)
+
+
+async def _make_photo(asked: Asked[PhotoBody]) -> Photo | None:
+    """The photo that was sent, made anew. Raises NotFound before any is decoded, BadInput, and ProblemError."""
+    if asked.body.photo is None:
+        return None
+    if asked.body.no_photo is not None:
+        raise BadInput("no_photo", "leave it out: there is a photo")
+    async with asked.platform.database.connection() as connection:
+        await get_visit_for(connection, asked.asker, asked.path["visit_id"])
+    try:
+        return await asked.darkroom.make_photo(asked.body.photo)
+    except DarkroomFull:
+        raise _busy() from None
 
 
 @TABLE.add(
@@ -289,25 +313,19 @@ async def say_opened(asked: Asked[WordBody]) -> VisitShown:
     "/v1/courier/visits/{visit_id}/deposited",
     readers=COURIER,
     summary="The parcel is inside",
-    takes=DepositedBody,
+    takes=PhotoBody,
     gives=VisitShown,
     repeat=Repeat.BY_NATURE,
     max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
-async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
-    """The courier's word that the parcel is inside, with a photo if there is one. The photo is made anew from its
-    pixels, so that neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10.
+async def say_deposited(asked: Asked[PhotoBody]) -> VisitShown:
+    """The courier's word that the parcel is inside, with a photo. The photo is made anew from its pixels, so that
+    neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10. Where the stop wants
+    one (`photos` of the stop) and there is none, say in `no_photo` why; without either this is refused.
     """
-    photo = None
-    if asked.body.photo is not None:
-        async with asked.platform.database.connection() as connection:
-            await get_visit_for(connection, asked.asker, asked.path["visit_id"])
-        try:
-            photo = await asked.darkroom.make_photo(asked.body.photo)
-        except DarkroomFull:
-            raise _busy() from None
-    return await _say(asked, Fact.COURIER_DEPOSITED, photo=photo)
+    photo = await _make_photo(asked)
+    return await _say(asked, Fact.COURIER_DEPOSITED, photo=photo, no_photo=asked.body.no_photo)
 
 
 @TABLE.add(
@@ -315,15 +333,30 @@ async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
     "/v1/courier/visits/{visit_id}/closed",
     readers=COURIER,
     summary="I have closed it",
-    takes=WordBody,
+    takes=PhotoBody,
     gives=VisitShown,
     is_closing=True,
     repeat=Repeat.BY_NATURE,
-    troubles=(Trouble.NOT_FOUND,),
+    max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
-async def say_closed(asked: Asked[WordBody]) -> VisitShown:
-    """The courier's word that it is closed: the platform locks, and waits to see it locked."""
-    return await _say(asked, Fact.COURIER_CLOSED)
+async def say_closed(asked: Asked[PhotoBody]) -> VisitShown:
+    """The courier's word that it is closed: the platform locks, and waits to see it locked. It does so before it looks
+    at a photo. Best say it without one first, and again with the photo of what is closed: a large request takes long.
+    `photo_due` in the answer says that this stop wants one.
+    """
+    body = asked.body
+    shown = await _say(asked, Fact.COURIER_CLOSED, no_photo=None if body.photo else body.no_photo)
+    if body.photo is not None:
+        photo = await _make_photo(asked)
+        return await _say(asked, Fact.COURIER_CLOSED, photo=photo)
+    rules = await asked.platform.rules.get()
+    if not is_photo_ever_wanted(rules, Fact.COURIER_CLOSED):
+        return shown
+    async with asked.platform.database.connection() as connection:
+        row = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
+        is_due = await is_photo_due(connection, rules, row, Fact.COURIER_CLOSED)
+    return msgspec.structs.replace(shown, photo_due=is_due)
 
 
 @TABLE.add(
