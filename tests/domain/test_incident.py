@@ -47,12 +47,7 @@ def test_each_next_step_is_used() -> None:
 
 @pytest.mark.parametrize(
     ("state", "fact"),
-    [
-        (state, fact)
-        for state, fact, target in TURNS
-        # what led to UNSECURED before it was seen open has its name already
-        if target in BAD_ENDS and state not in (target, State.UNSECURED_OPEN)
-    ],
+    [(state, fact) for state, fact, target in TURNS if target in BAD_ENDS and state != target],
 )
 def test_each_turn_to_a_bad_end_has_an_incident(state: State, fact: Fact) -> None:
     if fact not in BY_DECISION | REPEATED:

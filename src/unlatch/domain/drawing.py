@@ -47,7 +47,6 @@ MEANINGS: Mapping[State, str] = {
     State.LOCKING_AGAIN: "The lock is ordered a second time.",
     State.HANDLE_CHECK: "The lock can't be read here, and the cloud says locked. The courier pulls the handle.",
     State.UNSECURED: "Not seen locked in time, or an alarm. Operator and consignee are called, the lock tried again.",
-    State.UNSECURED_OPEN: "The same, and seen open. The lock follows as soon as it is closed.",
     State.ACCOUNTING: "Locked again, but nobody has said where the parcel is. The courier is asked.",
     State.REVIEW: "An operator is asked to rule where the parcel is.",
     State.REFUSED: "No unlock has left. The fallback is taken.",
@@ -134,6 +133,8 @@ def _by_target(arrows: Mapping[Fact, Target]) -> dict[Target, list[Fact]]:
 def _places(target: State | Turn) -> tuple[str, ...]:
     if target is Turn.PREPARE:
         return (State.RINGING, State.PROVING, State.GRANTED)
+    if target is Turn.RELOCK:
+        return (State.UNSECURED,)
     return (SETTLED,) if target is Turn.SETTLE else (target,)
 
 

@@ -123,7 +123,6 @@ NEXT_STEPS: Mapping[State, NextStep] = {
     S.LOCKING_AGAIN: N.WAIT,
     S.HANDLE_CHECK: N.PULL_HANDLE,
     S.UNSECURED: N.STAY_UNTIL_OPERATOR_CALLS,
-    S.UNSECURED_OPEN: N.CLOSE_FIRMLY_AND_PULL,
     S.ACCOUNTING: N.SAY_WHERE_PARCEL_IS,
     S.REVIEW: N.SAY_WHERE_PARCEL_IS,
     S.REFUSED: N.TAKE_FALLBACK,
@@ -218,6 +217,6 @@ def next_step_of(state: State, incident: Incident | None) -> NextStep:
     """What the courier does now."""
     if state is S.REFUSED and incident is not None:
         return NEXT_STEPS_AFTER_REFUSAL.get(incident, N.TAKE_FALLBACK)
-    if state in (S.UNSECURED, S.UNSECURED_OPEN) and incident is I.DEVICE_RECORDING_LOST:
+    if state is S.UNSECURED and incident is I.DEVICE_RECORDING_LOST:
         return N.STEP_OUT_AND_CLOSE
     return NEXT_STEPS[state]

@@ -47,7 +47,6 @@ class State(StrEnum):
     LOCKING_AGAIN = auto()  # lock ordered a second time
     HANDLE_CHECK = auto()  # weak closures: the cloud says locked; the courier pulls the handle
     UNSECURED = auto()  # not seen locked in time: operator and consignee are called
-    UNSECURED_OPEN = auto()  # the same, and seen open: the lock follows as soon as it is closed
     ACCOUNTING = auto()  # locked again, but nobody has said where the parcel is
     REVIEW = auto()  # an operator is asked to rule where the parcel is
     REFUSED = auto()  # final: no unlock left
@@ -136,12 +135,13 @@ class Turn(StrEnum):
     PREPARE = (
         auto()
     )  # RINGING where someone may be at home, PROVING where a recording is needed, else GRANTED
+    RELOCK = auto()  # closed again: a lock that was tried in vain while it stood open must follow the closing
     SETTLE = auto()  # locked again: which end it is depends on the parcel and on what can be seen
 
 
 Arrows = Mapping[Fact, State | Turn]
 S, F, O, T, W = State, Fact, Order, Tail, Whereabouts  # noqa: E741
-STAY, PREPARE, SETTLE = Turn.STAY, Turn.PREPARE, Turn.SETTLE
+STAY, PREPARE, RELOCK, SETTLE = Turn.STAY, Turn.PREPARE, Turn.RELOCK, Turn.SETTLE
 
 # Before the gate: whatever goes wrong, nothing has left, and nothing leaves any more.
 _NOTHING_LEFT: Arrows = {
@@ -276,26 +276,14 @@ TRANSITIONS: Mapping[State, Arrows] = {
     S.UNSECURED: {
         **_WORDS,
         **_RULINGS,
-        F.SEEN_OPEN: S.UNSECURED_OPEN,
+        F.SEEN_OPEN: STAY,
         F.COURIER_OPENED: STAY,
+        F.SEEN_CLOSED: RELOCK,
         F.SEEN_LOCKED: SETTLE,
         F.LOCK_SAID_DONE: S.HANDLE_CHECK,
         F.COURIER_CLOSED: S.UNSECURED,
         F.BLOCKED: S.UNSECURED,
         F.RECORDING_LOST: S.UNSECURED,  # S3: people are called already, but not about this
-        F.CLOCK_RAN_OUT: S.UNSECURED,
-    },
-    # A lock can't hold while it stands open: it was tried in vain, and must follow the closing, not the clock.
-    S.UNSECURED_OPEN: {
-        **_WORDS,
-        **_RULINGS,
-        F.SEEN_CLOSED: S.UNSECURED,
-        F.COURIER_OPENED: STAY,
-        F.SEEN_LOCKED: SETTLE,
-        F.LOCK_SAID_DONE: S.HANDLE_CHECK,
-        F.COURIER_CLOSED: S.UNSECURED,
-        F.BLOCKED: S.UNSECURED,
-        F.RECORDING_LOST: S.UNSECURED,
         F.CLOCK_RAN_OUT: S.UNSECURED,
     },
     S.ACCOUNTING: {**_UNACCOUNTED, F.CLOCK_RAN_OUT: S.REVIEW},
@@ -351,7 +339,7 @@ TAIL_ORDERS: Mapping[Tail, tuple[Order, ...]] = {
 }
 CAMERA_ORDERS = frozenset({O.PROVE_RECORDING, O.STOP_RECORDING})
 
-WANT_LOCK = frozenset({S.LOCKING, S.STUCK, S.LOCKING_AGAIN, S.HANDLE_CHECK, S.UNSECURED, S.UNSECURED_OPEN})
+WANT_LOCK = frozenset({S.LOCKING, S.STUCK, S.LOCKING_AGAIN, S.HANDLE_CHECK, S.UNSECURED})
 BEFORE_GATE = frozenset({S.REQUESTED, S.RINGING, S.ANSWERED, S.PROVING, S.GRANTED})
 
 # How long a state may last, in seconds. No state waits for ever.
@@ -373,7 +361,6 @@ DEADLINES_S: Mapping[State, int] = {
     S.LOCKING_AGAIN: 100,
     S.HANDLE_CHECK: 90,
     S.UNSECURED: 120,
-    S.UNSECURED_OPEN: 60,
     S.ACCOUNTING: 180,
     S.REVIEW: 3600,
 }
@@ -396,6 +383,7 @@ class Visit:
     deadline_at: datetime | None = None  # of the state, or of the tail once the state is final
     whereabouts: Whereabouts = Whereabouts.UNSAID
     has_opened: bool = False
+    stands_open: bool = False  # by the latest news of it
     decided_at: datetime | None = None  # when every check had passed: no grant is younger (S1)
     is_clean: bool = True  # False: the recording had a gap
     is_called: bool = False  # a person was called for the present opening
@@ -442,12 +430,16 @@ def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, .
     target = TRANSITIONS[visit.state].get(fact)
     if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
         return visit, ()
-    had_opened = visit.has_opened
+    had_opened, stood_open = visit.has_opened, visit.stands_open
     visit = _note(visit, fact, now)
     if target is STAY:
         return visit, ()
     if target is PREPARE:
         target = S.RINGING if visit.rings_first else S.PROVING if visit.is_recorded else S.GRANTED
+    elif target is RELOCK:
+        if not stood_open:
+            return visit, ()
+        target = S.UNSECURED
     elif target is SETTLE:
         # Where the courier's word is the first news of an opening, it may be newer than what was seen (S5).
         is_news = visit.has_opened and not had_opened
@@ -489,9 +481,11 @@ def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
     if fact is F.COURIER_HANDED_OVER:
         return replace(visit, whereabouts=W.INSIDE)
     if fact is F.SEEN_OPEN:
-        return replace(visit, has_opened=True)
+        return replace(visit, has_opened=True, stands_open=True)
+    if fact in (F.SEEN_CLOSED, F.SEEN_LOCKED, F.COURIER_CLOSED):
+        return replace(visit, stands_open=False)
     if fact is F.COURIER_OPENED:
-        return replace(visit, has_opened=True, locked_counts_after=now)
+        return replace(visit, has_opened=True, stands_open=True, locked_counts_after=now)
     if fact is F.COURIER_DEPOSITED:
         # The word may be late, from a dead spot. It tells of an opening only where we knew of none.
         counts_after = visit.locked_counts_after if visit.has_opened else now

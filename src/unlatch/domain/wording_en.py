@@ -365,11 +365,6 @@ STATES: Mapping[State, tuple[str, str, str]] = {
         "It has not been seen locked. We are on it and will call you.",
         "Not seen locked in time: call",
     ),
-    S.UNSECURED_OPEN: (
-        "Open, and not to be left so",
-        "It stands open. We are on it and will call you.",
-        "Open after an alarm: call; the lock follows the closing",
-    ),
     S.ACCOUNTING: (
         "Where is the parcel?",
         "The courier is about to say where your parcel is.",

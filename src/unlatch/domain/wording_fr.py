@@ -405,11 +405,6 @@ STATES: Mapping[State, tuple[str, str, str]] = {
         "Le verrouillage n'a pas été constaté. Nous nous en occupons et vous appelons.",
         "Verrouillage non constaté à temps : appelez",
     ),
-    S.UNSECURED_OPEN: (
-        "Ouvert, à ne pas laisser ainsi",
-        "C'est resté ouvert. Nous nous en occupons et vous appelons.",
-        "Ouvert après une alarme : appelez ; le verrouillage suit la fermeture",
-    ),
     S.ACCOUNTING: (
         "Où est le colis ?",
         "Le livreur va indiquer où se trouve votre colis.",

@@ -248,7 +248,9 @@ class RecorderKeeper:
                 heard_at_real=None
                 if state.silent_s is None
                 else asked_at - timedelta(seconds=min(state.silent_s, 86_400.0)),
-                lease_until_real=asked_at + timedelta(seconds=state.lease_left_s),
+                lease_until_real=asked_at + timedelta(seconds=state.lease_left_s)
+                if state.lease_left_s
+                else None,
             )
             for camera_id, state in states.items()
         ]

@@ -16,7 +16,7 @@ from unlatch.store import calls, visits
 from unlatch.store.visits import VisitRow
 
 RULINGS = frozenset({Fact.RULED_DELIVERED, Fact.RULED_UNDELIVERED})
-UNSETTLED = frozenset({State.UNSECURED, State.UNSECURED_OPEN, State.REVIEW})
+UNSETTLED = frozenset({State.UNSECURED, State.REVIEW})
 ALARMED = frozenset({Tail.ALARM, Tail.BLIND})
 
 

@@ -69,7 +69,7 @@ def list_tellings(before: Visit, after: VisitRow, now: datetime) -> list[Telling
         return [Telling(event=NoticeEvent.OPENED_AFTERWARDS, key=again, facts=incident)] if is_news else []
     if visit.state in _OPEN and before.state not in _OPEN and not before.has_opened:
         return [Telling(event=NoticeEvent.UNLOCKED, key=after.id, facts={"at": now.isoformat()})]
-    if visit.state is State.UNSECURED and before.state is not State.UNSECURED_OPEN:
+    if visit.state is State.UNSECURED:
         return [Telling(event=NoticeEvent.NOT_SECURED, key=again, facts=incident)]
     if visit.state is State.REFUSED:
         return _of_refusal(after, incident)

@@ -21,6 +21,9 @@ from unlatch.store.visits import VisitRow
 MAX_PHOTOS = 10  # of a visit: its proof holds them all
 WORDS = frozenset(
     {
+        Fact.COURIER_RANG,
+        Fact.COURIER_MET_SOMEONE,
+        Fact.COURIER_HANDED_OVER,
         Fact.COURIER_OPENED,
         Fact.COURIER_DEPOSITED,
         Fact.COURIER_CLOSED,

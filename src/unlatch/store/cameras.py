@@ -276,7 +276,7 @@ class Said:
     verdict: str | None
     code: str | None
     heard_at_real: datetime | None
-    lease_until_real: datetime | None
+    lease_until_real: datetime | None  # None: it holds none now, and the last one ended when it ended
 
 
 _SAY = """
@@ -287,7 +287,7 @@ _SAY = """
             AS said(id, state, verdict, code, heard_at_real, lease_until_real)
     ), leases AS (
         UPDATE recording SET lease_until_real = said.lease_until_real FROM said
-        WHERE recording.camera_id = said.id AND recording.state = 'recording'
+        WHERE recording.camera_id = said.id AND recording.state = 'recording' AND said.lease_until_real IS NOT NULL
             AND recording.recorder_id = %(recorder_id)s
     )
     UPDATE camera SET state = said.state, verdict = said.verdict, code = said.code,
@@ -437,7 +437,8 @@ async def turn_lost(connection: AsyncConnection, visit_id: str, *, is_lost: bool
         WHERE visit_id = %(visit_id)s AND state = 'recording' AND is_witness AND is_told_lost <> %(is_lost)s
             AND (SELECT max(lease_until_real) < %(lost_before)s FROM recording every
                 WHERE every.visit_id = %(visit_id)s AND every.state = 'recording' AND every.is_witness) = %(is_lost)s
+        RETURNING 1
         """,
         {"visit_id": visit_id, "is_lost": is_lost, "lost_before": real_now - LOST_AFTER},
     )
-    return cursor.rowcount > 0
+    return await cursor.fetchone() is not None  # in a pipeline the count of rows is not known yet

@@ -53,8 +53,8 @@ _FIXED = (
 )  # fmt: skip
 _CHANGING = (
     "state", "deadline_at", "whereabouts", "has_opened", "is_clean", "is_called", "secure_by", "late_until",
-    "decided_at", "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at", "last_command_at",
-    "next_read_at", "journal_number", "journal_hash", "journal_at",
+    "stands_open", "decided_at", "locked_counts_after", "tail", "incident", "ended_at", "last_observed_at",
+    "last_command_at", "next_read_at", "journal_number", "journal_hash", "journal_at",
 )  # fmt: skip
 _COLUMNS = ", ".join(_FIXED + _CHANGING)
 
@@ -69,6 +69,7 @@ def visit_row(row: Row) -> VisitRow:
         deadline_at=row["deadline_at"],
         whereabouts=Whereabouts(row["whereabouts"]),
         has_opened=row["has_opened"],
+        stands_open=row["stands_open"],
         decided_at=row["decided_at"],
         is_clean=row["is_clean"],
         is_called=row["is_called"],
@@ -125,6 +126,7 @@ def _values(row: VisitRow) -> Row:
         "deadline_at": visit.deadline_at,
         "whereabouts": visit.whereabouts,
         "has_opened": visit.has_opened,
+        "stands_open": visit.stands_open,
         "decided_at": visit.decided_at,
         "is_clean": visit.is_clean,
         "is_called": visit.is_called,

@@ -24,6 +24,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from typing import Annotated
 
@@ -36,6 +37,7 @@ from unlatch.town.hall import Hall, Picture, View
 MAX_CAMERAS = 128
 MAX_VIEWERS = 8  # of one camera, as such cameras have it
 LAMP_CHIP_S = 0.25
+OLD_S = 60.0  # a loop of pictures that nobody saw at the time
 MAX_LAMP_CHIPS = 64
 Hear = Callable[[Unit], None]
 Seconds = Annotated[float, msgspec.Meta(ge=-86_400, le=86_400)]
@@ -205,6 +207,8 @@ class TownCamera:
                         (n for n in range(max(0, len(kept) - count), -1, -1) if kept and kept[n].is_key), 0
                     )
                     self._bending.loop = kept[first:]
+                    if not self._bending.loop:  # nobody watched: then it shows again what was before it
+                        self.fault = msgspec.structs.replace(fault, is_encoded_anew=True)
                 case CameraFaultKind.FREEZE:
                     self._bending.still = next((unit for unit in reversed(kept) if unit.is_key), None)
         self._tune(is_anew=True)
@@ -242,7 +246,16 @@ class TownCamera:
         if fault.kind is CameraFaultKind.FREEZE:
             still = live(begun_s)
             return lambda _: hall.grain(still, self.view.noise) if fault.is_noisy else still
-        run = list(decode(self._bending.loop)) or [live(begun_s)]
+        count = max(1, round(fault.period_s * self.form.fps))
+        at = datetime.now(UTC) - timedelta(seconds=OLD_S)
+        run = list(decode(self._bending.loop)) or [
+            hall.paint(
+                self.look(),
+                at + timedelta(seconds=number / self.form.fps),
+                begun_s - (count - number) / self.form.fps,
+            )
+            for number in range(count)
+        ]
 
         def again(taken_s: float) -> Picture:
             return run[int((taken_s - begun_s) * self.form.fps) % len(run)]

@@ -110,6 +110,7 @@ CREATE TABLE clip_pass (
 CREATE INDEX clip_pass_of_visit ON clip_pass (visit_id);
 
 ALTER TABLE visit ADD COLUMN rings_first boolean NOT NULL DEFAULT false;  -- homes: see domain/visit.py
+ALTER TABLE visit ADD COLUMN stands_open boolean NOT NULL DEFAULT false;  -- by the latest news of it
 ALTER TABLE visit ADD COLUMN decided_at timestamptz;    -- when every check had passed: a grant is no younger (S1)
 ALTER TABLE reading ADD COLUMN is_bolted_inside boolean;
 ALTER TABLE reading ADD COLUMN is_alarm_armed boolean;
