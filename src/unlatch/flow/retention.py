@@ -36,7 +36,7 @@ from unlatch.flow.record import Line, chain
 from unlatch.settings import Settings
 from unlatch.store import aftermath, clips, deeds, journal, retention, visits
 from unlatch.store.ids import make_id
-from unlatch.store.retention import HoldRow, KeptRow, TakesRow
+from unlatch.store.retention import ClipHoldRow, KeptRow, TakesRow
 from unlatch.store.visits import VisitRow
 
 log = structlog.get_logger(__name__)
@@ -184,13 +184,13 @@ async def erase_at_once(
 
 async def hold(
     connection: AsyncConnection, visit_id: str, *, operator_id: str, reason: str, days: int, now: datetime
-) -> HoldRow:
+) -> ClipHoldRow:
     """Keep what was recorded of a visit beyond its time. Lets nobody see it. Raises NotFound, Conflict."""
     row = await _lock(connection, visit_id)
     _, left = await retention.count_recordings(connection, visit_id)
     if not left:
         raise Conflict("nothing of this visit is kept that could be held")
-    kept = HoldRow(
+    kept = ClipHoldRow(
         id=make_id("hol"),
         visit_id=visit_id,
         operator_id=operator_id,
@@ -318,7 +318,7 @@ class Retained:
     clips: tuple[ClipKept, ...]
     takes: tuple[TakesRow, ...]
     is_claimed: bool
-    hold: HoldRow | None
+    hold: ClipHoldRow | None
     does_chain_hold: bool
 
 

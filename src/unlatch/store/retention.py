@@ -20,7 +20,7 @@ MOST_DOUBLINGS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldRow:
+class ClipHoldRow:
     """An operator's hold on the recordings of a visit."""
 
     id: str
@@ -193,7 +193,7 @@ async def set_swept(connection: AsyncConnection, recording_ids: Sequence[str], n
 # ---- holds ------------------------------------------------------------------------------------------------
 
 
-async def insert_hold(connection: AsyncConnection, row: HoldRow) -> bool:
+async def insert_hold(connection: AsyncConnection, row: ClipHoldRow) -> bool:
     """Hold the recordings of a visit; False: a hold is on them already. One that has lapsed makes way."""
     await connection.execute(
         "UPDATE clip_hold SET ended_at = until WHERE visit_id = %s AND ended_at IS NULL AND until <= %s",
@@ -207,9 +207,9 @@ async def insert_hold(connection: AsyncConnection, row: HoldRow) -> bool:
     return await cursor.fetchone() is not None
 
 
-async def find_hold(connection: AsyncConnection, visit_id: str, now: datetime) -> HoldRow | None:
+async def find_hold(connection: AsyncConnection, visit_id: str, now: datetime) -> ClipHoldRow | None:
     """The hold that is on a visit's recordings now."""
-    async with connection.cursor(row_factory=class_row(HoldRow)) as cursor:
+    async with connection.cursor(row_factory=class_row(ClipHoldRow)) as cursor:
         await cursor.execute(
             "SELECT * FROM clip_hold WHERE visit_id = %s AND ended_at IS NULL AND until > %s", (visit_id, now)
         )

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from unlatch.flow import retention as flow
 from unlatch.flow.retention import ClipKept, Retained
-from unlatch.store.retention import HoldRow, TakesRow
+from unlatch.store.retention import ClipHoldRow, TakesRow
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import Trouble
 from unlatch.web.reading_room import get_visit_for
@@ -125,7 +125,7 @@ def _show_takes(row: TakesRow) -> TakesShown:
     )
 
 
-def _show_hold(row: HoldRow) -> HoldShown:
+def _show_hold(row: ClipHoldRow) -> HoldShown:
     return HoldShown(reason=row.reason, at=row.at, until=row.until)
 
 
