@@ -230,7 +230,7 @@ async def test_a_reason_that_is_none_breaks_nothing(
 
 
 async def test_it_is_broken_once_at_a_time_and_not_too_often(
-    platform: Platform, http: Any, tenant: Tenant, operator: Caller, visit_id: str
+    platform: Platform, recorded: Recorded, http: Any, tenant: Tenant, operator: Caller, visit_id: str
 ) -> None:
     answers = await asyncio.gather(*(break_glass(operator, visit_id) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
@@ -246,4 +246,8 @@ async def test_it_is_broken_once_at_a_time_and_not_too_often(
     await fetch(platform, "UPDATE clip_pass SET until = now() RETURNING 1")
     answer = await break_glass(operator, visit_id)
     assert (answer.status_code, "a day are enough" in answer.json()["detail"]) == (409, True)
+    await fetch(platform, "DELETE FROM clip_pass WHERE id = 'pas_2' RETURNING 1")
+    visits = [visit_id, await recorded.deliver(tenant), await recorded.deliver(tenant)]
+    answers = await asyncio.gather(*(break_glass(operator, one) for one in visits))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409], "at other visits too"
     assert (await break_glass(await second_operator(platform, http), visit_id)).status_code == 201

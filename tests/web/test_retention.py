@@ -203,6 +203,23 @@ async def test_a_store_that_does_not_answer_is_no_proof(recorded: Recorded, tena
     assert kept.row.removed_at is None
 
 
+async def test_a_store_that_keeps_what_it_says_it_deleted_is_not_believed(
+    recorded: Recorded, tenant: Tenant
+) -> None:
+    """As a bucket with versions, or a lock of its own."""
+    visit_id = await recorded.deliver(tenant)
+    await erase(tenant.consignee, visit_id)
+
+    class Stubborn(ClipStore):
+        def forget(self, clip_id: str) -> None:
+            pass
+
+    stubborn = replace(recorded.platform, clips=Stubborn(open_store(recorded.folder / "clips")))
+    assert await retention.remove_erased(stubborn) == 1
+    (shown,) = (await read(tenant.consignee, visit_id))["clips"]
+    assert (shown["is_key_gone"], shown["is_file_gone"], shown["removed_at"]) == (True, False, None)
+
+
 # ---- what holds
 
 
