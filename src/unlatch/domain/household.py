@@ -9,6 +9,9 @@ from types import MappingProxyType
 MOST_MEMBERS = 10  # beside the owner
 MOST_OPEN_INVITATIONS = 5
 INVITATION_LASTS_S = 86_400.0  # real time
+LINK_LASTS_S = (
+    7 * 86_400.0
+)  # after a hand-over: so long the former owner's account still reaches the place's car
 
 
 class Role(StrEnum):
@@ -38,6 +41,8 @@ class Right(StrEnum):
     LINK = auto()
     ERASE_CLIPS = auto()
     SHARE_CLIPS = auto()
+    SET_HOME = auto()
+    SET_CAMERAS = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -63,6 +68,8 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.LINK: _OWNER,
         Right.ERASE_CLIPS: _OWNER,
         Right.SHARE_CLIPS: _OWNER,
+        Right.SET_HOME: _BOTH,
+        Right.SET_CAMERAS: _BOTH,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
@@ -81,7 +88,9 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.INVITE: "invite someone, see the open invitations, withdraw one",
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
-        Right.LINK: "link the car anew, or unlink it",
+        Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
+        Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
+        Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
         Right.ERASE_CLIPS: "erase the clips of a visit at once",
         Right.SHARE_CLIPS: "let the operator's staff or the carrier see the clips of a visit, and end that",
     }

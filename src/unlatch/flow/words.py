@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from psycopg import AsyncConnection
 from unlatch.domain.eligibility import Rules
 from unlatch.domain.photo import NoPhoto, is_photo_wanted
 from unlatch.domain.proof import text_of_time
-from unlatch.domain.visit import Fact
+from unlatch.domain.visit import BEFORE_GATE, LIVE, TRANSITIONS, Fact, State
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
@@ -21,16 +22,28 @@ from unlatch.store.visits import VisitRow
 MAX_PHOTOS = 10  # of a visit: its proof holds them all
 WORDS = frozenset(
     {
-        Fact.COURIER_RANG,
-        Fact.COURIER_MET_SOMEONE,
-        Fact.COURIER_HANDED_OVER,
         Fact.COURIER_OPENED,
         Fact.COURIER_DEPOSITED,
         Fact.COURIER_CLOSED,
         Fact.COURIER_PULLED_HANDLE,
         Fact.COURIER_GAVE_UP,
+        Fact.COURIER_RANG,
+        Fact.COURIER_MET_SOMEONE,
+        Fact.COURIER_HANDED_OVER,
     }
 )
+# Words of a home's door, and the states in which each can be said. Elsewhere it would be taken for more than it is: who
+# believes that a parcel was handed over must not be left believing so where that counts for nothing.
+AT_THE_DOOR: Mapping[Fact, frozenset[State]] = {
+    Fact.COURIER_RANG: BEFORE_GATE,
+    **{
+        fact: frozenset(state for state in LIVE if fact in TRANSITIONS[state]) | {end}
+        for fact, end in (
+            (Fact.COURIER_MET_SOMEONE, State.ANSWERED),
+            (Fact.COURIER_HANDED_OVER, State.HANDED_OVER),
+        )
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +71,9 @@ class Word:
 async def record_word(platform: Platform, word: Word) -> VisitRow:
     """Record the courier's word; the visit afterwards.
 
-    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have, or
-    where *deposited* comes without the photo that its programme wants. *Closed* is taken in any case: it locks.
+    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have, where
+    what is said of a home's door can't be said any more, or where *deposited* comes without the photo that is wanted.
+    *Closed* is taken in any case: it locks.
     """
     if word.fact not in WORDS:
         raise ValueError(f"{word.fact} is not a courier's word")
@@ -78,6 +92,7 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
         row = await visits.lock_visit(connection, word.visit_id)
         if row.courier_id != word.courier_id:
             raise NotFound("there is no such visit")
+        _check_door(row, word.fact)
         if word.photo is not None:
             photo = word.photo
             if await visits.count_other_photos(connection, row.id, photo.sha256) >= MAX_PHOTOS:
@@ -114,3 +129,16 @@ async def is_photo_due(connection: AsyncConnection, rules: Rules, row: VisitRow,
     if not is_photo_wanted(programme.photos, fact):
         return False
     return not await journal.is_photo_told(connection, row.id, fact.value)
+
+
+def _check_door(row: VisitRow, fact: Fact) -> None:
+    known = AT_THE_DOOR.get(fact)
+    if known is None or (row.visit.is_recorded and row.visit.state in known):
+        return
+    if not row.visit.is_recorded:
+        raise Conflict("this is said at homes alone")
+    if row.visit.is_live:
+        raise Conflict(
+            "the door is ours to open by now: put the parcel in and close it, or say that you could not"
+        )
+    raise Conflict("this visit has ended")

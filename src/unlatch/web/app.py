@@ -20,12 +20,15 @@ from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
+    camera_feed,
     carrier,
     claims,
     consignee,
     courier,
     deliveries,
     eligibility,
+    enrolment,
+    homes,
     household,
     linking,
     newcomer,
@@ -38,6 +41,7 @@ from unlatch.web.api import (
     stops,
     visits,
 )
+from unlatch.web.camera_page import make_camera_routes
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
@@ -62,12 +66,15 @@ TABLES: Sequence[EndpointTable] = (
     consignee.TABLE,
     deliveries.TABLE,
     household.TABLE,
+    homes.TABLE,
+    enrolment.TABLE,
     operator.TABLE,
     visits.TABLE,
     ratings.TABLE,
     claims.TABLE,
     eligibility.TABLE,
     stops.TABLE,
+    camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
     passes.TABLE,
@@ -107,7 +114,12 @@ def create_app(platform: Platform) -> Litestar:
         for endpoint in table.endpoints
     ]
     return Litestar(
-        route_handlers=[*handlers, *_pages(platform, document)],
+        route_handlers=[
+            *handlers,
+            *_pages(platform, document),
+            *make_camera_routes(platform),
+            camera_feed.make_feed_handler(platform),
+        ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
@@ -130,7 +142,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-    message["headers"] = [*headers, *SECURITY_HEADERS]
+    given = {name.lower() for name, _ in headers}  # a page with a script says itself what it may do
+    message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in given)]
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
