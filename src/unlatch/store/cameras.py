@@ -35,7 +35,7 @@ WITNESS = f"""
 
 
 class RecordingState(StrEnum):
-    """wanted -> recording -> ending -> kept | empty | failed"""
+    """wanted -> recording -> ending -> kept | empty | failed | erased; failed -> erased"""
 
     WANTED = auto()
     RECORDING = auto()
@@ -43,6 +43,7 @@ class RecordingState(StrEnum):
     KEPT = auto()
     EMPTY = auto()  # not one frame came
     FAILED = auto()  # its takes can't be made a clip of: a person has to look
+    ERASED = auto()  # before it was a clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ class RecordingRow:
     ended_at: datetime | None
     tries: int
     again_at_real: datetime | None
+    erased_at: datetime | None = None  # no clip is to be made of it any more
+    erased_by: str | None = None
 
 
 _CAMERA_NAMES = CameraRow.__slots__

@@ -37,7 +37,9 @@ from unlatch.web.api import (
     notices,
     operator,
     options,
+    passes,
     ratings,
+    retention,
     stops,
     viewing,
     visits,
@@ -87,6 +89,8 @@ TABLES: Sequence[EndpointTable] = (
     linking.TABLE,
     notices.TABLE,
     channels.TABLE,
+    passes.TABLE,
+    retention.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
