@@ -319,7 +319,7 @@ def add_day_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="demo",
-        summary="play seven deliveries in a simulated town, then stay up; needs nothing else",
+        summary="play thirteen deliveries in a simulated town, then stay up; needs nothing else",
         run=demo,
         add_arguments=add_demo_arguments,
     ),

@@ -29,7 +29,7 @@ from unlatch.clock import monotonic_s
 from unlatch.domain.incident import Incident
 from unlatch.domain.preflight import Picture
 from unlatch.domain.proof import Kind, text_of_time
-from unlatch.domain.visit import Fact, State
+from unlatch.domain.visit import DEADLINES_S, Fact, State
 from unlatch.errors import DatabaseDown, NotFound, RecordingError
 from unlatch.flow import challenging
 from unlatch.flow.platform import Platform
@@ -124,8 +124,12 @@ def _is_heard(row: CameraRow, real_now: datetime) -> bool:
 
 
 async def prove_recording(platform: Platform, visit_id: str) -> None:
-    """The order PROVE_RECORDING: let the cameras record, and have one of them prove it. Safe to call again."""
-    deadline_s = monotonic_s() + PROVEN_WITHIN_S
+    """The order PROVE_RECORDING: let the cameras record, and have one of them prove it. Safe to call again.
+
+    Half of the state's time at most: why nothing was proven is to be said before the clock says that nothing was.
+    """
+    patient_s = platform.clock.real_s(DEADLINES_S[State.PROVING]) / 2
+    deadline_s = monotonic_s() + min(PROVEN_WITHIN_S, patient_s)
     codes: dict[str, str] = {}
     while True:
         async with platform.database.connection() as connection:

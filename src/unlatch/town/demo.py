@@ -1,7 +1,7 @@
 """`unlatch demo`: thirteen deliveries in a simulated town, each with its timeline, its proof, and the truth beside it.
 
-Homes have a town of their own beside the cars' (`home_demo`). The demo is a test as well: what must hold is held against
-what the town knows, and a line BROKEN fails it.
+Homes have a town of their own beside the cars' (`home_demo`). The demo is a test as well: what must hold is held
+against what the town knows, and a line BROKEN fails it.
 """
 
 from __future__ import annotations

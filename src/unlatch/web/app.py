@@ -22,6 +22,7 @@ from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     camera_feed,
     carrier,
+    channels,
     claims,
     consignee,
     courier,
@@ -44,6 +45,9 @@ from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
+from unlatch.web.pages.all_pages import list_pages
+from unlatch.web.pages.assets import make_handler as make_asset_handler
+from unlatch.web.pages.page import make_page_handler
 from unlatch.web.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -75,6 +79,7 @@ TABLES: Sequence[EndpointTable] = (
     camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
+    channels.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
@@ -113,6 +118,8 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             *handlers,
             *_pages(platform, document),
+            make_asset_handler(),
+            *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
         ],
@@ -204,7 +211,6 @@ def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandle
         return Response(b'{"is_ready":true}', media_type="application/json")
 
     return [
-        fixed("/", page, "text/html; charset=utf-8"),
         fixed("/v1/docs", page, "text/html; charset=utf-8"),
         fixed("/v1/openapi.json", schema, "application/json"),
         _get("/healthz")(live),
