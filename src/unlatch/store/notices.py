@@ -126,6 +126,24 @@ async def insert_notices(
     await connection.execute(_TELL.encode(), values)
 
 
+async def insert_personal(
+    connection: AsyncConnection,
+    event: NoticeEvent,
+    *,
+    consignee_id: str,
+    key: str,
+    facts: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """A notice for one consignee, about no place."""
+    await connection.execute(
+        f"INSERT INTO notice (id, reader, reader_id, event, key, facts, created_at) "
+        f"VALUES ({NEW_ID}, 'consignee', %s, %s, %s, %s, %s) "
+        "ON CONFLICT (reader, reader_id, event, key) DO NOTHING".encode(),
+        (consignee_id, event.value, key, Jsonb(dict(facts)), now),
+    )
+
+
 async def insert_visit_notices(
     connection: AsyncConnection,
     event: NoticeEvent,

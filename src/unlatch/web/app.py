@@ -18,6 +18,7 @@ from psycopg.errors import TransactionTimeout
 from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
+from unlatch.web import watch_page
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     camera_feed,
@@ -38,11 +39,15 @@ from unlatch.web.api import (
     options,
     ratings,
     stops,
+    viewing,
     visits,
+    watching,
 )
 from unlatch.web.camera_page import make_camera_routes
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
+from unlatch.web.live_socket import make_live_route
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
 from unlatch.web.pages.all_pages import list_pages
@@ -72,6 +77,8 @@ TABLES: Sequence[EndpointTable] = (
     enrolment.TABLE,
     operator.TABLE,
     visits.TABLE,
+    viewing.TABLE,
+    watching.TABLE,
     ratings.TABLE,
     claims.TABLE,
     eligibility.TABLE,
@@ -101,7 +108,7 @@ def find_version() -> str:
 
 def create_app(platform: Platform) -> Litestar:
     """The application of one process. The platform's database must be open."""
-    hub, darkroom = Hub(platform.database), Darkroom()
+    hub, darkroom, cinema = Hub(platform.database), Darkroom(), Cinema(platform)
     document = make_document(TABLES, version=find_version(), address=platform.settings.public_url)
     handlers = [
         HTTPRouteHandler(
@@ -110,7 +117,7 @@ def create_app(platform: Platform) -> Litestar:
             status_code=endpoint.status,
             name=endpoint.name,
             request_max_body_size=endpoint.max_body_bytes,
-        )(make_handler(endpoint, platform, hub, darkroom))
+        )(make_handler(endpoint, platform, hub, darkroom, cinema))
         for table in TABLES
         for endpoint in table.endpoints
     ]
@@ -119,16 +126,18 @@ def create_app(platform: Platform) -> Litestar:
             *handlers,
             *_pages(platform, document),
             make_asset_handler(),
-            *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
+            *(make_page_handler(page, platform, hub, darkroom, cinema) for page in list_pages()),
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
+            *watch_page.make_routes(platform),
+            make_live_route(platform, cinema.live),
         ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_JSON_BYTES,
         before_send=[add_headers],
-        on_shutdown=[hub.close],
+        on_shutdown=[hub.close, cinema.close],
         debug=False,
     )
 
