@@ -89,7 +89,7 @@ async def record(platform: Platform, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await RecorderKeeper(platform, recorder_id, path).run(stop)
-            except* Exception as group:  # whatever broke, this machine's cameras want a recorder
+            except* Exception as group:  # noqa: BLE001 - whatever broke, these cameras want a recorder
                 log.warning("a recorder begins anew", why=[repr(error)[:200] for error in group.exceptions])
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RESTART_AFTER_S):
