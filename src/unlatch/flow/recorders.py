@@ -90,7 +90,7 @@ async def record(platform: Platform, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await RecorderKeeper(platform, recorder_id, path).run(stop)
-            except* (UnlatchError, OSError) as group:
+            except* Exception as group:  # noqa: BLE001 - whatever broke, these cameras want a recorder
                 log.warning("a recorder begins anew", why=[repr(error)[:200] for error in group.exceptions])
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RESTART_AFTER_S):
@@ -154,12 +154,16 @@ class RecorderKeeper:
         raise RecordingError(f"the recorder has ended with {code}", code="closed")
 
     async def _repeat(self, every_s: float, run: Callable[[], Awaitable[None]]) -> None:
-        """Again and again; a database that is away for a while does not end what is being recorded."""
+        """Again and again: whatever the database makes of one round does not end what is being recorded."""
         while True:
             try:
                 await run()
+            except RecordingError:
+                raise  # the recorder itself is gone
             except DatabaseDown:
                 log.warning("a recorder waits for its database")
+            except Exception as error:
+                log.exception("a round of a recorder failed", why=type(error).__name__)
             await asyncio.sleep(every_s)
 
     # ---- which cameras ------------------------------------------------------------------------------------
