@@ -11,8 +11,8 @@ import pytest
 from tests.cameras.street import paint, reel
 
 from unlatch.cameras.boxes import walk
-from unlatch.cameras.following import Following, News
-from unlatch.cameras.recording import Fragmenter, Take
+from unlatch.cameras.following import Following, News, Passage, TakeHead
+from unlatch.cameras.recording import Packer, Take
 from unlatch.errors import RecordingError
 
 
@@ -21,9 +21,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """The bytes of a take of thirty frames, three of them keyframes, and its name."""
     folder = tmp_path_factory.mktemp("film")
     with reel([paint(number) for number in range(30)], folder) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-        take = Take(folder, 1, fragmenter.head, next_part=1)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+        take = Take(folder, 1, packer.head, next_part=1)
         for piece in pieces:
             take.add(piece)
         take.close()
@@ -32,7 +32,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
 
 def read_all(following: Following) -> News:
     """Until it is caught up, as one."""
-    heads, passages = [], []
+    heads: list[TakeHead] = []
+    passages: list[Passage] = []
     while True:
         news = following.read()
         heads += news.heads
@@ -60,7 +61,8 @@ def test_whatever_the_size_of_the_bites_the_same_fragments_are_found(
         folder = tmp_path / f"bites-{bite}"
         folder.mkdir()
         following = Following(folder)
-        found, loaded, at = [], b"", 0
+        found: list[Passage] = []
+        loaded, at = b"", 0
         step = bite if bite > 7 else len(content) // 100
         with (folder / name).open("ab", buffering=0) as file:
             while at < len(content):

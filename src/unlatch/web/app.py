@@ -126,7 +126,7 @@ def create_app(platform: Platform) -> Litestar:
             *handlers,
             *_pages(platform, document),
             make_asset_handler(),
-            *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
+            *(make_page_handler(page, platform, hub, darkroom, cinema) for page in list_pages()),
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
             *watch_page.make_routes(platform),

@@ -25,6 +25,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.sign_in import hash_token, is_settled, needs_step_up
 from unlatch.store import sessions
 from unlatch.store.sessions import Person, SessionRow
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Run
 from unlatch.web.pages import assets
@@ -52,6 +53,7 @@ class Seen:
     request: Request[Any, Any, Any]
     hub: Hub
     darkroom: Darkroom
+    cinema: Cinema
     speech: Speech
     session: SessionRow | None
     person: Person | None
@@ -84,7 +86,7 @@ class Seen:
         asker = asker_of(self.session, self.me)
         asked: Asked[Any] = Asked(
             platform=self.platform, asker=asker, body=body, path=path, query=query, request=self.request,
-            hub=self.hub, darkroom=self.darkroom,
+            hub=self.hub, darkroom=self.darkroom, cinema=self.cinema,
         )  # fmt: skip
         return await run(asked)
 
@@ -94,7 +96,7 @@ class Seen:
         async with self.platform.database.transaction() as connection:
             asked: Asked[Any] = Asked(
                 platform=self.platform, asker=asker_of(self.session, self.me), body=body, path=path, query=query,
-                request=self.request, hub=self.hub, darkroom=self.darkroom, transaction=connection,
+                request=self.request, hub=self.hub, darkroom=self.darkroom, cinema=self.cinema, transaction=connection,
             )  # fmt: skip
             return await run(asked)
 
@@ -194,11 +196,13 @@ def go_to(path: str, *, cookies: Mapping[str, str] | None = None) -> Response[by
 # ---- answering --------------------------------------------------------------------------------------------
 
 
-def make_page_handler(page: Page, platform: Platform, hub: Hub, darkroom: Darkroom) -> HTTPRouteHandler:
+def make_page_handler(
+    page: Page, platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+) -> HTTPRouteHandler:
     """The route of one page."""
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
-        seen = await look(request, platform, hub, darkroom)
+        seen = await look(request, platform, hub, darkroom, cinema)
         if page.readers and (seen.session is None or seen.session.reader not in page.readers):
             return _ask_to_sign_in(seen)
         try:
@@ -220,7 +224,9 @@ def make_page_handler(page: Page, platform: Platform, hub: Hub, darkroom: Darkro
     )(answer)
 
 
-async def look(request: Request[Any, Any, Any], platform: Platform, hub: Hub, darkroom: Darkroom) -> Seen:
+async def look(
+    request: Request[Any, Any, Any], platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+) -> Seen:
     """Who asks, and in which language."""
     token = request.cookies.get(COOKIE)
     session = person = None
@@ -235,7 +241,8 @@ async def look(request: Request[Any, Any, Any], platform: Platform, hub: Hub, da
         request.headers.get("accept-language", "")[:500],
     )
     return Seen(
-        platform=platform, request=request, hub=hub, darkroom=darkroom, speech=Speech(language),
+        platform=platform, request=request, hub=hub, darkroom=darkroom, cinema=cinema,
+        speech=Speech(language),
         session=session if person else None, person=person, token=token if person else None,
         path=dict(request.path_params),
     )  # fmt: skip
