@@ -20,10 +20,11 @@ import structlog
 from unlatch.cameras.storage import ClipStore, S3Place, open_store
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, DatabaseDown, SettingsError
-from unlatch.flow import channels, eligibility, fence, resealing
+from unlatch.flow import channels, eligibility, fence, programmes, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
+from unlatch.flow.programmes import ProgrammeSet
 from unlatch.flow.recorders import record
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.worker import work
@@ -160,6 +161,12 @@ async def admit(settings: Settings, party: str, name: str, programme: str | None
         return await admit_carrier(platform, name.strip(), programme)
 
 
+async def set_programme(settings: Settings, carrier_id: str, programme: str) -> ProgrammeSet:
+    """Give a carrier another programme, unless an open booking forbids it. Raises NotFound, BadInput."""
+    async with open_platform(settings, "programme") as platform:
+        return await programmes.set_programme(platform, carrier_id, programme)
+
+
 async def raise_fence(settings: Settings) -> Raised:
     """Raise the fence of this installation. The schema must be this release's: see `unlatch migrate`."""
     async with open_platform(settings, "fence") as platform:
@@ -243,6 +250,7 @@ async def run_server(settings: Settings) -> None:
                 timeout_graceful_shutdown=GRACEFUL_S,
                 limit_concurrency=2000,
                 h11_max_incomplete_event_size=16_384,
+                ws_per_message_deflate=False,  # pictures are compressed already
                 loop="none",
                 backlog=BACKLOG,
                 ws_max_size=LARGEST_MESSAGE_BYTES,

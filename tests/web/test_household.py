@@ -107,6 +107,17 @@ async def link(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Respo
     return answer
 
 
+async def watch(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    await save_reading(platform, tenant.access_point_id)
+    visit = await scan(tenant)
+    return await asker.post(f"/v1/visits/{visit['id']}/tickets", {"kind": "player"})
+
+
+async def let_watch(_: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    other = await add_member(tenant, "Ola Other")
+    return await asker.post(f"{place_path(tenant)}/members/{other.id}/watching", {"may_watch": True})
+
+
 async def make_it_a_home(platform: Platform, tenant: Tenant) -> None:
     await fetch(
         platform,
@@ -146,6 +157,8 @@ TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response
     Right.REMOVE: remove,
     Right.HAND_OVER: hand_over,
     Right.LINK: link,
+    Right.WATCH: watch,
+    Right.LET_WATCH: let_watch,
     Right.SET_HOME: set_home,
     Right.SET_CAMERAS: set_cameras,
 }
@@ -480,8 +493,8 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
     """A request about a place that is new is looked at, and its right gets its row."""
     known = {
         "block", "unblock", "household", "invitations", "invitations/{invitation_id}", "leave", "owner",
-        "members/{consignee_id}/remove", "relink", "home", "hub", "cameras", "cameras/{camera_id}",
-        "cameras/{camera_id}/feed_link",
+        "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "hub", "cameras",
+        "cameras/{camera_id}", "cameras/{camera_id}/feed_link",
     }  # fmt: skip
     prefix = "/v1/me/access_points/{access_point_id}/"
     found = {
@@ -491,3 +504,34 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
         if endpoint.path.startswith(prefix)
     }
     assert found == known
+
+
+async def test_a_member_watches_while_the_owner_lets_them(platform: Platform, tenant: Tenant) -> None:
+    member, stranger = await add_member(tenant), await add_consignee(tenant.carrier, "Sam Stranger")
+    path = f"{place_path(tenant)}/members/{member.id}/watching"
+    let = await tenant.consignee.make(path, {"may_watch": True})
+    assert [(one["role"], one["may_watch"]) for one in let["people"]] == [("owner", True), ("member", True)]
+    household = (await member.get(f"{place_path(tenant)}/household")).json()
+    assert "watch" in household["your_rights"]
+    assert "let_watch" not in household["your_rights"]
+    await save_reading(platform, tenant.access_point_id)
+    visit = (await scan(tenant))["id"]
+    made = await member.make(f"/v1/visits/{visit}/tickets", {"kind": "player"})
+    assert (await member.http.get(made["address"])).status_code == 200
+    await tenant.consignee.make(path, {"may_watch": False})
+    assert (await member.http.get(made["address"])).status_code == 404
+    assert (await member.post(f"/v1/visits/{visit}/tickets", {"kind": "player"})).status_code == 403
+    deeds = [one["what"] for one in (await member.get("/v1/me/timeline")).json()["deeds"]]
+    assert deeds[:2] == ["watching_ended", "watching_let"]
+    for other in (stranger, tenant.consignee):
+        none = f"{place_path(tenant)}/members/{other.id}/watching"
+        assert (await tenant.consignee.post(none, {"may_watch": True})).status_code == 404
+
+
+async def test_who_joins_again_has_to_be_let_watch_again(platform: Platform, tenant: Tenant) -> None:
+    member = await add_member(tenant)
+    path = f"{place_path(tenant)}/members/{member.id}/watching"
+    await tenant.consignee.make(path, {"may_watch": True})
+    await member.make(f"{place_path(tenant)}/leave")
+    again = await member.make(JOIN, {"code": await invite(tenant.consignee, tenant.access_point_id)})
+    assert [one["may_watch"] for one in again["people"]] == [True, False]

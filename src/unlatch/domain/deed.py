@@ -52,6 +52,8 @@ class Deed(StrEnum):
     CLAIM_WITHDRAWN = auto()
     CLAIM_WORD = auto()
     CLAIM_RULED = auto()
+    WATCHING_LET = auto()
+    WATCHING_ENDED = auto()
 
 
 # English, French.
@@ -147,6 +149,14 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
             "Un mot a été ajouté à une réclamation.",
         ),
         Deed.CLAIM_RULED: ("A claim was ruled on.", "Une réclamation a été tranchée."),
+        Deed.WATCHING_LET: (
+            "A member was let watch the cameras and clips of this place.",
+            "Un membre a été autorisé à regarder les caméras et les clips de ce lieu.",
+        ),
+        Deed.WATCHING_ENDED: (
+            "A member was no longer let watch the cameras and clips of this place.",
+            "Un membre n'est plus autorisé à regarder les caméras et les clips de ce lieu.",
+        ),
     }
 )
 # Who did it, where it is not a person of the household: English, French.

@@ -39,6 +39,8 @@ class Right(StrEnum):
     REMOVE = auto()
     HAND_OVER = auto()
     LINK = auto()
+    WATCH = auto()
+    LET_WATCH = auto()
     SET_HOME = auto()
     SET_CAMERAS = auto()
 
@@ -64,13 +66,15 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.REMOVE: _OWNER,
         Right.HAND_OVER: _OWNER,
         Right.LINK: _OWNER,
+        Right.WATCH: _OWNER,
+        Right.LET_WATCH: _OWNER,
         Right.SET_HOME: _BOTH,
         Right.SET_CAMERAS: _BOTH,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
     {
-        Right.SEE: "see its deliveries, visits, live streams, photos, proofs, claims and the timeline",
+        Right.SEE: "see its deliveries, visits, their journals as they grow, photos, proofs, claims and the timeline",
         Right.CHECK_RANGE: "ask whether the car is in range now",
         Right.BLOCK: "block it: nothing is opened from then on, and what is open is locked",
         Right.UNBLOCK: "end a block that is theirs alone",
@@ -84,6 +88,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.INVITE: "invite someone, see the open invitations, withdraw one",
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
+        Right.WATCH: "watch a visit live and its clips later; a member too, while the owner lets them",
+        Right.LET_WATCH: "let a member watch, or no more",
         Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
         Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
         Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
@@ -94,3 +100,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
 def may(role: Role, right: Right) -> bool:
     """Whether this role has this right."""
     return role in RIGHTS[right]
+
+
+def may_watch(role: Role, *, is_let: bool) -> bool:
+    """Whether someone of the household may see what its cameras see. `is_let`: the owner lets this member."""
+    return may(role, Right.WATCH) or is_let

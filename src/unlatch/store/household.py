@@ -25,11 +25,12 @@ PLACES = """
 """
 _LIST_PEOPLE = """
     -- The household with what each is to the place: the owner first, then the members as they joined.
-    SELECT consignee.id, consignee.name, consignee.carrier_id, 'owner' AS role, NULL::timestamptz AS joined_at
+    SELECT consignee.id, consignee.name, consignee.carrier_id, 'owner' AS role, NULL::timestamptz AS joined_at,
+        true AS may_watch
     FROM access_point JOIN consignee ON consignee.id = access_point.consignee_id
     WHERE access_point.id = %(place_id)s
     UNION ALL
-    SELECT consignee.id, consignee.name, consignee.carrier_id, 'member', joined_at
+    SELECT consignee.id, consignee.name, consignee.carrier_id, 'member', joined_at, may_watch
     FROM member JOIN consignee ON consignee.id = member.consignee_id
     WHERE access_point_id = %(place_id)s AND left_at IS NULL
     ORDER BY joined_at NULLS FIRST, id
@@ -66,6 +67,7 @@ class PersonRow:
     carrier_id: str
     role: Role
     joined_at: datetime | None  # None: the owner
+    may_watch: bool  # of a member: the owner lets them see the cameras and clips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Looks: each time a person saw, or asked to see, where a place is (A3)."""
+"""Looks: each time a person saw, or asked to see, where a place is, its plate or its picture (A3)."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ async def list_looks_of_stop(connection: AsyncConnection, stop_id: str, *, limit
             "SELECT * FROM (SELECT * FROM look WHERE stop_id = %s ORDER BY at DESC, id DESC LIMIT %s) newest "
             "ORDER BY at, id",
             (stop_id, limit),
+        )
+        return await cursor.fetchall()
+
+
+async def list_newest_looks_of_stop(
+    connection: AsyncConnection, stop_id: str, *, limit: int
+) -> list[LookRow]:
+    """The looks for one stop, newest first."""
+    async with connection.cursor(row_factory=class_row(LookRow)) as cursor:
+        await cursor.execute(
+            "SELECT * FROM look WHERE stop_id = %s ORDER BY at DESC, id DESC LIMIT %s", (stop_id, limit)
         )
         return await cursor.fetchall()
 

@@ -24,6 +24,7 @@ from unlatch.errors import StoreError, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store import idempotency
 from unlatch.store.idempotency import KeptAnswer
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Endpoint, Repeat
 from unlatch.web.problems import ProblemError, Trouble, bad_input, problem_of
@@ -39,7 +40,9 @@ ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 
 
-def make_handler(endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Darkroom) -> Handler:
+def make_handler(
+    endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+) -> Handler:
     """The function that answers this endpoint's requests."""
     decoder = msgspec.json.Decoder(endpoint.takes) if endpoint.takes else None
     if endpoint.is_closing:
@@ -56,6 +59,7 @@ def make_handler(endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Dar
             request=request,
             hub=hub,
             darkroom=darkroom,
+            cinema=cinema,
         )
         try:
             if endpoint.repeat is Repeat.FREE:

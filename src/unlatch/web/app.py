@@ -18,10 +18,12 @@ from psycopg.errors import TransactionTimeout
 from unlatch.errors import DatabaseDown, UnknownSchema, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
+from unlatch.web import watch_page
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     camera_feed,
     carrier,
+    channels,
     claims,
     consignee,
     courier,
@@ -37,13 +39,20 @@ from unlatch.web.api import (
     options,
     ratings,
     stops,
+    viewing,
     visits,
+    watching,
 )
 from unlatch.web.camera_page import make_camera_routes
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
+from unlatch.web.live_socket import make_live_route
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
+from unlatch.web.pages.all_pages import list_pages
+from unlatch.web.pages.assets import make_handler as make_asset_handler
+from unlatch.web.pages.page import make_page_handler
 from unlatch.web.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -68,6 +77,8 @@ TABLES: Sequence[EndpointTable] = (
     enrolment.TABLE,
     operator.TABLE,
     visits.TABLE,
+    viewing.TABLE,
+    watching.TABLE,
     ratings.TABLE,
     claims.TABLE,
     eligibility.TABLE,
@@ -75,6 +86,7 @@ TABLES: Sequence[EndpointTable] = (
     camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
+    channels.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
@@ -96,7 +108,7 @@ def find_version() -> str:
 
 def create_app(platform: Platform) -> Litestar:
     """The application of one process. The platform's database must be open."""
-    hub, darkroom = Hub(platform.database), Darkroom()
+    hub, darkroom, cinema = Hub(platform.database), Darkroom(), Cinema(platform)
     document = make_document(TABLES, version=find_version(), address=platform.settings.public_url)
     handlers = [
         HTTPRouteHandler(
@@ -105,7 +117,7 @@ def create_app(platform: Platform) -> Litestar:
             status_code=endpoint.status,
             name=endpoint.name,
             request_max_body_size=endpoint.max_body_bytes,
-        )(make_handler(endpoint, platform, hub, darkroom))
+        )(make_handler(endpoint, platform, hub, darkroom, cinema))
         for table in TABLES
         for endpoint in table.endpoints
     ]
@@ -113,15 +125,19 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             *handlers,
             *_pages(platform, document),
+            make_asset_handler(),
+            *(make_page_handler(page, platform, hub, darkroom, cinema) for page in list_pages()),
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
+            *watch_page.make_routes(platform),
+            make_live_route(platform, cinema.live),
         ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=MAX_JSON_BYTES,
         before_send=[add_headers],
-        on_shutdown=[hub.close],
+        on_shutdown=[hub.close, cinema.close],
         debug=False,
     )
 
@@ -204,7 +220,6 @@ def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandle
         return Response(b'{"is_ready":true}', media_type="application/json")
 
     return [
-        fixed("/", page, "text/html; charset=utf-8"),
         fixed("/v1/docs", page, "text/html; charset=utf-8"),
         fixed("/v1/openapi.json", schema, "application/json"),
         _get("/healthz")(live),

@@ -12,6 +12,7 @@ from litestar import Request, Response
 from psycopg import AsyncConnection
 
 from unlatch.flow.platform import Platform
+from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.problems import Trouble
 from unlatch.web.signing_in import Asker, Reader
@@ -43,6 +44,7 @@ class Asked(Generic[Body]):
     request: Request[Any, Any, Any]
     hub: Hub
     darkroom: Darkroom
+    cinema: Cinema
     transaction: AsyncConnection | None = None
 
     @property

@@ -39,10 +39,12 @@ class Trouble(StrEnum):
     UNDER_WAY = auto()
     TOO_LARGE = auto()
     WRONG_MEDIA_TYPE = auto()
+    OUT_OF_RANGE = auto()
     KEY_REUSED = auto()
     LABEL_UNREADABLE = auto()
     TOO_MANY = auto()
     UNAVAILABLE = auto()
+    DAMAGED = auto()
     BROKEN = auto()
 
 
@@ -59,10 +61,12 @@ TROUBLES: Mapping[Trouble, tuple[int, str]] = MappingProxyType(
         Trouble.UNDER_WAY: (409, "The same request is still under way"),
         Trouble.TOO_LARGE: (413, "The request is too large"),
         Trouble.WRONG_MEDIA_TYPE: (415, "The body must be application/json"),
+        Trouble.OUT_OF_RANGE: (416, "That range of bytes is not there"),
         Trouble.KEY_REUSED: (422, "This idempotency key belongs to another request"),
         Trouble.LABEL_UNREADABLE: (422, "No parcel's label could be read"),
         Trouble.TOO_MANY: (429, "Too many at once"),
         Trouble.UNAVAILABLE: (503, "The platform can't answer just now"),
+        Trouble.DAMAGED: (500, "What was kept is not what was recorded"),
         Trouble.BROKEN: (500, "Something of ours is broken"),
     }
 )

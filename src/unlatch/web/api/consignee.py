@@ -68,14 +68,17 @@ class TimelineDeed(Struct, kw_only=True):
 
 
 class Look(Struct, kw_only=True):
-    """Someone saw, or asked to see, where your car is."""
+    """Someone saw, or asked to see, where your car is, or what your camera saw."""
 
     id: Identifier
     access_point_id: Identifier
     stop_id: Identifier | None
     who: Annotated[str, Meta(description="By part")]
     doer: Doer
-    what: Annotated[str, Meta(examples=["position_and_plate", "refused:courier_too_early", "evidence"])]
+    what: Annotated[
+        str,
+        Meta(examples=["position_and_plate", "refused:courier_too_early", "evidence", "live:cam_0192f4c8"]),
+    ]
     at: Moment
 
 
@@ -131,7 +134,8 @@ def _show_place(row: HeldPlaceRow) -> Place:
     )
 
 
-def _show_doer(who: str, asker_id: str, names: Mapping[str, str], language: Language) -> Doer:
+def show_doer(who: str, asker_id: str, names: Mapping[str, str], language: Language) -> Doer:
+    """Someone as a person of a household reads of them; `names`: of the household."""
     part, _, name = who.partition(":")
     is_you = part == Reader.CONSIGNEE and name == asker_id
     if is_you:
@@ -148,7 +152,7 @@ def _show_deed(row: DeedRow, asker_id: str, names: Mapping[str, str], language: 
         id=row.id,
         access_point_id=row.access_point_id,
         stop_id=row.stop_id,
-        who=_show_doer(row.who, asker_id, names, language),
+        who=show_doer(row.who, asker_id, names, language),
         what=row.what,
         text=deed_text(row.what, SpokenLanguage(language)),
         body=row.body,
@@ -162,7 +166,7 @@ def _show_look(row: LookRow, asker_id: str, names: Mapping[str, str], language: 
         access_point_id=row.access_point_id,
         stop_id=row.stop_id,
         who=row.who.partition(":")[0],
-        doer=_show_doer(row.who, asker_id, names, language),
+        doer=show_doer(row.who, asker_id, names, language),
         what=row.what,
         at=row.at,
     )

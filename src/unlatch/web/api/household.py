@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 from psycopg import AsyncConnection
 
-from unlatch.domain.household import RIGHTS, Right, Role
-from unlatch.flow import household
+from unlatch.domain.household import Right, Role, may, may_watch
+from unlatch.flow import household, viewing
 from unlatch.store import links
 from unlatch.store.household import InvitationRow, PersonRow
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
@@ -29,6 +29,7 @@ class Person(Struct, kw_only=True):
     role: Role
     since: Annotated[Moment | None, Meta(description="When they joined; null for the owner")]
     is_you: bool
+    may_watch: Annotated[bool, Meta(description="See the cameras live, and the clips")]
 
 
 class Household(Struct, kw_only=True):
@@ -101,19 +102,33 @@ class HandOverBody(Struct, kw_only=True, forbid_unknown_fields=True):
     consignee_id: Annotated[Identifier, Meta(description="A member of the household")]
 
 
+class WatchingBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whether this member may watch."""
+
+    may_watch: bool
+
+
 def _show_person(row: PersonRow, asker_id: str) -> Person:
     return Person(
-        id=row.id, name=row.name, role=Role(row.role), since=row.joined_at, is_you=row.id == asker_id
+        id=row.id,
+        name=row.name,
+        role=Role(row.role),
+        since=row.joined_at,
+        is_you=row.id == asker_id,
+        may_watch=may_watch(Role(row.role), is_let=row.may_watch),
     )
 
 
 async def _read_household(connection: AsyncConnection, place_id: str, asker_id: str) -> Household:
     people = await household.list_household(connection, place_id, consignee_id=asker_id)
-    mine = next(Role(row.role) for row in people if row.id == asker_id)
+    shown = [_show_person(row, asker_id) for row in people]
+    you = next(person for person in shown if person.is_you)
     return Household(
         access_point_id=place_id,
-        people=[_show_person(row, asker_id) for row in people],
-        your_rights=[right for right in Right if mine in RIGHTS[right]],
+        people=shown,
+        your_rights=[
+            right for right in Right if may(you.role, right) or (right is Right.WATCH and you.may_watch)
+        ],
         link_ends_at=await links.find_link_end(connection, place_id),
     )
 
@@ -261,6 +276,33 @@ async def remove_member(asked: Asked[None]) -> Household:
         place_id,
         member_id=asked.path["consignee_id"],
         consignee_id=asked.asker.id,
+        now=asked.platform.clock.now(),
+    )
+    return await _read_household(asked.connection, place_id, asked.asker.id)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/me/access_points/{access_point_id}/members/{consignee_id}/watching",
+    readers=CONSIGNEE,
+    summary="Let a member watch, or no more",
+    takes=WatchingBody,
+    gives=Household,
+    repeat=Repeat.IN_TRANSACTION,
+    troubles=(Trouble.NOT_FOUND,),
+    examples=({"may_watch": True},),
+)
+async def let_member_watch(asked: Asked[WatchingBody]) -> Household:
+    """The owner lets a member see the cameras live and the clips, or ends that: a stream that is open ends within ten
+    seconds.
+    """
+    place_id = asked.path["access_point_id"]
+    await viewing.let_watch(
+        asked.connection,
+        place_id,
+        member_id=asked.path["consignee_id"],
+        consignee_id=asked.asker.id,
+        is_let=asked.body.may_watch,
         now=asked.platform.clock.now(),
     )
     return await _read_household(asked.connection, place_id, asked.asker.id)
