@@ -12,7 +12,7 @@ from tests.cameras.street import paint, reel
 
 from unlatch.cameras.boxes import walk
 from unlatch.cameras.following import Following, News
-from unlatch.cameras.recording import Fragmenter, Take
+from unlatch.cameras.recording import Packer, Take
 from unlatch.errors import RecordingError
 
 
@@ -21,10 +21,11 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     """The bytes of a take of thirty frames, three of them keyframes, and its name."""
     folder = tmp_path_factory.mktemp("film")
     with reel([paint(number) for number in range(30)], folder) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-        take = Take(folder, 1, fragmenter.head, next_part=1)
-        for piece in pieces:
+        packer = Packer(video)
+        take = Take(folder, 1, packer.head, next_part=1)
+        for coded in frames:
+            piece = packer.add(coded)
+            assert piece is not None
             take.add(piece)
         take.close()
     return take.path.read_bytes(), take.path.name
