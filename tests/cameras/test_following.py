@@ -11,7 +11,7 @@ import pytest
 from tests.cameras.street import paint, reel
 
 from unlatch.cameras.boxes import walk
-from unlatch.cameras.following import Following, News
+from unlatch.cameras.following import Following, News, Passage, TakeHead
 from unlatch.cameras.recording import Packer, Take
 from unlatch.errors import RecordingError
 
@@ -33,7 +33,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
 
 def read_all(following: Following) -> News:
     """Until it is caught up, as one."""
-    heads, passages = [], []
+    heads: list[TakeHead] = []
+    passages: list[Passage] = []
     while True:
         news = following.read()
         heads += news.heads
@@ -61,7 +62,8 @@ def test_whatever_the_size_of_the_bites_the_same_fragments_are_found(
         folder = tmp_path / f"bites-{bite}"
         folder.mkdir()
         following = Following(folder)
-        found, loaded, at = [], b"", 0
+        found: list[Passage] = []
+        loaded, at = b"", 0
         step = bite if bite > 7 else len(content) // 100
         with (folder / name).open("ab", buffering=0) as file:
             while at < len(content):
