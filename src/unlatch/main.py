@@ -177,15 +177,44 @@ def add_party(arguments: Arguments) -> int:
     return 0
 
 
+def carrier(arguments: Arguments) -> int:
+    """Admit a carrier, and print its key: it can't be shown again. Or change by what an admitted one books, unless one
+    of its open bookings would not be offered by the other programme: those are named, and nothing is changed.
+    """
+    import asyncio
+
+    from unlatch import running
+    from unlatch.errors import BadInput
+
+    if arguments.what == "add":
+        return add_party(arguments)
+    if arguments.programme is None:
+        raise BadInput("--programme", "say by which programme the carrier is to book")
+    carrier_id, programme = arguments.party_name, arguments.programme
+    found = asyncio.run(running.set_programme(read_settings(os.environ), carrier_id, programme))
+    for one in found.forbidding:
+        print(f"forbids it  {one.stop_id}  {', '.join(one.reasons)}")
+    if found.forbidding:
+        print(f"open bookings would not be offered by {programme}: nothing was changed", file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{carrier_id} books by {programme} from now on (was {found.was})")
+    return 0
+
+
 def add_party_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `unlatch carrier` and `unlatch operator` take."""
+    """What `unlatch operator` takes."""
     parser.add_argument("what", choices=["add"])
     parser.add_argument("party_name", metavar="NAME", help="at most 100 characters")
 
 
 def add_carrier_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch carrier` takes."""
-    add_party_arguments(parser)
+    parser.add_argument("what", choices=["add", "set-programme"])
+    parser.add_argument(
+        "party_name",
+        metavar="NAME",
+        help="to add: at most 100 characters; to set the programme: the carrier's id, as it was printed",
+    )
     parser.add_argument(
         "--programme",
         metavar="NAME",
@@ -346,8 +375,8 @@ COMMANDS = (
     ),
     Command(
         name="carrier",
-        summary="add a carrier; prints the key of its back end, once",
-        run=add_party,
+        summary="add a carrier; prints the key of its back end, once. Or change its programme",
+        run=carrier,
         add_arguments=add_carrier_arguments,
     ),
     Command(

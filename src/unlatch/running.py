@@ -20,10 +20,11 @@ import structlog
 from unlatch.cameras.storage import ClipStore, S3Place, open_store
 from unlatch.devices.catalogue import Catalogue
 from unlatch.errors import BadInput, DatabaseDown, SettingsError
-from unlatch.flow import channels, eligibility, fence, resealing
+from unlatch.flow import channels, eligibility, fence, programmes, resealing
 from unlatch.flow.enrolment import Admitted, admit_carrier, admit_operator
 from unlatch.flow.fence import Raised
 from unlatch.flow.platform import Platform
+from unlatch.flow.programmes import ProgrammeSet
 from unlatch.flow.recorders import record
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.worker import work
@@ -158,6 +159,12 @@ async def admit(settings: Settings, party: str, name: str, programme: str | None
         if party == "operator":
             return await admit_operator(platform, name.strip())
         return await admit_carrier(platform, name.strip(), programme)
+
+
+async def set_programme(settings: Settings, carrier_id: str, programme: str) -> ProgrammeSet:
+    """Give a carrier another programme, unless an open booking forbids it. Raises NotFound, BadInput."""
+    async with open_platform(settings, "programme") as platform:
+        return await programmes.set_programme(platform, carrier_id, programme)
 
 
 async def raise_fence(settings: Settings) -> Raised:

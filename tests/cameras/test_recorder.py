@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -232,3 +232,12 @@ async def test_nonsense_ends_the_link_and_nothing_else(process_socket: Path, lin
 def process_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with recorder_process(tmp_path_factory.mktemp("recorder")) as (_, socket):
         yield socket
+
+
+async def test_every_camera_may_be_asked_for_over_a_link_of_its_own(process_socket: Path) -> None:
+    """Each visit speaks over its own, and all of a recorder's cameras may be wanted at once."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(RecorderClient(process_socket)) for _ in range(MAX_CAMERAS + 1)
+        ]
+        assert await asyncio.gather(*(client.states() for client in clients)) == [{}] * len(clients)

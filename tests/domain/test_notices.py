@@ -37,6 +37,7 @@ from unlatch.domain.notice_timing import (
 )
 from unlatch.domain.preflight import Remedy
 from unlatch.domain.preflight_texts import REASON_TEXTS, REMEDY_TEXTS
+from unlatch.domain.visit import ORDERS, TAIL_ORDERS, Order, State, Tail
 from unlatch.domain.wording import Language
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -387,3 +388,11 @@ def test_a_fact_that_was_not_told_contradicts_nothing() -> None:
     later = replace(AS_TOLD, window_from=AS_TOLD.window_from + HOUR)
     assert not is_overtaken(N.MORNING_OF_DELIVERY, {}, later, place_id="acc_1", told_at=TOLD_AT)
     assert not is_overtaken(N.BOOKED, {"window_from": "soon"}, later, place_id=None, told_at=TOLD_AT)
+
+
+def test_what_the_desk_is_alarmed_of_comes_with_a_call() -> None:
+    """Which is why a call alone is a letter: an alarm besides would say the same twice."""
+    assert Order.CALL_OPERATOR in ORDERS[State.UNSECURED]
+    assert all(Order.CALL_OPERATOR in TAIL_ORDERS[tail] for tail in (Tail.ALARM, Tail.BLIND))
+    of_the_desk = {event for event in NoticeEvent if NoticeReader.OPERATOR in READERS[event]}
+    assert of_the_desk == {N.NOT_SECURED, N.OPENED_AFTERWARDS, N.RECORDING_LOST, N.CALLED}

@@ -186,6 +186,21 @@ async def test_after_the_grace_the_account_is_lost_told_once_and_linked_again_at
     assert await read_place(links.platform, await links.place(linked)) is None
 
 
+async def test_a_lost_account_without_a_place_tells_its_owner(links: LinkStage) -> None:
+    """Linked, and the car not chosen yet: nobody's household hears of it, and its owner waits in vain."""
+    stop = await links.stage.add_stop("volvo", account_id="ada")
+    owner = stop.place_id.replace("acc_", "con_")
+    assert await links.say_yes(owner, "volvo", "ada") is LinkPage.LINKED
+    (account,) = await links.accounts(owner)
+    assert await links.stage.town.withdraw("volvo", "ada") == 1
+    for _ in range(2):
+        await links.change("UPDATE maker_account SET keep_alive_at = now(), again_at = NULL")
+        await refreshing.refresh_due(links.platform)
+    assert (await links.account(account.id)).state is AccountState.LOST
+    (told,) = await links.notices("account_lost")
+    assert (told["reader"], told["reader_id"], told["access_point_id"]) == ("consignee", owner, None)
+
+
 async def test_a_request_that_never_left_is_made_up_for_however_late(links: LinkStage) -> None:
     """Nobody can know that it never left; the maker's word does, grace or not."""
     linked = await links.link()

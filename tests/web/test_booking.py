@@ -8,12 +8,14 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from datetime import time as datetime_time
 from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
+import psycopg
 import pytest
 from tests.domain.vins import break_check_digit, make_vin
 from tests.web.conftest import ADDRESS, PUBLIC_URL, Caller, Tenant, make_tenant, new_access_point
@@ -22,6 +24,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput
 from unlatch.flow.enrolment import admit_carrier
 from unlatch.flow.platform import Platform
+from unlatch.flow.programmes import MOST_NAMED, set_programme
 from unlatch.flow.rule_files import PROGRAMMES, SHIPPED
 from unlatch.flow.rules import Rulebook
 from unlatch.main import main
@@ -134,6 +137,132 @@ def test_the_command_line_admits_a_carrier_to_a_programme(
     assert capsys.readouterr().out.startswith("unlatch_carrier_")
     with pytest.raises(SystemExit):
         main(["operator", "add", "Olga", "--programme", "open"])
+
+
+# ---- another programme, later
+
+
+async def book_openly(launch: Launch, carrier: Caller, plans: list[str], **parcel: Any) -> str:
+    """A stop of a carrier that books by the open programme; its id."""
+    consignee = await carrier.make("/v1/consignees", {"name": "Bo", "plans": plans})
+    vehicle = {"vin": make_vin("1G1", "J"), "model_year": 2018, "has_service": True}
+    body = new_access_point(consignee["id"])
+    body["vehicle"] |= vehicle
+    place = await carrier.make("/v1/access_points", body)
+    parcels = [{"label": {"text": f"TBA{next(NUMBERS):012}"}, **PARCEL, **parcel}]
+    shipment = await carrier.make(
+        "/v1/shipments", {"consignee_id": consignee["id"], "reference": "order", "parcels": parcels}
+    )
+    four = datetime.combine(launch.in_days(2), datetime_time(16), tzinfo=LOS_ANGELES)
+    stop = {
+        "access_point_id": place["id"],
+        "shipment_id": shipment["id"],
+        "window_from": four.isoformat(),
+        "window_until": (four + timedelta(hours=4)).isoformat(),
+        "fallback": "depot",
+    }
+    return str((await carrier.make("/v1/stops", stop))["id"])
+
+
+async def test_a_carrier_gets_another_programme_where_no_open_booking_forbids_it(
+    launch: Launch, platform: Platform, http: httpx.AsyncClient
+) -> None:
+    admitted = await admit_carrier(platform, "Parcel Post")
+    carrier = Caller(http=http, key=admitted.key, id=admitted.id)
+    fits = await book_openly(launch, carrier, ["prime"])
+    found = await set_programme(platform, carrier.id, "launch-2018")
+    assert (found.was, found.forbidding) == ("open", ())
+    assert (await carrier.get("/v1/carrier")).json()["programme"] == "launch-2018"
+    assert (await carrier.get(f"/v1/stops/{fits}")).json()["programme"] == "open", "booked is booked"
+    assert (await set_programme(platform, carrier.id, "launch-2018")).was == "launch-2018"
+
+
+async def test_open_bookings_that_the_other_programme_does_not_offer_are_named_and_nothing_is_changed(
+    launch: Launch, platform: Platform, http: httpx.AsyncClient
+) -> None:
+    admitted = await admit_carrier(platform, "Parcel Post")
+    carrier = Caller(http=http, key=admitted.key, id=admitted.id)
+    await book_openly(launch, carrier, ["prime"])
+    no_member = await book_openly(launch, carrier, [])
+    found = await set_programme(platform, carrier.id, "launch-2018")
+    assert [one.stop_id for one in found.forbidding] == [no_member]
+    assert found.forbidding[0].reasons == ("member_plan_missing",)
+    assert (await carrier.get("/v1/carrier")).json()["programme"] == "open"
+    at_noon = await book_openly(launch, carrier, ["prime"])
+    await move_window(platform, at_noon, hours=-1)
+    found = await set_programme(platform, carrier.id, "launch-2018")
+    assert {one.stop_id: one.reasons for one in found.forbidding}[at_noon] == ("window",)
+    # What has ended forbids nothing.
+    for stop_id in (no_member, at_noon):
+        await carrier.make(f"/v1/stops/{stop_id}/cancel")
+    assert (await set_programme(platform, carrier.id, "launch-2018")).forbidding == ()
+
+
+async def test_as_many_are_named_as_a_person_reads(launch: Launch, platform: Platform) -> None:
+    for _ in range(3):
+        await launch.carrier.make("/v1/stops", await launch.stop())
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE consignee SET plans = '{}'")
+        await connection.execute("UPDATE carrier SET programme = 'open'")
+        await connection.execute(
+            "INSERT INTO stop (id, carrier_id, access_point_id, shipment_id, window_from, window_until, fallback, "
+            "state, created_at) SELECT 'stp_' || number, carrier_id, access_point_id, shipment_id, window_from, "
+            "window_until, fallback, 'open', created_at "
+            "FROM generate_series(1, 300) number, (SELECT * FROM stop LIMIT 1) one"
+        )
+    found = await set_programme(platform, launch.carrier.id, "launch-2018")
+    assert len(found.forbidding) == MOST_NAMED
+
+
+async def move_window(platform: Platform, stop_id: str, *, hours: int) -> None:
+    async with platform.database.connection() as connection:
+        await connection.execute(
+            "UPDATE stop SET window_from = window_from + make_interval(hours => %s), "
+            "window_until = window_until + make_interval(hours => %s) WHERE id = %s",
+            (hours, hours, stop_id),
+        )
+
+
+def test_the_command_line_changes_a_carrier_s_programme_or_says_why_not(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNLATCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("UNLATCH_DATABASE_URL", database_url)
+    assert main(["carrier", "add", "Parcel Post"]) == 0
+    carrier_id = capsys.readouterr().err.split()[1].rstrip(":")
+    assert main(["carrier", "set-programme", carrier_id, "--programme", "launch-2019"]) == 1
+    assert "one of launch-2018, open" in capsys.readouterr().err
+    assert main(["carrier", "set-programme", "car_nobody", "--programme", "launch-2018"]) == 1
+    assert "no such carrier" in capsys.readouterr().err
+    assert main(["carrier", "set-programme", carrier_id]) == 1
+    assert "--programme" in capsys.readouterr().err
+    assert main(["carrier", "set-programme", carrier_id, "--programme", "launch-2018"]) == 0
+    assert "books by launch-2018 from now on (was open)" in capsys.readouterr().out
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO consignee SELECT 'con_1', id, 'Ann', 'en', 'k', now() FROM carrier WHERE id = %s",
+            (carrier_id,),
+        )
+        connection.execute(
+            "INSERT INTO access_point (id, carrier_id, consignee_id, kind, latitude, longitude, range_m, time_zone, "
+            "allows_unseen_lock, is_consent_given, created_at) VALUES ('acc_1', %s, 'con_1', 'car', 47.62, -122.34, "
+            "200, 'America/Los_Angeles', true, true, now())",
+            (carrier_id,),
+        )
+        connection.execute("INSERT INTO shipment VALUES ('shp_1', %s, 'con_1', 'x', now())", (carrier_id,))
+        connection.execute(
+            "INSERT INTO stop (id, carrier_id, access_point_id, shipment_id, window_from, window_until, fallback, "
+            "state, created_at) VALUES ('stp_1', %s, 'acc_1', 'shp_1', now(), now() + interval '1 day', 'depot', "
+            "'open', now())",
+            (carrier_id,),
+        )
+        connection.execute("UPDATE carrier SET programme = 'open'")
+    assert main(["carrier", "set-programme", carrier_id, "--programme", "launch-2018"]) == 1
+    told = capsys.readouterr()
+    assert "stp_1" in told.out
+    assert "nothing was changed" in told.err
+    with pytest.raises(SystemExit):
+        main(["operator", "set-programme", "ope_1"])
 
 
 async def test_a_consignee_s_plans_are_set_by_their_own_carrier(launch: Launch, tenant: Tenant) -> None:

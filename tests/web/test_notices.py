@@ -14,15 +14,21 @@ import httpx
 import pytest
 from tests.flow.post import post_settings
 from tests.web.conftest import PUBLIC_URL, Caller, Tenant, make_platform, make_tenant
+from tests.web.test_visits import save_reading, scan
 
 from unlatch.clock import Clock
+from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
+from unlatch.domain.wording import Language, text_of
+from unlatch.domain.wording import Reader as TextReader
 from unlatch.flow import posting
 from unlatch.flow.enrolment import admit_operator
 from unlatch.flow.notifying import tell
 from unlatch.flow.platform import Platform
 from unlatch.notices.dispatcher import Dispatcher, make_dispatcher
+from unlatch.store import calls
 from unlatch.store.database import Database
+from unlatch.store.ids import make_id
 from unlatch.town.app import create_server, create_town, listen
 from unlatch.town.client import TownClient
 from unlatch.town.post_office import PostFaultKind, Way
@@ -314,6 +320,102 @@ async def test_notices_are_paged_without_loss_and_without_repeat(platform: Platf
     for cursor in ("yesterday", "2026-01-01T00:00:00|not_1", "|"):
         answer = await tenant.consignee.get(f"/v1/me/notices?cursor={cursor}")
         assert answer.status_code == 400, cursor
+
+
+async def add_operator(
+    platform: Platform, http: httpx.AsyncClient, town: TownClient, name: str, language: str = "en"
+) -> tuple[Caller, str, str]:
+    """One of the platform's own people, who is told by mail; the address, and the channel."""
+    operator = Caller(http=http, key=(await admit_operator(platform, name)).key)
+    to = f"{name.lower()}@example.org"
+    wanted = {"kind": "email", "to": to}
+    made = (await operator.post("/v1/operator/channels", wanted, **{"accept-language": language})).json()
+    assert made["state"] == "unconfirmed"
+    code = (await town.mail(to)).letters[-1].subject[-6:]
+    live = await operator.make(f"/v1/operator/channels/{made['id']}/confirm", {"code": code})
+    assert live["state"] == "live"
+    return operator, to, made["id"]
+
+
+async def call(platform: Platform, visit_id: str, incident: Incident, kind: str = "operator") -> None:
+    async with platform.database.transaction() as connection:
+        await calls.open_call(
+            connection,
+            make_id("cal"),
+            visit_id=visit_id,
+            kind=kind,
+            incident=incident,
+            now=platform.clock.now(),
+        )
+
+
+async def test_a_call_for_help_is_told_to_every_operator_once_and_again_when_it_grows(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant, town: TownClient
+) -> None:
+    _, olga, _ = await add_operator(platform, http, town, "Olga")
+    _, ondine, _ = await add_operator(platform, http, town, "Ondine", "fr")
+    await save_reading(platform, tenant.access_point_id)
+    visit_id = (await scan(tenant))["id"]
+    await forget_bookings(platform)
+    for _ in range(3):
+        await call(platform, visit_id, Incident.DEVICE_NOT_SEEN_LOCKED)
+        await send_all(platform)
+    await call(platform, visit_id, Incident.DEVICE_NOT_SEEN_LOCKED, kind="consignee")
+    await send_all(platform)
+    for to in (olga, ondine):
+        assert len((await town.mail(to)).letters) == 2, "the code, and the call"
+    english, french = [(await town.mail(to)).letters[-1] for to in (olga, ondine)]
+    assert english.subject == "A call for help"
+    assert text_of(Incident.DEVICE_NOT_SEEN_LOCKED, TextReader.OPERATOR, Language.ENGLISH) in english.body
+    assert french.subject == "Un appel à l'aide"
+    await call(platform, visit_id, Incident.DEVICE_LATE_UNLOCK)
+    await call(platform, visit_id, Incident.DEVICE_LATE_UNLOCK)
+    await send_all(platform)
+    assert len((await town.mail(olga)).letters) == 3
+
+
+async def test_what_the_desk_reads_and_is_no_call_sends_nobody_a_letter(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant, town: TownClient
+) -> None:
+    """Each alarm of a visit comes with a call: one letter is enough."""
+    operator, olga, _ = await add_operator(platform, http, town, "Olga")
+    await tell_of(platform, tenant, E.NOT_SECURED, "vis_1", incident="device_not_seen_locked")
+    await send_all(platform)
+    assert len((await town.mail(olga)).letters) == 1
+    assert [one["event"] for one in (await operator.get("/v1/operator/notices")).json()["notices"]] == [
+        "not_secured"
+    ]
+
+
+async def test_an_operator_has_a_browser_a_webhook_and_an_end_to_both(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant, town: TownClient
+) -> None:
+    operator, _, mailbox = await add_operator(platform, http, town, "Olga")
+    other, _, _ = await add_operator(platform, http, town, "Ondine")
+    key = (await operator.get("/v1/push_key")).json()["public_key"]
+    browser = await town.subscribe(key)
+    keys = {"p256dh": browser.keys.p256dh, "auth": browser.keys.auth}
+    await operator.make(
+        "/v1/operator/channels", {"kind": "webpush", "endpoint": browser.endpoint, "keys": keys}
+    )
+    hook = await town.open_hook()
+    made = await operator.make("/v1/operator/channels", {"kind": "webhook", "url": hook.url})
+    await town.set_hook_secret(hook.id, made["secret"])
+    assert len((await operator.get("/v1/operator/channels")).json()["channels"]) == 3
+    assert len((await other.get("/v1/operator/channels")).json()["channels"]) == 1
+    assert (await other.delete(f"/v1/operator/channels/{mailbox}")).status_code == 404, "each has their own"
+    assert (await tenant.consignee.get("/v1/operator/channels")).status_code == 403
+    await save_reading(platform, tenant.access_point_id)
+    visit_id = (await scan(tenant))["id"]
+    await call(platform, visit_id, Incident.DEVICE_NOT_SEEN_LOCKED)
+    await send_all(platform)
+    assert (await town.pushed(browser.id)).letters[0].event == "called"
+    assert (await town.hooked(hook.id)).letters[0].data["data"]["visit_id"] == visit_id
+    assert (await operator.delete(f"/v1/operator/channels/{made['id']}")).status_code == 200
+    await call(platform, visit_id, Incident.DEVICE_LATE_UNLOCK)
+    await send_all(platform)
+    assert (await town.hooked(hook.id)).received == 1
+    assert (await town.pushed(browser.id)).received == 2
 
 
 async def test_an_operator_reads_the_desks_alarms_and_what_could_not_be_sent(

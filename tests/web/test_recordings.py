@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
+from structlog.testing import capture_logs
 from tests.web.conftest import Tenant
 from tests.web.homes import add_home, add_home_stop, witness
 
-from unlatch.cameras.board import CameraState
+from unlatch.cameras.board import CameraState, Event, EventKind
+from unlatch.domain.clip import Gap
 from unlatch.flow import filming
+from unlatch.flow.chaining import Chaining
 from unlatch.flow.platform import Platform
 from unlatch.store import cameras, journal, visits
 from unlatch.store.cameras import Said
+from unlatch.store.embedded import Embedded
 
 RECORDER = "rec_test"
 
@@ -89,3 +99,41 @@ async def test_a_loss_is_told_once_with_since_when_and_why(tenant: Tenant, platf
     assert 6.5 < (datetime.now(UTC) - since).total_seconds() < 60
     assert not row.visit.is_clean
     assert not row.visit.is_live  # nothing had left: it is refused
+
+
+async def test_what_a_camera_tells_while_the_database_is_away_is_written_when_it_is_back(
+    tenant: Tenant, platform: Platform, server: Embedded
+) -> None:
+    visit_id, camera_id = await begin_recording(tenant, platform)
+    async with platform.database.connection() as connection:
+        (recording,) = await cameras.list_recordings(connection, visit_id)
+    chaining = Chaining(platform)
+    begun_at = datetime.now(UTC)
+    gap = Gap(after_take=1, begun_at=begun_at, ended_at=None, code="cut")
+    event = Event(camera_id=camera_id, at=begun_at, kind=EventKind.GAP_BEGUN, gap=gap)
+    with capture_logs() as logs:
+        async with locked_out(server, platform):
+            taking = asyncio.create_task(chaining.take_in(recording, event))
+            async with asyncio.timeout(30):
+                while not any("waits for its database" in one["event"] for one in logs):
+                    await asyncio.sleep(0.05)
+            assert not taking.done()
+        async with asyncio.timeout(30):
+            await taking
+    assert "recording_gap_begun" in await names_of(platform, visit_id)
+
+
+@asynccontextmanager
+async def locked_out(server: Embedded, platform: Platform) -> AsyncIterator[None]:
+    """Nobody gets a connection to this test's database."""
+    name = conninfo_to_dict(platform.database.dsn)["dbname"]
+    assert isinstance(name, str)
+    async with await psycopg.AsyncConnection.connect(server.dsn(), autocommit=True) as connection:
+        allow = "ALTER DATABASE {} ALLOW_CONNECTIONS {}"
+        await connection.execute(SQL(allow).format(Identifier(name), SQL("false")))
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        await connection.execute(ended, (name,))
+        try:
+            yield
+        finally:
+            await connection.execute(SQL(allow).format(Identifier(name), SQL("true")))

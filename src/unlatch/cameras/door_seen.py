@@ -159,18 +159,19 @@ def find_changed(pictures: Levels, base: Cells) -> NDArray[np.bool_]:
     count, rows, columns = pictures.shape
     levels = pictures.astype(np.float32).reshape(count, -1)
     flat = base.reshape(-1)
-    apart = levels - _in_the_light_of(levels, flat)
-    has_changed: NDArray[np.bool_] = (np.abs(apart) > CHANGED_LEVELS) & (
-        np.abs(levels - flat) > CHANGED_LEVELS
-    )
-    has_changed &= (_step_of(apart.reshape(count, rows, columns)) > STEP_LEVELS).reshape(count, -1)
+    has_changed: NDArray[np.bool_] = np.abs(levels - flat) > CHANGED_LEVELS
+    offset = np.median(levels - flat, axis=1, keepdims=True)
+    # A lamp adds, an exposure multiplies: neither may explain it.
+    for light in (flat + offset, _in_the_light_of(levels, flat, offset)):
+        apart = levels - light
+        has_changed &= np.abs(apart) > CHANGED_LEVELS
+        has_changed &= (_step_of(apart.reshape(count, rows, columns)) > STEP_LEVELS).reshape(count, -1)
     return has_changed
 
 
-def _in_the_light_of(levels: Cells, base: Cells) -> Cells:
-    """The base as it would be in the light, and by the exposure, of each picture: fitted to its calmer half."""
+def _in_the_light_of(levels: Cells, base: Cells, offset: Cells) -> Cells:
+    """The base as it would be by the exposure of each picture: fitted to its calmer half."""
     gain = np.ones((len(levels), 1), np.float32)
-    offset = np.median(levels - base, axis=1, keepdims=True)
     for _ in range(FITS):
         apart = np.abs(levels - (gain * base + offset))
         weight = (apart <= np.median(apart, axis=1, keepdims=True)).astype(np.float32)

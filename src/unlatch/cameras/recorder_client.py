@@ -35,6 +35,7 @@ from unlatch.cameras.recorder_wire import (
     Light,
     LightSeen,
     Listen,
+    LookAtDoor,
     LookFor,
     Outcome,
     Page,
@@ -51,7 +52,6 @@ from unlatch.cameras.recorder_wire import (
     Stop,
     TakePicture,
     Takes,
-    WatchDoor,
 )
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
@@ -189,7 +189,7 @@ class RecorderClient:
         return Learnt(reader=reader, code=learnt.code)
 
     async def watch_door(self, camera_id: str) -> None:
-        await self._ask(WatchDoor(camera_id=camera_id), Done)
+        await self._ask(LookAtDoor(camera_id=camera_id), Done)
 
     async def judge_door(
         self, camera_id: str, opened: Span, closed: Span | None, *, is_exact: bool = True

@@ -37,6 +37,7 @@ from unlatch.cameras.recorder_wire import (
     Learn,
     LightSeen,
     Listen,
+    LookAtDoor,
     LookFor,
     Outcome,
     Page,
@@ -53,7 +54,6 @@ from unlatch.cameras.recorder_wire import (
     Stop,
     TakePicture,
     Takes,
-    WatchDoor,
 )
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
@@ -141,7 +141,7 @@ class RecorderServer:
             case Listen():
                 page = recorder.events(do.after, do.wait_s)
                 return Page(events=list(page.events), cursor=page.cursor, is_torn=page.is_torn)
-            case WatchDoor():
+            case LookAtDoor():
                 recorder.watch_door(do.camera_id)
             case ExpectLight():
                 recorder.expect_light(do.camera_id, do.for_s)

@@ -136,7 +136,7 @@ class Learn(msgspec.Struct, tag="learn", kw_only=True, forbid_unknown_fields=Tru
     height: Pixels
 
 
-class WatchDoor(msgspec.Struct, tag="watch_door", kw_only=True, forbid_unknown_fields=True):
+class LookAtDoor(msgspec.Struct, tag="watch_door", kw_only=True, forbid_unknown_fields=True):
     """Look at the door from now on."""
 
     camera_id: CameraId
@@ -183,7 +183,7 @@ class LookFor(msgspec.Struct, tag="challenge", kw_only=True, forbid_unknown_fiel
 
 Do = (
     Arm | Disarm | Start | Prove | Relax | Stop | Ask | Listen
-    | TakePicture | Learn | WatchDoor | JudgeDoor | ExpectLight | LookFor
+    | TakePicture | Learn | LookAtDoor | JudgeDoor | ExpectLight | LookFor
 )  # fmt: skip
 
 

@@ -45,9 +45,16 @@ class HomeSettings:
     is_pet_loose: bool = False  # an animal could run out: nothing is opened
     directions: str = ""  # how to find the door: shown to the courier near it, in the window
 
-    def is_quiet(self, local: time) -> bool:
-        """Whether nobody rings at this time of the day; the hours may run across midnight."""
-        if self.quiet_from is None:
-            return False
-        hours = Consent(is_given=True, from_local=self.quiet_from, until_local=self.quiet_until)
-        return hours.has_hour(local)
+    def rings_at(self, local: time) -> bool:
+        """Whether the courier rings at this time of the day."""
+        return rings_at(local, rings_first=self.rings_first, quiet=(self.quiet_from, self.quiet_until))
+
+
+def rings_at(local: time, *, rings_first: bool, quiet: tuple[time | None, time | None]) -> bool:
+    """Whether someone is rung at this time of the day: where that is wished, outside of the quiet hours, which may run
+    across midnight.
+    """
+    quiet_from, quiet_until = quiet
+    if not rings_first or quiet_from is None:
+        return rings_first
+    return not Consent(is_given=True, from_local=quiet_from, until_local=quiet_until).has_hour(local)

@@ -93,6 +93,7 @@ class NoticeEvent(StrEnum):
     LINK_ENDING = auto()  # the place has another owner, who is to link its car
     LINK_ENDED = auto()  # and has not
     ACCOUNT_NARROWED = auto()  # linked again, but no longer so that we may open and lock
+    CALLED = auto()  # a person of the platform's is asked to look at a visit
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
 
@@ -133,6 +134,7 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.LINK_ENDING: G.HOUSEHOLD,
     E.LINK_ENDED: G.HOUSEHOLD,
     E.ACCOUNT_NARROWED: G.HOUSEHOLD,
+    E.CALLED: G.ALARM,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
 }
@@ -175,6 +177,7 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.LINK_ENDING: _CONSIGNEE,
     E.LINK_ENDED: _CONSIGNEE,
     E.ACCOUNT_NARROWED: _CONSIGNEE,
+    E.CALLED: frozenset({R.OPERATOR}),
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
 }

@@ -446,6 +446,13 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Link it again and agree to both: until then no parcel can be put into it.",
         ),
     },
+    E.CALLED: {
+        R.OPERATOR: template(
+            "A call for help",
+            ("{incident}", "A visit wants a person to look."),
+            "It stands among the open calls.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "A claim was opened",

@@ -448,6 +448,13 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Reliez-la de nouveau en acceptant les deux : d'ici là, aucun colis ne peut y être déposé.",
         ),
     },
+    E.CALLED: {
+        R.OPERATOR: template(
+            "Un appel à l'aide",
+            ("{incident}", "Une visite demande qu'une personne regarde."),
+            "Il figure parmi les appels ouverts.",
+        ),
+    },
     E.CLAIM_OPENED: {
         R.CONSIGNEE: template(
             "Une réclamation est ouverte",

@@ -98,7 +98,7 @@ class Chaining:
             for _, event in page.events:
                 recording = self.recordings.get(event.camera_id)
                 if recording is not None:
-                    await self._take_in(recording, event)
+                    await self.take_in(recording, event)
             await self._link_due()
 
     async def _find_recordings(self, recorder_id: str) -> None:
@@ -109,7 +109,8 @@ class Chaining:
             return
         self.recordings = {row.camera_id: row for row in rows}
 
-    async def _take_in(self, recording: RecordingRow, event: Event) -> None:
+    async def take_in(self, recording: RecordingRow, event: Event) -> None:
+        """What a camera tells of itself goes into the journal of the visit that it records."""
         if event.kind is EventKind.PART:
             assert event.part is not None
             assert event.link is not None

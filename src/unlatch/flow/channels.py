@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
-from unlatch.domain.notice import ChannelKind, ChannelState, NoticeGroup
+from unlatch.domain.notice import ChannelKind, ChannelState, NoticeGroup, NoticeReader
 from unlatch.domain.notice_texts import write_confirmation
 from unlatch.domain.wording import Language
 from unlatch.errors import BadInput, Conflict, NotFound
@@ -51,7 +51,7 @@ MAX_MAIL = 254
 class Wish:
     """A channel that a reader wants. `address`: what the kind needs, as `read_address` says."""
 
-    reader: str  # consignee | carrier
+    reader: str  # consignee | carrier | operator
     reader_id: str
     kind: ChannelKind
     address: Mapping[str, str]
@@ -95,6 +95,7 @@ async def add_channel(platform: Platform, wish: Wish) -> Made:
         code_tries=0,
         failures=0,
         created_at=real_now,
+        language=wish.language if wish.reader == NoticeReader.OPERATOR else None,
     )
     await _insert(platform, row, real_now)
     if code is not None:

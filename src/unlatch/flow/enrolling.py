@@ -37,7 +37,7 @@ from unlatch.flow.notifying import tell
 from unlatch.flow.platform import Platform
 from unlatch.store import cameras, consignees, deeds, enrolments, jobs, looks, readings
 from unlatch.store.cameras import CameraRow
-from unlatch.store.enrolments import CheckRow, EnrolmentRow, StepRow
+from unlatch.store.enrolments import DueCamera, EnrolmentRow, StepRow
 from unlatch.store.ids import make_id
 from unlatch.store.looks import LookRow
 
@@ -317,7 +317,7 @@ async def tell_checks(platform: Platform, limit: int = CHECKS_AT_ONCE) -> int:
     return done
 
 
-async def _tell_check(connection: AsyncConnection, event: NoticeEvent, row: CheckRow, now: datetime) -> None:
+async def _tell_check(connection: AsyncConnection, event: NoticeEvent, row: DueCamera, now: datetime) -> None:
     await tell(
         connection,
         event,

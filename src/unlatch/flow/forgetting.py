@@ -9,7 +9,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from unlatch.flow.platform import Platform
-from unlatch.store import duties, idempotency, jobs, maker_accounts, notices, preflights, proofs, viewing
+from unlatch.store import (
+    duties,
+    idempotency,
+    jobs,
+    maker_accounts,
+    notices,
+    preflights,
+    proofs,
+    sessions,
+    viewing,
+)
 
 AT_ONCE = 1000
 LINKS_KEPT_FOR = timedelta(days=1)
@@ -27,6 +37,7 @@ async def forget(platform: Platform) -> int:
         forgotten += await maker_accounts.forget_old_requests(
             connection, real_now - LINKS_KEPT_FOR, limit=AT_ONCE
         )
+        forgotten += await sessions.forget_expired(connection, real_now, limit=AT_ONCE)
         forgotten += await viewing.forget_old_tickets(connection, real_now, limit=AT_ONCE)
         forgotten += await jobs.forget_log(connection, real_now, limit=AT_ONCE)
         forgotten += await notices.forget_old(connection, told_before, limit=AT_ONCE)

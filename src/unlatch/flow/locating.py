@@ -112,7 +112,7 @@ def _door_of(point: AccessPointRow, settings: HomeSettings, now: datetime) -> Do
     return Door(
         settings=settings,
         address=Position(latitude=point.latitude, longitude=point.longitude),
-        rings_first=settings.rings_first and not settings.is_quiet(local),
+        rings_first=settings.rings_at(local),
     )
 
 

@@ -49,6 +49,21 @@ async def tell(
     )
 
 
+async def tell_person(
+    connection: AsyncConnection,
+    event: NoticeEvent,
+    *,
+    consignee_id: str,
+    key: str,
+    now: datetime,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Tell one consignee what is about no place of theirs. Who was told with this `key` already is not told again."""
+    await notices.insert_personal(
+        connection, event, consignee_id=consignee_id, key=key, facts=facts or {}, now=now
+    )
+
+
 def window_facts(stop: StopRow) -> dict[str, Any]:
     """The window, as notices and deeds hold it."""
     return {

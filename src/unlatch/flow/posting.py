@@ -97,6 +97,8 @@ def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
     if row.channel_id is None or row.kind is None:
         return None
     event = NoticeEvent(row.event)
+    if row.reader == NoticeReader.OPERATOR and event is not NoticeEvent.CALLED:
+        return None  # what the desk reads and is worth a letter comes with a call
     if GROUPS[event] is not NoticeGroup.ALARM and GROUPS[event].value in (row.groups_off or ()):
         return None
     quiet = _quiet_hours(row.quiet_from, row.quiet_until, row.time_zone)

@@ -35,7 +35,7 @@ from unlatch.flow.chaining import Chaining
 from unlatch.flow.filming import camera_of
 from unlatch.flow.keeping import Continuation
 from unlatch.flow.platform import Platform
-from unlatch.store import cameras
+from unlatch.store import adopting, cameras
 from unlatch.store.cameras import CameraRow, RecordingState, Said
 
 log = structlog.get_logger(__name__)
@@ -184,7 +184,7 @@ class RecorderKeeper:
                 room=MAX_CAMERAS - len(self._held) + len(dropped),
                 real_now=real_now,
             )
-            adopted = await cameras.adopt_recordings(
+            adopted = await adopting.adopt_recordings(
                 connection, self._id, machine=self._id.rpartition("_")[0] + "_", real_now=real_now
             )
             under_way = await cameras.list_under_way(connection, self._id)

@@ -269,21 +269,18 @@ async def _let_go(
 
 
 async def _lose(platform: Platform, row: MakerAccountRow, holder: str) -> None:
-    """The maker has said no: the household is told once, and linking again is one tap."""
+    """The maker has said no: its owner and the households of its places are told once. Linking again is one tap."""
     now = platform.clock.now()
     async with platform.database.transaction() as connection:
         if not await maker_accounts.lose(connection, row.id, holder=holder, now=now):
             return
         if row.state is AccountState.ENDING:
             return
+        event, key = NoticeEvent.ACCOUNT_LOST, f"{row.id}/{row.generation}"
         for place in await links.list_places(connection, row.id):
-            await notifying.tell(
-                connection,
-                NoticeEvent.ACCOUNT_LOST,
-                place_id=place.access_point_id,
-                key=f"{row.id}/{row.generation}",
-                now=now,
-            )
+            await notifying.tell(connection, event, place_id=place.access_point_id, key=key, now=now)
+        # Of a place they have heard just now; without one, nobody has.
+        await notifying.tell_person(connection, event, consignee_id=row.consignee_id, key=key, now=now)
     log.warning("an account was lost: its maker no longer lets us in", account=row.id)
 
 

@@ -7,20 +7,33 @@ from datetime import datetime
 from psycopg import AsyncConnection
 
 from unlatch.domain.incident import Incident
+from unlatch.domain.notice import NoticeEvent
+from unlatch.store.notices import DESK, NEW_ID
 
-_CALL = """
-    -- One open call per visit and kind: calling again while it is open counts up, and may name a worse incident.
-    INSERT INTO call (id, visit_id, kind, incident, opened_at) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT (visit_id, kind) WHERE closed_at IS NULL
-    DO UPDATE SET times = call.times + 1, incident = excluded.incident
+_CALL = f"""
+    -- One open call per visit and kind: calling again while it is open counts up, and may name a worse incident. The
+    -- desk is told once of a call, and again of each other incident that it comes to be about.
+    WITH called AS (
+        INSERT INTO call (id, visit_id, kind, incident, opened_at)
+        VALUES (%(id)s, %(visit_id)s, %(kind)s, %(incident)s, %(now)s)
+        ON CONFLICT (visit_id, kind) WHERE closed_at IS NULL
+        DO UPDATE SET times = call.times + 1, incident = excluded.incident
+        RETURNING id, visit_id, kind, incident
+    )
+    INSERT INTO notice (id, reader, reader_id, event, key, access_point_id, stop_id, visit_id, facts, created_at)
+    SELECT {NEW_ID}, 'operator', '{DESK}', '{NoticeEvent.CALLED}', called.id || '/' || called.incident,
+        visit.access_point_id, visit.stop_id, visit.id, jsonb_build_object('incident', called.incident), %(now)s
+    FROM called JOIN visit ON visit.id = called.visit_id WHERE called.kind = 'operator'
+    ON CONFLICT (reader, reader_id, event, key) DO NOTHING
 """
 
 
 async def open_call(
     connection: AsyncConnection, call_id: str, *, visit_id: str, kind: str, incident: Incident, now: datetime
 ) -> None:
-    """Call `kind` (operator | consignee)."""
-    await connection.execute(_CALL, (call_id, visit_id, kind, incident, now))
+    """Call `kind` (operator | consignee). Operators are told over their channels."""
+    values = {"id": call_id, "visit_id": visit_id, "kind": kind, "incident": incident, "now": now}
+    await connection.execute(_CALL.encode(), values)
 
 
 async def close_calls(connection: AsyncConnection, visit_id: str, closed_by: str, now: datetime) -> None:

@@ -417,29 +417,6 @@ async def end_recordings(connection: AsyncConnection, visit_id: str, now: dateti
     )
 
 
-_ADOPT = f"""
-    -- What recorders of this machine have left behind that show no sign of life: to record on with cameras that are
-    -- this recorder's now, and to make clips of what has ended.
-    UPDATE recording SET recorder_id = %(recorder_id)s FROM recorder, camera
-    WHERE recorder.id = recording.recorder_id AND camera.id = recording.camera_id
-        AND recorder.id <> %(recorder_id)s AND starts_with(recorder.id, %(machine)s)
-        AND alive_until_real < %(real_now)s
-        AND (recording.state = 'ending' OR (recording.state IN ('wanted', 'recording')
-            AND camera.recorder_id = %(recorder_id)s))
-    RETURNING {_RECORDING_COLUMNS}
-"""
-
-
-async def adopt_recordings(
-    connection: AsyncConnection, recorder_id: str, *, machine: str, real_now: datetime
-) -> list[RecordingRow]:
-    """Recordings that this recorder goes on with. `machine`: with what the names of its recorders begin."""
-    values = {"recorder_id": recorder_id, "machine": machine, "real_now": real_now}
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_ADOPT.encode(), values)
-        return [_recording(row) for row in await cursor.fetchall()]
-
-
 async def list_under_way(connection: AsyncConnection, recorder_id: str) -> list[RecordingRow]:
     """What this recorder has begun and not finished, the oldest first."""
     async with connection.cursor(row_factory=dict_row) as cursor:

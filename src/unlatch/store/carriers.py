@@ -50,6 +50,11 @@ async def get_carrier(connection: AsyncConnection, carrier_id: str) -> CarrierRo
     return row
 
 
+async def set_programme(connection: AsyncConnection, carrier_id: str, programme: str) -> None:
+    """By what this carrier books from now on."""
+    await connection.execute("UPDATE carrier SET programme = %s WHERE id = %s", (programme, carrier_id))
+
+
 async def insert_operator(
     connection: AsyncConnection, operator_id: str, *, name: str, key_hash: bytes, at: datetime
 ) -> None:

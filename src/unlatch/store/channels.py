@@ -14,7 +14,10 @@ from unlatch.domain.notice import ChannelState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRow:
-    """One way to reach one reader; `sealed` holds the address, and a webhook's secret."""
+    """One way to reach one reader; `sealed` holds the address, and a webhook's secret.
+
+    `reader`: consignee | carrier | operator. The desk's notices go to the channels of every operator.
+    """
 
     id: str
     reader: str
@@ -31,6 +34,7 @@ class ChannelRow:
     failures: int
     created_at: datetime
     why_gone: str | None = None
+    language: str | None = None  # None: its reader's own, else English
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

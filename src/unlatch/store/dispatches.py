@@ -21,6 +21,7 @@ class UnpostedRow:
     """A notice that has no dispatches yet, with one of its reader's live channels (None: there is none)."""
 
     notice_id: str
+    reader: str
     event: str
     facts: dict[str, Any]
     created_at: datetime
@@ -97,12 +98,17 @@ _UNPOSTED = """
         SELECT id, reader, reader_id, event, access_point_id, facts, created_at FROM notice
         WHERE posted_at IS NULL ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     )
-    SELECT fresh.id AS notice_id, fresh.event, fresh.facts, fresh.created_at, channel.id AS channel_id, channel.kind,
-        groups_off, quiet_from, quiet_until, time_zone, coalesce(is_overtaken, false) AS is_overtaken,
-        coalesce(changes, 0) AS changes, waits_until
+    SELECT fresh.id AS notice_id, fresh.reader, fresh.event, fresh.facts, fresh.created_at,
+        channel.id AS channel_id, channel.kind, groups_off, quiet_from, quiet_until, time_zone,
+        coalesce(is_overtaken, false) AS is_overtaken, coalesce(changes, 0) AS changes, waits_until
     FROM fresh
-    LEFT JOIN channel ON channel.reader = fresh.reader AND channel.reader_id = fresh.reader_id
-        AND channel.state = 'live'
+    LEFT JOIN LATERAL (
+        SELECT id, kind, groups_off FROM channel
+        WHERE channel.reader = fresh.reader AND channel.reader_id = fresh.reader_id AND state = 'live'
+        UNION ALL
+        SELECT id, kind, groups_off FROM channel
+        WHERE fresh.reader = 'operator' AND channel.reader = 'operator' AND state = 'live'
+    ) channel ON true
     LEFT JOIN notice_preference ON fresh.reader = 'consignee' AND consignee_id = fresh.reader_id
     LEFT JOIN LATERAL (
         SELECT EXISTS (
@@ -201,8 +207,9 @@ _CLAIM = f"""
         RETURNING dispatch.notice_id, dispatch.channel_id, dispatch.kind, tries, verdict
     )
     SELECT moved.notice_id, moved.channel_id, moved.kind, moved.tries, sealed, notice.reader, notice.reader_id,
-        coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, notice.access_point_id,
-        stop_id, visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone,
+        coalesce(consignee.language, channel.language, 'en') AS language, event, facts, notice.created_at,
+        notice.access_point_id, stop_id, visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until,
+        notice_preference.time_zone,
         {", ".join(f"stop.{name} AS now_{name}" for name in StopNow.__slots__)}
     FROM moved
     JOIN notice ON notice.id = moved.notice_id

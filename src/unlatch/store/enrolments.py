@@ -55,7 +55,7 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRow:
+class DueCamera:
     """A camera whose monthly check is due soon, or is overdue."""
 
     camera_id: str
@@ -246,7 +246,7 @@ _TURN_CHECKS = """
 
 async def take_checks_due(
     connection: AsyncConnection, before: datetime, *, is_over: bool, limit: int
-) -> list[CheckRow]:
+) -> list[DueCamera]:
     """Cameras to be checked before then, of which nobody was told yet; they count as told with this transaction."""
     values = {
         "told": "over" if is_over else "due",
@@ -254,6 +254,6 @@ async def take_checks_due(
         "before": before,
         "limit": limit,
     }
-    async with connection.cursor(row_factory=class_row(CheckRow)) as cursor:
+    async with connection.cursor(row_factory=class_row(DueCamera)) as cursor:
         await cursor.execute(_TURN_CHECKS, values)
         return await cursor.fetchall()

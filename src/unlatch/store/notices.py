@@ -15,7 +15,8 @@ from unlatch.domain.notice import NoticeEvent
 from unlatch.store.household import PEOPLE
 from unlatch.store.visits import VisitRow
 
-_NEW_ID = "'not_' || replace(gen_random_uuid()::text, '-', '')"
+NEW_ID = "'not_' || replace(gen_random_uuid()::text, '-', '')"
+DESK = "desk"  # as whom all operators are told
 _COLUMNS = "id, reader, reader_id, event, key, access_point_id, stop_id, visit_id, facts, created_at"
 # A home is spoken of otherwise than a car: that it is one is among the facts.
 _OF_HOME = """coalesce((SELECT jsonb_build_object('kind', kind) FROM access_point
@@ -26,13 +27,13 @@ _REST = (
 _TELL = f"""
     -- Everyone whom the event concerns; whoever has been told of it already is not told again.
     INSERT INTO notice ({_COLUMNS})
-    SELECT {_NEW_ID}, 'consignee', people.consignee_id, {_REST}
+    SELECT {NEW_ID}, 'consignee', people.consignee_id, {_REST}
     FROM ({PEOPLE}) people WHERE %(for_consignee)s
     UNION ALL
-    SELECT {_NEW_ID}, 'carrier', access_point.carrier_id, {_REST}
+    SELECT {NEW_ID}, 'carrier', access_point.carrier_id, {_REST}
     FROM access_point WHERE access_point.id = %(place_id)s AND %(for_carrier)s
     UNION ALL
-    SELECT {_NEW_ID}, 'operator', 'desk', {_REST} WHERE %(for_operator)s
+    SELECT {NEW_ID}, 'operator', 'desk', {_REST} WHERE %(for_operator)s
     ON CONFLICT (reader, reader_id, event, key) DO NOTHING
 """
 
@@ -49,7 +50,7 @@ _TELL_OF_VISIT = f"""
         FROM stop JOIN courier ON courier.id = %(courier_id)s WHERE stop.id = %(stop_id)s
     )
     INSERT INTO notice ({_COLUMNS})
-    SELECT {_NEW_ID}, reader, reader_id, %(event)s, key, %(place_id)s, %(stop_id)s, %(visit_id)s, facts, %(now)s
+    SELECT {NEW_ID}, reader, reader_id, %(event)s, key, %(place_id)s, %(stop_id)s, %(visit_id)s, facts, %(now)s
     FROM fresh CROSS JOIN (
         SELECT 'consignee' AS reader, people.consignee_id AS reader_id
         FROM ({PEOPLE}) people WHERE %(for_consignee)s
@@ -123,6 +124,24 @@ async def insert_notices(
         **readers,
     }
     await connection.execute(_TELL.encode(), values)
+
+
+async def insert_personal(
+    connection: AsyncConnection,
+    event: NoticeEvent,
+    *,
+    consignee_id: str,
+    key: str,
+    facts: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """A notice for one consignee, about no place."""
+    await connection.execute(
+        f"INSERT INTO notice (id, reader, reader_id, event, key, facts, created_at) "
+        f"VALUES ({NEW_ID}, 'consignee', %s, %s, %s, %s, %s) "
+        "ON CONFLICT (reader, reader_id, event, key) DO NOTHING".encode(),
+        (consignee_id, event.value, key, Jsonb(dict(facts)), now),
+    )
 
 
 async def insert_visit_notices(

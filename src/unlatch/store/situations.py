@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from unlatch.domain.access import Closure, Consent, PlaceKind, Position
 from unlatch.domain.decision import READING_MAX_AGE_S, Situation
+from unlatch.domain.home import rings_at
 from unlatch.domain.incident import Incident
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.store.cameras import WITNESS
@@ -79,12 +80,9 @@ class Doorstep:
     def rings_first(self, now: datetime) -> bool:
         """Whether the courier rings before anything opens: at homes that wish it, outside of their quiet hours."""
         row = self.row
-        if not row["rings_first"]:
-            return False
-        if row["quiet_from"] is None:
-            return True
-        quiet = Consent(is_given=True, from_local=row["quiet_from"], until_local=row["quiet_until"])
-        return not quiet.has_hour(now.astimezone(ZoneInfo(row["time_zone"])).time())
+        local = now.astimezone(ZoneInfo(row["time_zone"])).time()
+        quiet = (row["quiet_from"], row["quiet_until"])
+        return rings_at(local, rings_first=bool(row["rings_first"]), quiet=quiet)
 
     def situation(
         self,

@@ -243,6 +243,19 @@ async def list_round(
     ]
 
 
+async def list_open_of_carrier(
+    connection: AsyncConnection, carrier_id: str, *, after: tuple[datetime, str], limit: int
+) -> list[StopRow]:
+    """A carrier's bookings that have not ended, by the end of their windows, from the first one behind `after`."""
+    query = (
+        f"SELECT {_STOP} FROM stop WHERE carrier_id = %s AND state = 'open' "
+        "AND (window_until, id) > (%s, %s) ORDER BY window_until, id LIMIT %s"
+    )
+    async with connection.cursor(row_factory=class_row(StopRow)) as cursor:
+        await cursor.execute(query.encode(), (carrier_id, *after, limit))
+        return await cursor.fetchall()
+
+
 async def insert_next_stop(connection: AsyncConnection, row: StopRow) -> None:
     """The stop of another try, with what was left of the one before it (`again_of`, whose row must be locked)."""
     await connection.execute(_INSERT.encode(), _values(row, _STOP_NAMES))

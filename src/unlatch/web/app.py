@@ -23,6 +23,7 @@ from unlatch.web.answering import make_handler
 from unlatch.web.api import (
     camera_feed,
     carrier,
+    channels,
     claims,
     consignee,
     courier,
@@ -49,6 +50,9 @@ from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.live_socket import make_live_route
 from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
+from unlatch.web.pages.all_pages import list_pages
+from unlatch.web.pages.assets import make_handler as make_asset_handler
+from unlatch.web.pages.page import make_page_handler
 from unlatch.web.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -82,6 +86,7 @@ TABLES: Sequence[EndpointTable] = (
     camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
+    channels.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),
@@ -120,6 +125,8 @@ def create_app(platform: Platform) -> Litestar:
         route_handlers=[
             *handlers,
             *_pages(platform, document),
+            make_asset_handler(),
+            *(make_page_handler(page, platform, hub, darkroom, cinema) for page in list_pages()),
             *make_camera_routes(platform),
             camera_feed.make_feed_handler(platform),
             *watch_page.make_routes(platform),
@@ -213,7 +220,6 @@ def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandle
         return Response(b'{"is_ready":true}', media_type="application/json")
 
     return [
-        fixed("/", page, "text/html; charset=utf-8"),
         fixed("/v1/docs", page, "text/html; charset=utf-8"),
         fixed("/v1/openapi.json", schema, "application/json"),
         _get("/healthz")(live),

@@ -6,6 +6,7 @@ A phone's token is good only with a proof of the phone's own key (`proof_of_poss
 
 from __future__ import annotations
 
+import hmac
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum, auto
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Request
 from psycopg import AsyncConnection
@@ -24,13 +26,16 @@ from unlatch.flow.enrolment import (
     PHONE_TOKEN,
 )
 from unlatch.flow.platform import Platform
-from unlatch.store import carriers, proofs
+from unlatch.flow.sign_in import hash_token
+from unlatch.store import carriers, proofs, sessions
 from unlatch.store.carriers import KeyHolder
 from unlatch.store.ids import hash_key
+from unlatch.store.sessions import SessionRow
 from unlatch.web.problems import ProblemError, Trouble
 from unlatch.web.proof_of_possession import ALGORITHMS, Proof, ProofRefused, check_proof
 
 MAX_CREDENTIAL_CHARACTERS = 512
+COOKIE = "unlatch"  # a browser's session
 
 
 class Reader(StrEnum):
@@ -52,6 +57,9 @@ class Asker:
     carrier_id: str | None = None  # of a courier or consignee: theirs; of a carrier: itself
     device_id: str | None = None
     language: str | None = None
+    session: SessionRow | None = (
+        None  # of a browser: some of what it may do needs more, see `flow/sign_in.py`
+    )
 
     @property
     def who(self) -> str:
@@ -82,6 +90,11 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
     if Reader.NEWCOMER in readers:
         return await _sign_in_newcomer(request, platform)
     given = request.headers.getall("authorization", [])
+    if not given and COOKIE in request.cookies:
+        asker = await _sign_in_browser(request, platform)
+        if asker.reader not in readers:
+            raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
+        return asker
     if len(given) != 1 or len(given[0]) > MAX_CREDENTIAL_CHARACTERS:
         raise _unknown("give one Authorization header")
     scheme, _, credential = given[0].partition(" ")
@@ -95,6 +108,42 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
     if asker.reader not in readers:
         raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
     return asker
+
+
+async def _sign_in_browser(request: Request[Any, Any, Any], platform: Platform) -> Asker:
+    """By the session of a page. What changes anything comes from our own pages alone, and bears the session's word."""
+    token = request.cookies[COOKIE]
+    async with platform.database.connection() as connection:
+        session = await sessions.find_session(connection, hash_token(token[:200]), datetime.now(UTC))
+        person = (
+            await sessions.find_person(connection, session.reader, session.reader_id)
+            if session is not None
+            else None
+        )
+    if session is None or person is None:
+        raise _unknown("this session has ended")
+    if request.method not in ("GET", "HEAD"):
+        given = request.headers.get("x-unlatch-csrf", "")
+        if not (is_own_origin(request, platform) and hmac.compare_digest(given, csrf_of(token))):
+            raise ProblemError(Trouble.NOT_ALLOWED, "this was not sent by a page of ours")
+    return Asker(
+        reader=Reader(session.reader), id=person.id, carrier_id=person.carrier_id, language=person.language,
+        session=session,
+    )  # fmt: skip
+
+
+def csrf_of(token: str) -> str:
+    """A session's own word for its forms: follows from its token, and does not give it away."""
+    return hmac.digest(token.encode(), b"form", "sha256").hex()
+
+
+def is_own_origin(request: Request[Any, Any, Any], platform: Platform) -> bool:
+    """Whether a request comes from a page of ours: browsers say where they stand."""
+    public = urlsplit(platform.settings.public_url)
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return origin == f"{public.scheme}://{public.netloc}"
+    return request.headers.get("sec-fetch-site") in ("same-origin", None)
 
 
 async def _sign_in_by_key(platform: Platform, key: str) -> Asker:

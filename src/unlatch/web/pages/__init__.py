@@ -1,0 +1,1 @@
+"""What all pages share: the table of pages, rendering, assets, sessions. Each reader's pages are a folder beside."""

@@ -1,0 +1,13 @@
+"""Every page of the three apps: one table for each folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unlatch.web.pages import entrance
+from unlatch.web.pages.page import Page
+
+
+def list_pages() -> Sequence[Page]:
+    """All of them."""
+    return [*entrance.PAGES]

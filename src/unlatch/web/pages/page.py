@@ -1,0 +1,300 @@
+"""The table of pages: who may see each, and how a request for one is answered.
+
+    cookie -> session -> person -> may they? -> for a POST: is it from our own page? -> the page's function -> HTML
+
+A POST is taken from our own origin alone, with the session's own word (`csrf`). Pages read through the functions of
+the API (`ask`), so that what a person sees is what their program would be told.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+
+from unlatch.errors import BadInput, Conflict, NotAllowed, NotFound, UnlatchError
+from unlatch.flow.platform import Platform
+from unlatch.flow.sign_in import hash_token, is_settled, needs_step_up
+from unlatch.store import sessions
+from unlatch.store.sessions import Person, SessionRow
+from unlatch.web.cinema import Cinema
+from unlatch.web.darkroom import Darkroom
+from unlatch.web.endpoints import Asked, Run
+from unlatch.web.pages import assets
+from unlatch.web.pages.language import LANGUAGES, Speech, choose_language
+from unlatch.web.problems import TROUBLES, ProblemError, Trouble
+from unlatch.web.signing_in import COOKIE, Asker, Reader, csrf_of, is_own_origin
+from unlatch.web.streaming import Hub
+
+LANGUAGE_COOKIE = "unlatch_language"
+MAX_FORM_BYTES = 64 * 1024
+MAX_FORM_FIELDS = 100
+HTML = "text/html; charset=utf-8"
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'{script}; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "frame-src {frames}; form-action 'self'; frame-ancestors {ancestors}; base-uri 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One request for a page, as its function meets it."""
+
+    platform: Platform
+    request: Request[Any, Any, Any]
+    hub: Hub
+    darkroom: Darkroom
+    cinema: Cinema
+    speech: Speech
+    session: SessionRow | None
+    person: Person | None
+    token: str | None
+    path: Mapping[str, str]
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def me(self) -> Person:
+        """Who is signed in; for pages that are for somebody."""
+        assert self.person is not None
+        return self.person
+
+    @property
+    def csrf(self) -> str:
+        """What a form of this session bears, and nobody else can know."""
+        return csrf_of(self.token) if self.token else ""
+
+    def say(self, message: str, **values: object) -> str:
+        """A text in the reader's language."""
+        return self.speech.text(message, **values)
+
+    def at_zone(self, zone: str) -> Seen:
+        """The same, with times of another place."""
+        return replace(self, speech=Speech(self.speech.language, zone))
+
+    async def ask(self, run: Run, *, body: Any = None, query: Any = None, **path: str) -> Any:
+        """What an endpoint of the API answers this person. Raises what it raises (ProblemError, UnlatchError)."""
+        assert self.session is not None
+        asker = asker_of(self.session, self.me)
+        asked: Asked[Any] = Asked(
+            platform=self.platform, asker=asker, body=body, path=path, query=query, request=self.request,
+            hub=self.hub, darkroom=self.darkroom, cinema=self.cinema,
+        )  # fmt: skip
+        return await run(asked)
+
+    async def ask_in_transaction(self, run: Run, *, body: Any = None, query: Any = None, **path: str) -> Any:
+        """The same for an endpoint whose work and answer are one transaction."""
+        assert self.session is not None
+        async with self.platform.database.transaction() as connection:
+            asked: Asked[Any] = Asked(
+                platform=self.platform, asker=asker_of(self.session, self.me), body=body, path=path, query=query,
+                request=self.request, hub=self.hub, darkroom=self.darkroom, cinema=self.cinema, transaction=connection,
+            )  # fmt: skip
+            return await run(asked)
+
+    def require_step_up(self) -> None:
+        """Raises StepUpNeeded unless its person has shown lately who they are."""
+        assert self.session is not None
+        if needs_step_up(self.session, datetime.now(UTC)):
+            raise StepUpNeeded
+
+    def require_settled(self) -> None:
+        """Raises Conflict where this browser is too new to widen anything."""
+        assert self.session is not None
+        if not is_settled(self.session, datetime.now(UTC)):
+            raise Conflict(
+                self.say("This browser is new here. For your safety it can widen access from %(when)s on.",
+                         when=self.speech.moment(self.session.settles_at))
+            )  # fmt: skip
+
+
+class StepUpNeeded(UnlatchError):
+    """First show once more who you are."""
+
+
+Show = Callable[[Seen], Awaitable[Response[Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One line of the table. `readers` empty: anyone."""
+
+    method: str
+    path: str
+    show: Show
+    readers: frozenset[str] = frozenset()
+
+
+def asker_of(session: SessionRow, person: Person) -> Asker:
+    """A browser's person as the API knows them."""
+    return Asker(
+        reader=Reader(session.reader),
+        id=session.reader_id,
+        carrier_id=person.carrier_id,
+        language=person.language,
+        session=session,
+    )
+
+
+# ---- rendering --------------------------------------------------------------------------------------------
+
+
+@cache
+def environment(language: str) -> Environment:
+    """The templates in one language."""
+    made = Environment(
+        loader=PackageLoader("unlatch.web", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    speech = Speech(language)
+    made.install_gettext_callables(  # type: ignore[attr-defined]
+        speech._texts.gettext,  # noqa: SLF001 - the catalogue itself
+        speech._texts.ngettext,  # noqa: SLF001
+        newstyle=True,
+    )
+    made.globals["asset"] = assets.address_of
+    return made
+
+
+def render(
+    seen: Seen, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+) -> Response[bytes]:
+    """A page, or a part of one."""
+    text = environment(seen.speech.language).get_template(template).render(
+        seen=seen, speech=seen.speech, person=seen.person, csrf=seen.csrf, language=seen.speech.language,
+        languages=LANGUAGES, path_now=seen.request.scope["path"], **values,
+    )  # fmt: skip
+    return Response(text.encode(), status_code=status, media_type=HTML, headers={**POLICY, **(headers or {})})
+
+
+def policy(*, frames: str = "'none'", ancestors: str = "'none'", script: str = "") -> dict[str, str]:
+    """The content security policy of a page."""
+    text = CONTENT_SECURITY_POLICY.format(frames=frames, ancestors=ancestors, script=script and f" {script}")
+    return {"content-security-policy": text}
+
+
+POLICY = policy()
+
+
+def go_to(path: str, *, cookies: Mapping[str, str] | None = None) -> Response[bytes]:
+    """On to another page (after a POST)."""
+    return Response(b"", status_code=303, headers={"location": path, **(cookies or {})})
+
+
+# ---- answering --------------------------------------------------------------------------------------------
+
+
+def make_page_handler(
+    page: Page, platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+) -> HTTPRouteHandler:
+    """The route of one page."""
+
+    async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
+        seen = await look(request, platform, hub, darkroom, cinema)
+        if page.readers and (seen.session is None or seen.session.reader not in page.readers):
+            return _ask_to_sign_in(seen)
+        try:
+            if page.method == "POST":
+                seen = replace(seen, form=await read_form(seen))
+            return await page.show(seen)
+        except StepUpNeeded:
+            return _show_once_more(seen)
+        except (ProblemError, BadInput, Conflict, NotAllowed, NotFound) as error:
+            return show_problem(seen, error)
+
+    answer.__name__ = f"page_{page.show.__name__}"
+    return HTTPRouteHandler(
+        page.path.replace("}", ":str}"),
+        http_method=page.method,  # type: ignore[arg-type]
+        status_code=200,
+        request_max_body_size=MAX_FORM_BYTES,
+        name=f"{page.method} {page.path}",
+    )(answer)
+
+
+async def look(
+    request: Request[Any, Any, Any], platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+) -> Seen:
+    """Who asks, and in which language."""
+    token = request.cookies.get(COOKIE)
+    session = person = None
+    if token and len(token) <= 200:
+        async with platform.database.connection() as connection:
+            session = await sessions.find_session(connection, hash_token(token), datetime.now(UTC))
+            if session is not None:
+                person = await sessions.find_person(connection, session.reader, session.reader_id)
+    language = choose_language(
+        person.language if person else None,
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language", "")[:500],
+    )
+    return Seen(
+        platform=platform, request=request, hub=hub, darkroom=darkroom, cinema=cinema,
+        speech=Speech(language),
+        session=session if person else None, person=person, token=token if person else None,
+        path=dict(request.path_params),
+    )  # fmt: skip
+
+
+async def read_form(seen: Seen) -> dict[str, str]:
+    """The fields of a form of ours. Raises ProblemError where it is none."""
+    if not is_own_origin(seen.request, seen.platform):
+        raise ProblemError(Trouble.NOT_ALLOWED, "this form was not sent by a page of ours")
+    raw = await seen.request.body()
+    kind = seen.request.headers.get("content-type", "").partition(";")[0].strip()
+    try:
+        if kind == "application/x-www-form-urlencoded":
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+        else:
+            pairs = []
+    except ValueError:
+        raise BadInput("form", "send fewer fields, in UTF-8") from None
+    form = dict(pairs)
+    given = form.pop("csrf", "") or seen.request.headers.get("x-unlatch-csrf", "")
+    if seen.token is not None and not hmac.compare_digest(given, seen.csrf):
+        raise ProblemError(Trouble.NOT_ALLOWED, "this form is too old: load the page again")
+    return form
+
+
+def show_problem(seen: Seen, error: Exception) -> Response[bytes]:
+    """What went wrong, as a page (or as a part of one, if a part was asked for)."""
+    status, text = 400, str(error)
+    if isinstance(error, ProblemError):
+        status, title = TROUBLES[error.trouble]
+        text = error.detail or seen.say(title)
+    elif isinstance(error, NotFound):
+        status, text = 404, seen.say("There is no such page, or none that you may see.")
+    elif isinstance(error, Conflict):
+        status = 409
+    elif isinstance(error, NotAllowed):
+        status = 403
+    is_part = seen.request.headers.get("hx-request") == "true"
+    return render(seen, "problem_part.html" if is_part else "problem.html", status=status, text=text)
+
+
+def _ask_to_sign_in(seen: Seen) -> Response[bytes]:
+    path = seen.request.scope["path"]
+    if seen.request.headers.get("hx-request") == "true":
+        return Response(b"", status_code=200, headers={"hx-redirect": f"/sign-in?to={quote(path)}"})
+    return go_to(f"/sign-in?to={quote(path)}")
+
+
+def _show_once_more(seen: Seen) -> Response[bytes]:
+    """To the page that asks for a passkey, and from there back to where they were."""
+    came_from = urlsplit(seen.request.headers.get("referer", "")).path or "/"
+    where = f"/step-up?to={quote(came_from)}"
+    if seen.request.headers.get("hx-request") == "true":
+        return Response(b"", status_code=200, headers={"hx-redirect": where})
+    return go_to(where)
