@@ -14,11 +14,7 @@ QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 )  # fmt: skip
-<<<<<<< HEAD
-PHONE: ViewportSize = {"width": 360, "height": 740}
-=======
 PHONE = ViewportSize(width=360, height=740)
->>>>>>> main
 
 
 class Watched:
