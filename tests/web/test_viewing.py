@@ -173,12 +173,14 @@ async def test_a_viewer_of_whom_nothing_can_be_said_is_cut_off(theatre: Theatre)
         await psycopg.AsyncConnection.connect(theatre.platform.database.dsn) as connection,
     ):
         await stream.until("live")
+        for limit in ("transaction_timeout", "idle_in_transaction_session_timeout"):
+            await connection.execute(f"SET {limit} = 0".encode())
+        await connection.commit()
         await connection.execute("LOCK TABLE consignee IN ACCESS EXCLUSIVE MODE")
         begun_s = asyncio.get_running_loop().time()
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                if not isinstance(await stream.read(), bytes):
-                    await connection.execute("SELECT 1")  # whose lock is idle is thrown out
+                await stream.read()
         assert asyncio.get_running_loop().time() - begun_s < 10
         await connection.rollback()
     assert closed.value.rcvd is not None

@@ -206,7 +206,7 @@ async def open_theatre(database: Database, folder: Path, street: Street) -> Asyn
         plain = make_platform(database, address)
         platform = replace(
             plain,
-            settings=replace(plain.settings, data_dir=folder),
+            settings=replace(plain.settings, data_dir=folder, allows_private_hubs=True),
             clips=ClipStore(open_store(folder / "clips")),
         )
         stop = asyncio.Event()
