@@ -10,6 +10,7 @@ from unlatch.domain.deed import DEED_TEXTS, Deed
 from unlatch.domain.evidence import EVIDENCE_FORMAT
 from unlatch.domain.household import MEANINGS, MOST_MEMBERS, MOST_OPEN_INVITATIONS, RIGHTS, Right, Role
 from unlatch.domain.wording import Language
+from unlatch.flow.evidence import MOST_DEEDS, MOST_LOOKS, MOST_VISITS
 
 
 def draw_household() -> str:
@@ -44,7 +45,10 @@ def draw_household() -> str:
         "live stream that comes after it, and no notice. They are told that they were removed.",
         "The owner can't leave. They hand the place to a member first, who must be known to the carrier "
         "of the place, since "
-        "its shipments are to the owner. The former owner becomes a member; their open invitations end.",
+        "its shipments are to the owner. The former owner becomes a member; their open invitations end. "
+        "A car that is reached through an account of theirs at its maker is so for seven days more, or until they "
+        "leave: meanwhile the new owner links it through an account of their own "
+        "([why](../decisions/0010-a-link-goes-with-its-person.md)).",
         "## People of several carriers",
         "A household may have people whom different carriers have registered: the owner decides who "
         "shares the place, not "
@@ -58,6 +62,9 @@ def draw_household() -> str:
         "code is in none.",
         draw_table(("deed", "English", "French"), deeds),
     )
+
+
+MOST_IN_A_BUNDLE = f"at most {MOST_DEEDS} deeds, {MOST_LOOKS} looks and {MOST_VISITS} visits"
 
 
 def draw_claims() -> str:
@@ -124,6 +131,10 @@ def draw_claims() -> str:
                     "name, size and SHA-256 of every file; signed with the [key of the proofs](proof.md)",
                 ),
                 ("`claim.json`", "what is claimed, when, about what"),
+                (
+                    "`counted.json`",
+                    f"how many deeds, looks and visits there were; in it are the newest, {MOST_IN_A_BUNDLE}",
+                ),
                 ("`deeds.json`", "what people did to the stop"),
                 (
                     "`fallbacks.json`",
@@ -139,5 +150,6 @@ def draw_claims() -> str:
         ),
         "`unlatch verify FILE` checks the manifest's signature, every digest, each proof within, and "
         "every byte between them, "
-        "and names the first file that was touched. Ratings are no evidence, and stand in none.",
+        "and names the first file that was touched. It says where "
+        "not all deeds, looks and visits are in it. Ratings are no evidence, and stand in none.",
     )

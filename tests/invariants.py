@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -31,8 +32,10 @@ FIRST_BYTE_S = 2.0  # S1
 LOCK_AFTER_BLOCK_S = 2.0  # S4
 STAMP_STEP = timedelta(milliseconds=1)  # the clouds tell whole milliseconds
 
-UNLOCKS = frozenset({"unlockTrunk", "unlock"})
-LOCKS = frozenset({"lockTrunk", "lock"})
+PROOF_FRESH_S = 5.0  # S3
+GAP_ALLOWED_S = 10.0  # S3: from the gate until it is seen locked, a longer one is an alarm
+UNLOCKS = frozenset({"unlockTrunk", "unlock", "open", "open_cover"})
+LOCKS = frozenset({"lockTrunk", "lock", "close_cover"})
 INSIDE = frozenset({State.DELIVERED, State.DELIVERED_LOCK_NOT_SEEN, State.RULED_DELIVERED})
 WITH_COURIER = frozenset(
     {State.UNDELIVERED, State.UNDELIVERED_LOCK_NOT_SEEN, State.RULED_UNDELIVERED, State.REFUSED}
@@ -100,12 +103,17 @@ async def read_told(connection: AsyncConnection, visit_id: str) -> Told:
 
 
 async def check_place(
-    database: Database, town: TownClient, *, place_id: str, vin: str, factor: float
+    database: Database, town: TownClient, *, place_id: str, vin: str, factor: float, is_home: bool = False
 ) -> list[Told]:
-    """Everything, of every visit at this place so far. `factor`: town seconds in a real one. Raises Broken."""
+    """Everything, of every visit at this place so far. `factor`: town seconds in a real one. Raises Broken.
+
+    `is_home`: then `vin` is its name in the town.
+    """
     ledger = await town.whole_ledger(vin=vin)
-    truth = await town.state(vin)
-    async with database.connection() as connection:
+    is_secured = (await town.home(vin) if is_home else await town.state(vin)).is_secured
+    async with database.transaction() as connection:
+        # One moment of it all: a line that comes between two questions is in both answers or in none.
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         ids = await _rows(
             connection, "SELECT id FROM visit WHERE access_point_id = %s ORDER BY begun_at, id", place_id
         )
@@ -128,7 +136,7 @@ async def check_place(
         and all(told.row.ended_at and not told.row.visit.is_watched for told in visits)
     ):
         check.told = visits[-1]
-        check.at_rest(visits, is_secured=truth.is_secured)
+        check.at_rest(visits, is_secured=is_secured)
     return visits
 
 
@@ -161,6 +169,9 @@ class _Check:
         self._chain()
         self._grant()
         self._gate(blocked_at)
+        if self.told.row.visit.is_recorded:
+            self._witnessed()
+            self._lost()
         self._after_block()
         self._in_time()
         self._end()
@@ -258,6 +269,54 @@ class _Check:
             if blocked_at is not None and blocked_at < gate.entry.at:
                 raise Broken("S4: the gate was passed though the place had been blocked before")
 
+    def _witnessed(self) -> None:
+        """S3: no home's gate is passed but on a proof of at most 5 s, under a lease that holds."""
+        for gate in self.told.entries_named("gate_passed"):
+            proven = [
+                kept.entry
+                for kept in self.told.entries_named("recording_proven")
+                if kept.entry.number < gate.entry.number
+            ]
+            if not proven:
+                raise Broken("S3: the gate of a home was passed, and no camera had proven that it records")
+            body = gate.entry.body
+            if not 0 <= body["proof_age_ms"] <= PROOF_FRESH_S * 1000 or body["lease_left_ms"] <= 0:
+                raise Broken(f"S3: the gate of a home was passed on {body}")
+            first = proven[-1]
+            if body["proof"] == first.body["sha256"]:
+                age_s = self._real_s(first.at, gate.entry.at)
+                if age_s > PROOF_FRESH_S + SLOW_MACHINE_S:
+                    raise Broken(f"S3: the gate of a home was passed {age_s:.2f} s after its proof")
+            elif not any(body["proof"] == one["sha256"] for one in first.body.get("others", ())):
+                made_again_s = (
+                    time_of_text(body["proof_made_at"]) - time_of_text(first.body["made_at"])
+                ).total_seconds()
+                if made_again_s < 0:
+                    raise Broken("S3: the gate of a home was passed on an older proof than the one written")
+
+    def _lost(self) -> None:
+        """S3: while it may be open, a silence of over 10 s is written as a loss, and the end is not clean."""
+        told = self.told
+        gates = told.entries_named("gate_passed")
+        if not gates or told.entries_named("unlock_not_sent"):
+            return
+        begin, ends = gates[0].entry, told.entries_named("seen_locked")
+        end_at = ends[-1].entry.at if ends else told.entries[-1].entry.at
+        exposed = [
+            one.entry for one in told.entries if begin.number <= one.entry.number and one.entry.at <= end_at
+        ]
+        lost = [one for one in exposed if one.name == "recording_lost"]
+        if lost and told.row.visit.is_clean:
+            raise Broken(
+                "S3: the recording was lost while it may have been open, and the visit counts as clean"
+            )
+        heard = [begin.at, *(one.at for one in exposed if one.name == "recording_link"), end_at]
+        for one_at, next_at in pairwise(heard):
+            silent_s = self._real_s(one_at, next_at)
+            is_told = any(one_at <= loss.at <= next_at for loss in lost) or not told.row.visit.is_clean
+            if silent_s > GAP_ALLOWED_S + SLOW_MACHINE_S and not is_told:
+                raise Broken(f"S3: nothing was recorded for {silent_s:.1f} s, and nobody was told")
+
     def _after_block(self) -> None:
         """S4: a block after the gate puts a lock on the wire within 2 s."""
         for block in self.told.entries_named("blocked"):
@@ -341,9 +400,11 @@ class _Check:
                     is_locked = False
                 case "lock_trunk" | "lock" | "key_lock" | "relocked":
                     is_locked = True
-                case "open_trunk":
+                case "unlatch":
+                    is_locked, is_open = False, True
+                case "open_trunk" | "open_door" | "open_cover":
                     is_open = True
-                case "close_trunk":
+                case "close_trunk" | "close_door" | "close_cover":
                     is_open = False
         return Physical(is_locked=is_locked, is_open=is_open)
 

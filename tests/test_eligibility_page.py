@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.reference_pages import draw_table
 
+from unlatch.domain.access import Assurance
 from unlatch.domain.amount import GRAMS, MILLIMETRES
 from unlatch.domain.eligibility import NOT_TOLD, ParcelLimits, Programme, Reason, VehicleRule
 from unlatch.domain.eligibility_wording import reason_text
@@ -93,7 +94,8 @@ def _limits(limits: ParcelLimits) -> list[str]:
 # What stands in the columns of the programmes, in the order of `_rules_of`.
 RULES = (
     "one of the plans", "countries", "areas", "places", "vehicles", "window, at most", "windows begin at",
-    "range of a place, at most", "closures whose lock can't be read (our own rule)", "morning's notice (our own rule)",
+    "range of a place, at most", "closures whose lock can't be read (our own rule)",
+    "doors of homes can show that they are locked (our own rule)", "morning's notice (our own rule)",
     "looked at beforehand (our own rule)", "reads of a car a day (our own rule)", "parcel: weight", "parcel: sides",
     "parcel: value", "parcel: to be signed for", "parcel: sold by others than the merchant",
     "parcel: dangerous goods (our own rule)", "parcel: silence about these three (our own rule)",
@@ -114,6 +116,7 @@ def _rules_of(programme: Programme) -> list[str]:
         ", ".join(f"{begins:%H:%M}" for begins in programme.windows) or "any time",
         f"{programme.range_m:g} m from the address",
         "are taken if the place takes them" if programme.takes_unseen_lock else "are not taken",
+        ", ".join(f"`{one}`" for one in Assurance if one in programme.home_locks),
         f"{programme.morning_at:%H:%M}",
         f"{before} min ahead",
         f"{programme.reads_a_day}",

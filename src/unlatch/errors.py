@@ -5,6 +5,7 @@ UnlatchError
  ├ NotAllowed
  ├ NotFound
  ├ Conflict
+ ├ TooOften (retry_after_s)
  ├ BadInput
  ├ SettingsError
  ├ DeviceError (may_have_happened, retry_after_s)
@@ -45,6 +46,14 @@ class NotFound(UnlatchError):
 
 class Conflict(UnlatchError):
     """The request contradicts what has been recorded already."""
+
+
+class TooOften(UnlatchError):
+    """The same one has asked this too often of late; `retry_after_s`: when it may work again."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BadInput(UnlatchError):

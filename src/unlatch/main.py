@@ -132,10 +132,10 @@ def demo(arguments: Arguments) -> int:
     import asyncio
 
     from unlatch import running
-    from unlatch.town.demo import Wishes, run_demo
+    from unlatch.town.demo import LETTERS, Wishes, run_demo
 
     wishes = Wishes(
-        letters=arguments.story or "abcdefg",
+        letters=arguments.story or LETTERS,
         factor=arguments.time_factor,
         is_once=arguments.once,
         is_removed=arguments.data_dir is None and not arguments.keep,
@@ -146,18 +146,18 @@ def demo(arguments: Arguments) -> int:
 
 def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     """What `unlatch demo` takes."""
-    from unlatch.town.demo import FACTOR, read_demo_factor
+    from unlatch.town.demo import FACTOR, LETTERS, read_demo_factor
 
     parser.add_argument("--once", action="store_true", help="end by itself after the stories")
     parser.add_argument(
-        "--story", action="append", choices=list("abcdefg"), help="this story alone; may be repeated"
+        "--story", action="append", choices=list(LETTERS), help="this story alone; may be repeated"
     )
     parser.add_argument(
         "--time-factor",
         type=read_demo_factor,
         default=FACTOR,
         metavar="N",
-        help=f"town seconds in a real second, 1 to 40; {FACTOR:g} if not given",
+        help=f"town seconds in a real second at the cars, 1 to 40; {FACTOR:g} if not given",
     )
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="kept; a temporary folder if not given")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
@@ -212,13 +212,13 @@ def add_fence_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def reseal(_: Arguments) -> int:
-    """Seal makers' tokens with the present secret key."""
+    """Seal what an older secret key had sealed with the present one."""
     import asyncio
 
     from unlatch import running
 
     count = asyncio.run(running.reseal(read_settings(os.environ)))
-    print(f"{count} cars sealed anew" if count else "nothing to do: all is sealed with the present key")
+    print(f"{count} values sealed anew" if count else "nothing to do: all is sealed with the present key")
     return 0
 
 
@@ -319,7 +319,7 @@ def add_day_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = (
     Command(
         name="demo",
-        summary="play seven deliveries in a simulated town, then stay up; needs nothing else",
+        summary="play thirteen deliveries in a simulated town, then stay up; needs nothing else",
         run=demo,
         add_arguments=add_demo_arguments,
     ),
@@ -370,7 +370,7 @@ COMMANDS = (
     ),
     Command(
         name="reseal",
-        summary="after a change of the secret key: seal makers' tokens with the new one",
+        summary="after a change of the secret key: seal all that an older one had sealed",
         run=reseal,
     ),
     Command(

@@ -36,6 +36,7 @@ from unlatch.store.vault import Vault
 
 GRACEFUL_S = 3  # open event streams would hold a server back for ever otherwise
 BACKLOG = 2048
+LARGEST_MESSAGE_BYTES = 5 * 1024 * 1024  # of a WebSocket; see web/api/camera_feed.py
 MAX_NAME_CHARACTERS = 100
 REMOVED_WITHIN_S = 20.0
 
@@ -166,9 +167,10 @@ async def raise_fence(settings: Settings) -> Raised:
 
 
 async def reseal(settings: Settings) -> int:
-    """Seal what an old secret key had sealed; how many cars, accounts and channels."""
+    """Seal what an old secret key had sealed; how many cars, hubs, accounts, cameras, clips and channels."""
     async with open_platform(settings, "reseal") as platform:
         count = await resealing.reseal_vehicles(platform) + await resealing.reseal_accounts(platform)
+        count += await resealing.reseal_cameras(platform) + await resealing.reseal_clips(platform)
         return count + await channels.reseal_channels(platform)
 
 
@@ -243,6 +245,7 @@ async def run_server(settings: Settings) -> None:
                 h11_max_incomplete_event_size=16_384,
                 loop="none",
                 backlog=BACKLOG,
+                ws_max_size=LARGEST_MESSAGE_BYTES,
             )
             bound.listen(BACKLOG)  # from here on a request waits for us and is not turned away
             print(f"server: {settings.public_url}", flush=True)

@@ -119,6 +119,12 @@ def _read_take_over(value: str) -> float:
     return seconds
 
 
+def _read_days_kept(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 7 <= int(value) <= 36_500:
+        raise ValueError("give whole days from 7 to 36500")
+    return int(value)
+
+
 def _read_moment(value: str) -> datetime:
     try:
         at = datetime.fromisoformat(value)
@@ -360,6 +366,20 @@ class Settings:
         "yes: hubs of homes may be on this machine or in its private network, for one who runs Unlatch at home. no: "
         "only on the public internet, since whoever registers a place chooses the address that we knock at",
         default=False,
+    )
+    notices_kept_days: int = _setting(
+        "NOTICES_KEPT_DAYS",
+        _read_days_kept,
+        "after how many days what people were told, and how it fared on each channel, is forgotten. An open claim "
+        "holds what is of its stop",
+        default=90,
+    )
+    findings_kept_days: int = _setting(
+        "FINDINGS_KEPT_DAYS",
+        _read_days_kept,
+        "after how many days what pre-flight found, and the duties that are over, are forgotten. An open claim "
+        "holds what is of its stop",
+        default=30,
     )
     clips_dir: Path | None = _setting(
         "CLIPS_DIR",

@@ -212,6 +212,7 @@ def _bundle_as_json(name: str, bundle: EvidenceVerdict) -> dict[str, Any]:
         "faults": [{"name": fault.name, "what": fault.what} for fault in bundle.faults],
         "claim_id": bundle.manifest["claim_id"] if bundle.manifest else None,
         "files": list(bundle.files),
+        "counted": {name: {"all": one.all, "here": one.here} for name, one in bundle.counted.items()},
         "is_signed_by_known_key": bundle.is_signed_by_known_key,
         "key_id": bundle.key_id,
     }
@@ -228,6 +229,11 @@ def _bundle_as_text(name: str, bundle: EvidenceVerdict) -> str:
     left_out = manifest.get("left_out", ())
     if left_out:
         lines.append(f"  without the proofs of {len(left_out)} visits, for want of room")
+    lines += [
+        f"  of {one.all} {_plain(name)} the newest {one.here}: the others are not in it"
+        for name, one in sorted(bundle.counted.items())
+        if one.here < one.all
+    ]
     lines += [
         f"  {_plain(fault.name or 'between the files')}: {_plain(fault.what)}" for fault in bundle.faults
     ]

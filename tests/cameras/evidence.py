@@ -156,6 +156,7 @@ async def measure(folder: Path, address: str) -> Figures:
                 maker="rtsp",
                 address=one["address"],
                 secrets={"user": one["user"], "password": one["password"]},
+                allows_private=True,
             )
             for one in added
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 from tests.cameras.street import FACE, HEIGHT, Street, clock_reader, wait_until
@@ -290,6 +292,33 @@ def test_why_a_camera_can_t_be_reached_is_said_without_its_secrets(
     text = repr(unreachable.value) + str(unreachable.value) + repr(camera)
     assert "127.0.0.1" not in text
     assert (link.secrets["password"] or "passwd") not in text
+
+
+def test_a_camera_leads_nowhere_into_our_own_house(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger typed its address; the name is judged at each connection, which goes to what was judged."""
+    link = street.link(street.add())
+    asked: list[str] = []
+
+    def resolve(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(name)
+        return [(2, 1, 6, "", (number, 0)) for number in answers]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    port = urlsplit(link.address).port
+    answers = ["127.0.0.1"]
+    with RtspCamera().open(
+        replace(link, address=link.address.replace("127.0.0.1", "camera.example"))
+    ) as session:
+        assert next(iter(session.read())).packet.is_keyframe
+    for numbers in (["127.0.0.1"], ["10.0.0.7"], ["8.8.8.8", "127.0.0.1"], ["169.254.169.254"]):
+        answers = numbers
+        with pytest.raises(CameraUnreachable) as refused:
+            RtspCamera().open(replace(link, address=f"rtsp://camera.example:{port}/x", allows_private=False))
+        assert refused.value.code == "not_found"
+    with pytest.raises(CameraUnreachable) as literal:
+        RtspCamera().open(replace(link, allows_private=False))
+    assert literal.value.code == "not_found"
+    assert set(asked) == {"camera.example"}, "an address that is written by its numbers is asked of nobody"
 
 
 def test_makers_are_found_by_walking() -> None:

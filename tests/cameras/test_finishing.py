@@ -13,7 +13,7 @@ from tests.cameras.test_recording import record
 
 from unlatch.cameras.boxes import walk
 from unlatch.cameras.finishing import finish
-from unlatch.cameras.recording import Fragmenter, Take, TakeFile
+from unlatch.cameras.recording import Packer, Take, TakeFile
 from unlatch.domain.clip import find_touched
 from unlatch.errors import ClipDamaged
 
@@ -77,9 +77,9 @@ def test_takes_that_begin_before_the_last_has_ended_still_follow_it(
 def test_another_format_is_another_clip(takes: tuple[TakeFile, TakeFile], tmp_path: Path) -> None:
     form = replace(FORM, width=160)
     with reel([paint(one)[:, :160].copy() for one in range(12)], tmp_path, form) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-    take = Take(tmp_path, 3, fragmenter.head, next_part=100)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    take = Take(tmp_path, 3, packer.head, next_part=100)
     for piece in pieces:
         take.add(piece)
     take.close()

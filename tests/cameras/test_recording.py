@@ -10,11 +10,12 @@ from pathlib import Path
 
 import av
 import pytest
-from tests.cameras.street import FPS, WIDTH, paint, reel
+from tests.cameras.street import FPS, HEIGHT, WIDTH, paint, reel
 
+from unlatch.cameras.base import Coded
 from unlatch.cameras.boxes import read_outline
-from unlatch.cameras.recording import Fragmenter, Take, TakeFile, list_take_paths, recover
-from unlatch.domain.clip import FIRST_LINK, Part, find_touched, last_link, link_of, parts_between
+from unlatch.cameras.recording import Packer, Take, TakeFile, list_take_paths, recover, with_lengths
+from unlatch.domain.clip import FIRST_LINK, find_touched, last_link, link_of, parts_between
 from unlatch.errors import ClipDamaged, RecordingError
 
 FRAMES = 24
@@ -23,10 +24,10 @@ FRAMES = 24
 def record(folder: Path, count: int = FRAMES, number: int = 1, next_part: int = 1, seed: int = 0) -> TakeFile:
     """A take of so many frames."""
     with reel([paint(one, seed=seed) for one in range(count)], folder) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-        assert fragmenter.dropped == 0
-    take = Take(folder, number, fragmenter.head, next_part=next_part)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+        assert packer.dropped == 0
+    take = Take(folder, number, packer.head, next_part=next_part)
     for piece in pieces:
         take.add(piece)
     take.close()
@@ -55,10 +56,12 @@ def test_parts_cover_the_file_and_hash_what_stands_there(kept: TakeFile) -> None
         assert part.offset == at
         at += part.size
         assert hashlib.sha256(content[part.offset : at]).digest() == part.sha256
-        own, fragments = fragments[: part.frames], fragments[part.frames :]
-        frames = b"".join(content[one.data_offset : one.data_offset + one.data_size] for one in own)
+        fragment = fragments.pop(0)
+        frames = content[fragment.data_offset : fragment.data_offset + fragment.data_size]
+        assert fragment.frames == part.frames
         assert hashlib.sha256(frames).digest() == part.frames_sha256
         assert part.last_ms - part.first_ms < 200
+    assert not fragments
     assert at == len(content) == outline.end
     assert sum(part.frames for part in kept.parts) == FRAMES
     assert kept.parts[-1].last_ms == (FRAMES - 1) * 1000 // FPS
@@ -74,11 +77,92 @@ def test_the_file_plays_while_it_grows(kept: TakeFile) -> None:
         assert frames[0].width == WIDTH
 
 
+def test_each_keyframe_begins_a_part_and_frames_that_are_late_fill_none(tmp_path: Path) -> None:
+    """One gap in the stream must not make each frame after it a part of its own."""
+    with reel([paint(one) for one in range(20)], tmp_path) as (video, frames):
+        for number, coded in enumerate(frames):
+            late = 4 if number > 12 else 0
+            coded.packet.dts = coded.packet.pts = round((number + late) / FPS / coded.packet.time_base)
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    take = Take(tmp_path, 1, packer.head, next_part=1)
+    parts = [part for piece in pieces for part in take.add(piece)]
+    last = take.close()
+    parts += [last] if last else []
+    firsts = {part.first_ms for part in parts}
+    keys = [number for number, piece in enumerate(pieces) if piece.is_key]
+    assert keys == [0, 10]
+    assert {0, 1000} <= firsts
+    assert [part.frames for part in parts] == [2] * 5 + [2, 1, 1, 2, 2, 2]
+    outline = read_outline(io.BytesIO(take.path.read_bytes()), take.size)
+    assert [one.frames for one in outline.fragments] == [part.frames for part in parts]
+
+
+def two_directions(folder: Path) -> Path:
+    """A file whose frames are shown in another order than they are decoded, with their lengths before them."""
+    path = folder / "source.mp4"
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"bf": "2", "g": "8", "threads": "1"}
+        for number in range(20):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(paint(number), format="yuv420p")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_a_player_reads_what_was_written(tmp_path: Path) -> None:
+    """Frame by frame, with their times and their order, from a source whose frames bear lengths already."""
+    source = two_directions(tmp_path)
+    with av.open(str(source)) as container:
+        video = container.streams.video[0]
+        packer = Packer(video)
+        sent: list[tuple[bytes, bool, float, float]] = []
+        take = Take(tmp_path, 1, packer.head, next_part=1)
+        for packet in container.demux(video):
+            if packet.size:
+                assert packet.dts is not None
+                assert packet.pts is not None
+                decoded_s, shown_s = (float(one * packet.time_base) for one in (packet.dts, packet.pts))
+                sent.append((bytes(packet), packet.is_keyframe, decoded_s, shown_s))
+                piece = packer.add(Coded(packet=packet, received_s=0.0, taken_at=None))
+                assert piece is not None
+                take.add(piece)
+        take.close()
+    with av.open(str(take.path)) as written:
+        got = [
+            (bytes(one), one.is_keyframe, float(one.dts * one.time_base), float(one.pts * one.time_base))
+            for one in written.demux(video=0)
+            if one.dts is not None and one.pts is not None and one.size
+        ]
+        assert [one[:2] for one in got] == [one[:2] for one in sent]
+        for before, after in zip(sent, got, strict=True):
+            assert after[2] - got[0][2] == pytest.approx(before[2] - sent[0][2], abs=1e-4)
+            assert after[3] - after[2] == pytest.approx(before[3] - before[2], abs=1e-4)
+    assert any(after[3] > after[2] for after in got)
+
+
+@pytest.mark.parametrize(
+    ("coded", "units"),
+    [
+        (b"\0\0\0\1ab", [b"ab"]),
+        (b"\0\0\1ab\0\0\1c", [b"ab", b"c"]),
+        (b"\0\0\0\1ab\0\0\0\0\1\0\0\1c\0\0\3\1", [b"ab", b"c\0\0\3\1"]),
+        (b"\0\0\1ab\0\0\1", [b"ab"]),
+        (b"ab\0\0\1c", [b"ab", b"c"]),
+        (b"ab", [b"ab"]),
+        (b"", []),
+    ],
+)
+def test_start_codes_become_lengths(coded: bytes, units: list[bytes]) -> None:
+    assert with_lengths(coded) == b"".join(len(unit).to_bytes(4) + unit for unit in units)
+
+
 def test_nothing_is_transcoded(tmp_path: Path) -> None:
     with reel([paint(one) for one in range(8)], tmp_path) as (video, frames):
         sent = [bytes(coded.packet) for coded in frames]
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
     assert len(pieces) == 8
     for before, piece in zip(sent, pieces, strict=True):  # start codes have become lengths, and that is all
         picture = before.rpartition(b"\0\0\1")[2]
@@ -99,7 +183,9 @@ def test_what_a_crash_leaves_is_cut_to_what_is_whole(kept: TakeFile, tmp_path: P
         assert path.stat().st_size == whole
         assert recovered.lost_bytes == cut - whole
         assert recovered.take.parts[: len(told)] == tuple(told)
-        assert sum(part.frames for part in recovered.take.parts) == ends.index(whole) + 1
+        assert sum(part.frames for part in recovered.take.parts) == sum(
+            fragment.frames for fragment in outline.fragments[: ends.index(whole) + 1]
+        )
         again = recover(path, recovered.take.parts)
         assert (again.lost_bytes, again.found) == (0, ())
 
@@ -131,6 +217,18 @@ def test_lengths_that_lie_end_the_walk(kept: TakeFile, tmp_path: Path) -> None:
     assert recovered.found == ()
     content[last : last + 4] = b"\0\0\0\0"
     assert recover(copy(kept, tmp_path, bytes(content)), kept.parts[:-1]).found == ()
+
+
+def test_a_fragment_that_lists_what_it_does_not_hold_ends_the_walk(kept: TakeFile) -> None:
+    content = kept.path.read_bytes()
+    third = kept.parts[2].offset
+    count = content.index(b"trun", third) + 8
+    size = content.index(b"trun", third) + 20  # of the first frame, after its duration
+    for at, forged in ((count, 0), (count, 1), (count, 3), (count, 2**32 - 1), (size, 0), (size, 2**31)):
+        bad = content[:at] + forged.to_bytes(4) + content[at + 4 :]
+        outline = read_outline(io.BytesIO(bad), len(bad))
+        assert len(outline.fragments) == 2, forged
+        assert outline.end == third
 
 
 def test_one_flipped_bit_names_the_part(kept: TakeFile, tmp_path: Path) -> None:
@@ -166,11 +264,11 @@ def test_frames_that_go_back_in_time_are_dropped(tmp_path: Path) -> None:
     with reel([paint(one) for one in range(12)], tmp_path) as (video, frames):
         frames[5].packet.dts = frames[5].packet.pts = frames[2].packet.dts
         frames[6].packet.dts = frames[6].packet.pts = frames[4].packet.dts
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)] + fragmenter.close()
-    assert fragmenter.dropped == 2
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    assert packer.dropped == 2
     assert len(pieces) == 10
-    times = [piece.decode_ms for piece in pieces]
+    times = [piece.decode_time for piece in pieces]
     assert times == sorted(set(times))
 
 
@@ -179,10 +277,10 @@ def test_a_disk_that_refuses_ends_the_take_and_keeps_what_was_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str
 ) -> None:
     with reel([paint(one) for one in range(12)], tmp_path) as (video, frames):
-        fragmenter = Fragmenter(video)
-        pieces = [piece for coded in frames for piece in fragmenter.add(coded)]
-    take = Take(tmp_path, 1, fragmenter.head, next_part=1)
-    told: list[Part] = [part for piece in pieces[:6] if (part := take.add(piece)) is not None]
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    take = Take(tmp_path, 1, packer.head, next_part=1)
+    told = [part for piece in pieces[:6] for part in take.add(piece)]
 
     def refuse(_descriptor: int) -> None:
         raise OSError(number, os.strerror(number))

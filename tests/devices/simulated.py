@@ -166,6 +166,7 @@ async def link_home(
     address = f"{town.address}{added.path}"
     secrets = {"address": address, "access_token": added.token, "opening": opening}
     sensors = {"contact": added.contact, "second_bolt": added.second_bolt}
+    sensors |= {"alarm": added.alarm, "pet": added.pet, "bell": added.bell}
     secrets |= {name: entity for name, entity in sensors.items() if entity is not None}
     link = Link(name=kind.name, address=address, clock=town.clock, ceilings=CEILINGS)
     car = Car(maker=kind.name, vin=added.entity, secrets=secrets)

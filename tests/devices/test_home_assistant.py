@@ -20,7 +20,7 @@ from unlatch.devices.entities import State, judge
 from unlatch.devices.makers.home_assistant import CLOSE_COVER, LOCK_BOLT, OPEN_COVER, UNLOCK_BOLT
 from unlatch.domain.access import Assurance
 from unlatch.domain.reading import Sight, sight_of
-from unlatch.errors import CommandNotSent, CommandUnknown
+from unlatch.errors import CommandNotSent, CommandUnknown, DeviceUnsupported
 from unlatch.town.client import TownClient
 from unlatch.town.faults import FaultKind
 from unlatch.town.home import HomeDeed
@@ -102,6 +102,49 @@ async def test_what_is_assumed_is_the_hubs_word_and_no_reading(homes: Any) -> No
     assert answer.evidence is Evidence.CLOUD_SAYS
     reading = await linked.maker.read(linked.car)
     assert (reading.is_locked, reading.is_open) == (None, False)
+
+
+INSIDE = [
+    (HomeDeed.THROW_SECOND_BOLT, "is_bolted_inside", HomeDeed.WITHDRAW_SECOND_BOLT),
+    (HomeDeed.ARM_ALARM, "is_alarm_armed", HomeDeed.DISARM_ALARM),
+    (HomeDeed.LET_PET_OUT, "is_pet_loose", HomeDeed.SHUT_PET_AWAY),
+]
+
+
+@pytest.mark.parametrize(("deed", "name", "undo"), INSIDE, ids=[row[1] for row in INSIDE])
+async def test_what_stands_inside_is_told_when_it_is_wanted_and_the_door_is_as_old_as_it_is(
+    homes: Any, client: TownClient, deed: HomeDeed, name: str, undo: HomeDeed
+) -> None:
+    linked = await homes(has_second_bolt=True, has_pet=True)
+    before = await linked.maker.read(linked.car, wants_position=True)
+    assert [getattr(before, one) for _, one, _ in INSIDE] == [False, False, False]
+    await client.do_at_home(linked.home_id, deed)
+    reading = await linked.maker.read(linked.car, wants_position=True)
+    assert getattr(reading, name) is True
+    assert (reading.is_locked, reading.observed_at) == (True, before.observed_at), "the door has not moved"
+    assert getattr(await linked.maker.read(linked.car), name) is None, "the watch does not ask"
+    await client.do_at_home(linked.home_id, undo)
+    assert getattr(await linked.maker.read(linked.car, wants_position=True), name) is False
+
+
+async def test_what_stands_inside_and_can_not_be_had_is_not_told(homes: Any) -> None:
+    linked = await homes()
+    gone = {"alarm": "alarm_control_panel.gone", "pet": "binary_sensor.gone", "second_bolt": "lock.gone"}
+    car = replace(linked.car, secrets={**linked.car.secrets, **gone})
+    reading = await linked.maker.read(car, wants_position=True)
+    assert (reading.is_locked, reading.is_alarm_armed, reading.is_pet_loose, reading.is_bolted_inside) == (
+        True, None, None, None
+    )  # fmt: skip
+
+
+async def test_the_bell_is_rung_once_for_each_wish(homes: Any, client: TownClient) -> None:
+    linked = await homes()
+    await linked.maker.ring(linked.car)
+    await linked.maker.ring(linked.car)
+    assert (await client.home(linked.home_id)).rung == 2
+    deaf = replace(linked.car, secrets={**linked.car.secrets, "bell": ""})
+    with pytest.raises(DeviceUnsupported):
+        await linked.maker.ring(deaf)
 
 
 async def test_the_silent_lock_tells_late_or_never(homes: Any) -> None:
@@ -302,6 +345,7 @@ async def test_past_half_of_its_time_the_other_way_is_taken_and_past_all_of_it_n
 
 FORMS = [
     ("vin", "lock.front door"), ("vin", "light.hall"), ("vin", "lock.x/../../y"), ("vin", "lock.X"), ("vin", ""),
+    ("alarm", "lock.x"), ("pet", "lock.x"), ("bell", "light.hall"),
     ("contact", "lock.x"), ("contact", "binary_sensor.x?"), ("second_bolt", "cover.x"), ("opening", "wide"),
     ("locks_itself_after_s", "-1"), ("locks_itself_after_s", "soon"),
 ]  # fmt: skip

@@ -57,6 +57,8 @@ async def try_verb(maker: Maker, car: Car, verb: Verb, *, wants_position: bool =
                 await maker.lock(car, sending)
             case Verb.FLASH:
                 await maker.flash(car)
+            case Verb.RING:
+                await maker.ring(car)
             case Verb.READ:
                 reading = await maker.read(car, wants_position=wants_position)
     except DeviceError as error:
@@ -83,14 +85,16 @@ async def check_example(kind: type[Maker], example: Example) -> None:
         maker = build(kind, cloud.base, clock)
         try:
             car = car_of(kind, example.account_kind, example)
-            tried = await try_verb(maker, car, example.verb)
+            tried = await try_verb(maker, car, example.verb, wants_position=example.wants_position)
         finally:
             await maker.link.close()
     assert (tried.end, tried.code) == (example.end, example.code), (example.title, cloud.asked)
     assert tried.reading == example.reading, example.title
     posts = [line for line in cloud.asked if line.startswith(("POST", "WS call_service"))]
     assert len(posts) == len(set(posts)), "a command was posted twice"
-    assert len(posts) == tried.times_sent or example.verb in (Verb.FLASH, Verb.LOCK), "told as sent, and not"
+    assert len(posts) == tried.times_sent or example.verb in (Verb.FLASH, Verb.RING, Verb.LOCK), (
+        "told as sent, and not"
+    )
     if example.verb is Verb.UNLOCK:
         assert len(posts) == 1 or (example.end is End.NOT_SENT and not posts), "an unlock leaves once (S2)"
     if tried.error is not None:

@@ -279,7 +279,8 @@ def test_no_plan_repeats_a_step_or_ends_in_the_air(
 LIMITS = f"""\
 - A window is extended once a plan, by at most {EXTEND_AT_MOST.seconds // 3600} hours, and never past \
 {LATEST_LOCAL:%H:%M} by the clock of the address.
-- "Again tomorrow" is tried at most {TRIES_MAX} days in a row; then the parcel goes to the depot.
+- "Again tomorrow" is tried at most {TRIES_MAX} days in a row; then the parcel goes to the depot. Its window is
+  the one that was planned, without what the household had extended it by.
 - What a household has sent another way can be taken back (`keep`) while the window lasts and the courier has not
   carried it out; a carrier can't overrule it.
 - Each change counts the plan up (`plan_number`), but for a hand-over of which the household need not know. What was

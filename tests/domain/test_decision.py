@@ -71,7 +71,12 @@ AT_HOMES = (
     I.DEVICE_CAMERA_NOT_PROVEN, I.DEVICE_CAMERA_OFFLINE, I.DEVICE_CAMERA_NOT_ENROLLED, I.CONSIGNEE_SECOND_BOLT,
     I.CONSIGNEE_ALARM_ARMED, I.CONSIGNEE_PET_LOOSE,
 )  # fmt: skip
-HOME: dict[str, Any] = {"kind": PlaceKind.HOME, "is_camera_enrolled": True, "is_camera_heard": True}
+HOME: dict[str, Any] = {
+    "kind": PlaceKind.HOME,
+    "heard_at": NOW - 5 * SECOND,
+    "is_camera_enrolled": True,
+    "is_camera_heard": True,
+}
 # One way for each incident to be the only reason.
 ALONE: dict[Incident, dict[str, Any]] = {
     I.COURIER_NOT_ACTIVE: {"is_courier_active": False},
@@ -107,9 +112,7 @@ ALONE: dict[Incident, dict[str, Any]] = {
     I.DEVICE_ASLEEP: {
         "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_ASLEEP,
     },
-    I.DEVICE_CONSENT_LOST: {
-        "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_CONSENT_LOST,
-    },
+    I.DEVICE_CONSENT_LOST: {"is_opening_agreed": False},
     I.DEVICE_SUBSCRIPTION_LAPSED: {
         "reading": reading(observed_at=NOW - 121 * SECOND), "is_reading_refused": I.DEVICE_SUBSCRIPTION_LAPSED,
     },
@@ -275,6 +278,16 @@ def test_a_home_asks_for_a_camera_and_for_no_position_of_its_own() -> None:
     assert reasons(**home, courier_position=north(51)) == (I.COURIER_TOO_FAR,)
 
 
+def test_a_door_that_was_locked_yesterday_is_locked_where_its_hub_says_so_now() -> None:
+    """A hub tells since when a door stands so; a car, when it looked at itself."""
+    long_ago = reading(observed_at=NOW - timedelta(hours=20))
+    assert reasons(**{**HOME, "reading": long_ago}) == ()
+    assert reasons(**{**HOME, "reading": long_ago, "heard_at": NOW - 120 * SECOND}) == ()
+    for heard_at in (NOW - 121 * SECOND, NOW + 121 * SECOND, None):
+        assert reasons(**{**HOME, "reading": long_ago, "heard_at": heard_at}) == (I.DEVICE_NO_READING,)
+    assert reasons(reading=long_ago, heard_at=NOW) == (I.DEVICE_NO_READING,), "a car is not believed so"
+
+
 def test_no_reading_at_all_gives_its_reason_and_what_follows_from_it() -> None:
     assert reasons(reading=None) == (I.DEVICE_NO_READING, I.DEVICE_POSITION_UNKNOWN)
     assert reasons(reading=None, is_reading_refused=I.DEVICE_ASLEEP) == (
@@ -304,9 +317,12 @@ OLD = NOW - 121 * SECOND
         ({**HOME, "is_camera_heard": False}, True),  # not connected yet: it is awaited
         ({**HOME, "is_camera_heard": False, "reading": reading(is_open=True)}, False),
         (
-            {**HOME, "is_camera_heard": False, "reading": reading(observed_at=OLD, is_bolted_inside=True)},
+            {**HOME, "is_camera_heard": False, "heard_at": OLD, "reading": reading(is_bolted_inside=True)},
             True,
         ),
+        ({**HOME, "heard_at": None}, True),
+        ({**HOME, "heard_at": OLD}, True),
+        ({**HOME, "reading": reading(observed_at=OLD)}, False),  # locked since long ago, as was told just now
         ({**HOME, "is_camera_contradicted": True}, False),  # it is connected, and its picture stands
     ],
 )

@@ -13,12 +13,15 @@ from tests.domain.proofs import BEGAN_AT, KEY, OTHER_KEY, PUBLIC_KEY, VISIT_ID, 
 
 from unlatch.domain.canonical import canonical
 from unlatch.domain.evidence import (
+    COUNTED,
     LARGEST_EVIDENCE_BYTES,
     MANIFEST,
+    Counted,
     NoBundle,
     make_evidence,
     pack,
     unpack,
+    write_counted,
 )
 from unlatch.verify import main, signer_of, verify_bundle
 
@@ -142,6 +145,22 @@ def test_a_manifest_of_another_shape_is_bad_whoever_sealed_it(
     path.write_bytes(pack([(MANIFEST, canonical(manifest)), ("claim.json", b"{}")]))
     assert main([str(path)]) == 1
     assert f"{MANIFEST}: not a manifest" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b'{"deeds":5}', b'{"deeds":{"all":"x","here":1}}', b'{"deeds":{"all":1}}']
+)
+def test_what_was_counted_is_written_in_one_way(content: bytes) -> None:
+    verdict = verify_bundle(bundle(files_of() | {COUNTED: content}), public_key=PUBLIC_KEY)
+    assert [(fault.name, verdict.counted) for fault in verdict.faults] == [(COUNTED, {})]
+
+
+def test_a_bundle_of_before_that_was_counted_is_as_good() -> None:
+    verdict = verify_bundle(bundle(), public_key=PUBLIC_KEY)
+    assert (verdict.is_good, verdict.counted) == (True, {})
+    counted = {"deeds": Counted(here=1, all=2)}
+    verdict = verify_bundle(bundle(files_of() | {COUNTED: write_counted(counted)}))
+    assert (verdict.is_good, verdict.counted) == (True, counted)
 
 
 def test_a_proof_that_was_bad_when_it_was_bundled_is_named_with_its_line() -> None:

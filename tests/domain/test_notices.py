@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import product
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from tests.domain.test_wording import claims_locked
 
 from unlatch.domain.access import Fallback
+from unlatch.domain.booking import StopState
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import GROUPS, READERS, NoticeEvent, NoticeGroup, NoticeReader, is_urgent
 from unlatch.domain.notice_phrases import ways
@@ -23,7 +26,15 @@ from unlatch.domain.notice_texts import (
     write_confirmation,
     write_notice,
 )
-from unlatch.domain.notice_timing import QuietHours, is_pointless, leaves_at
+from unlatch.domain.notice_timing import (
+    OF_DAY,
+    OF_PLAN,
+    QuietHours,
+    StopNow,
+    is_overtaken,
+    is_pointless,
+    leaves_at,
+)
 from unlatch.domain.preflight import Remedy
 from unlatch.domain.preflight_texts import REASON_TEXTS, REMEDY_TEXTS
 from unlatch.domain.wording import Language
@@ -39,6 +50,7 @@ FACTS = {
     "who": "Ann Lee",
     "carrier": "Parcel Post",
     "place": "The red one",
+    "camera": "Hall",
     "told": "with Mrs Jones at number 7",
     "claim": "clm1",
     "state": "open",
@@ -46,7 +58,9 @@ FACTS = {
     "until": "2026-11-26T20:30:00+00:00",
     "range_m": 200.0,
     "remedy": "move_car_nearer",
+    "kind": "car",
 }
+AT_HOME = {**FACTS, "kind": "home", "remedy": "disarm_alarm", "incident": "consignee_alarm_armed"}
 SEEN = {NoticeEvent.DELIVERED}
 NOT_CLAIMED = re.compile(
     r"(?:not|n'a pas) (?:been |été )?(?:seen locked|constaté)|verrouillage (?:d|non)", re.IGNORECASE
@@ -66,6 +80,11 @@ def test_a_text_is_whole_with_all_facts_with_none_and_with_any_one(
 ) -> None:
     event, reader = told
     pairs = [{}, FACTS, *({name: value} for name, value in FACTS.items())]
+    pairs += [
+        AT_HOME,
+        {"kind": "home"},
+        {**AT_HOME, "remedy": "plug_in_camera", "incident": "device_camera_offline"},
+    ]
     pairs += [{"window_from": FACTS["window_from"], "window_until": FACTS["window_until"]}]
     for facts in pairs:
         words = write_notice(event, reader, language, facts, NEW_YORK)
@@ -184,6 +203,25 @@ def test_what_preflight_finds_is_said_as_it_is_now_with_what_to_do() -> None:
         assert REMEDY_TEXTS[remedy][1] in say(NoticeEvent.PREFLIGHT_FAILED, Language.FRENCH, remedy=remedy)
 
 
+def test_a_home_is_told_what_to_mind_and_nothing_of_a_car() -> None:
+    for event, minded in (
+        (NoticeEvent.MORNING_OF_DELIVERY, "Please withdraw the second bolt"),
+        (NoticeEvent.COURIER_ON_THE_WAY, "Please leave the bolt and the alarm"),
+        (NoticeEvent.COURIER_ARRIVING, "Please leave the bolt and the alarm"),
+    ):
+        words = write_notice(event, NoticeReader.CONSIGNEE, Language.ENGLISH, AT_HOME, NEW_YORK)
+        assert minded in words.body
+        assert not re.search(r"\b(car|park)\b", f"{words.subject} {words.body}".lower())
+        assert minded not in say(event)
+    unlocked = {"kind": "home", "incident": "device_unlocked_on_arrival", "remedy": "close_and_lock_door"}
+    assert say(NoticeEvent.PREFLIGHT_FAILED, **unlocked).startswith(
+        "Your door is unlocked. Close the door of your home and lock it."
+    )
+    assert say(NoticeEvent.PREFLIGHT_FAILED, Language.FRENCH, **unlocked).startswith(
+        "Votre porte est déverrouillée."
+    )
+
+
 def test_facts_that_are_wrong_or_hostile_make_a_text_shorter_and_never_wrong() -> None:
     plain = write_notice(
         NoticeEvent.COURIER_ON_THE_WAY, NoticeReader.CONSIGNEE, Language.ENGLISH, {}, NEW_YORK
@@ -297,3 +335,55 @@ def test_what_helps_nobody_any_more_is_dropped() -> None:
     assert not any(
         pointless(event, told_at + timedelta(days=30)) for event in NoticeEvent if is_urgent(event)
     )
+
+
+TOLD_AT = datetime(2026, 11, 26, 20, tzinfo=UTC)
+AS_TOLD = StopNow(
+    state=StopState.OPEN,
+    access_point_id="acc_1",
+    window_from=datetime(2026, 11, 26, 21, 0, 0, 500_000, tzinfo=UTC),  # a text says it to the second
+    window_until=datetime(2026, 11, 27, 1, tzinfo=UTC),
+    fallback="neighbour",
+    ruled_out=None,
+    heading_at=TOLD_AT,
+    arriving_at=TOLD_AT,
+)
+N = NoticeEvent
+HOUR = timedelta(hours=1)
+ON_THE_WAY = {N.COURIER_ON_THE_WAY, N.COURIER_ARRIVING}
+OVERTAKES: list[tuple[str, dict[str, Any], AbstractSet[NoticeEvent]]] = [
+    # What contradicts a thing that is said only of a stop that is ruled out, does so from the beginning.
+    ("nothing has changed", {}, {N.RULED_OUT, N.REDIRECTED}),
+    ("cancelled", {"state": StopState.CANCELLED, "ruled_out": "carrier_cancelled"}, {*OF_PLAN, *OF_DAY}),
+    ("ruled out", {"ruled_out": "device_cloud_outage"}, OF_DAY - {N.RULED_OUT}),
+    ("goes another way", {"state": StopState.FALLBACK_DUE, "ruled_out": "consignee_redirected"},
+     OF_DAY - {N.RULED_OUT}),
+    ("and yet another", {"state": StopState.FALLBACK_DUE, "ruled_out": "consignee_redirected", "fallback": "depot"},
+     OF_DAY - {N.RULED_OUT} | {N.REDIRECTED}),
+    ("delivered", {"state": StopState.DELIVERED}, {*OF_DAY, N.REDIRECTED}),
+    ("another place", {"access_point_id": "acc_2"}, {*OF_DAY, N.REDIRECTED}),
+    ("another day", {"window_from": AS_TOLD.window_from + HOUR, "window_until": AS_TOLD.window_until + HOUR},
+     {*OF_PLAN, *OF_DAY}),
+    ("extended", {"window_until": AS_TOLD.window_until + HOUR}, {*OF_PLAN, N.RULED_OUT}),
+    ("nobody is on the way", {"heading_at": None, "arriving_at": None}, {*ON_THE_WAY, N.RULED_OUT, N.REDIRECTED}),
+    ("another is on the way", {"heading_at": TOLD_AT + HOUR, "arriving_at": TOLD_AT + HOUR},
+     {*ON_THE_WAY, N.RULED_OUT, N.REDIRECTED}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "overtaken"), [one[1:] for one in OVERTAKES], ids=[one[0] for one in OVERTAKES]
+)
+def test_what_a_change_of_the_booking_overtakes(
+    changes: dict[str, Any], overtaken: AbstractSet[NoticeEvent]
+) -> None:
+    now = replace(AS_TOLD, **changes)
+    assert {
+        event for event in N if is_overtaken(event, FACTS, now, place_id="acc_1", told_at=TOLD_AT)
+    } == overtaken
+
+
+def test_a_fact_that_was_not_told_contradicts_nothing() -> None:
+    later = replace(AS_TOLD, window_from=AS_TOLD.window_from + HOUR)
+    assert not is_overtaken(N.MORNING_OF_DELIVERY, {}, later, place_id="acc_1", told_at=TOLD_AT)
+    assert not is_overtaken(N.BOOKED, {"window_from": "soon"}, later, place_id=None, told_at=TOLD_AT)

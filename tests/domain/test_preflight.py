@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from math import pi
@@ -11,28 +12,38 @@ from typing import Any
 import pytest
 
 from unlatch.domain import preflight
-from unlatch.domain.access import EARTH_RADIUS_M, Closure, Consent, Position
+from unlatch.domain.access import EARTH_RADIUS_M, Closure, Consent, PlaceKind, Position
 from unlatch.domain.decision import BY_PEOPLE
 from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking
 from unlatch.domain.preflight import (
     ANSWERS,
+    ANSWERS_AT_HOME,
     CHECKS,
     IN_OUR_ROWS,
     NOT_ASKED,
     Mender,
+    Picture,
     Preflight,
     Remedy,
+    answer_to,
     ask,
     is_by_preflight,
 )
-from unlatch.domain.preflight_texts import REASON_TEXTS, REMEDY_TEXTS, reason_text, remedy_text
+from unlatch.domain.preflight_texts import (
+    REASON_TEXTS,
+    REASON_TEXTS_AT_HOME,
+    REMEDY_TEXTS,
+    reason_text,
+    remedy_text,
+)
 from unlatch.domain.reading import Reading
 from unlatch.domain.wording import Language
 from unlatch.flow.duties import RULES
 
 I = Incident  # noqa: E741
 NOW = datetime(2026, 11, 26, 15, 0, tzinfo=UTC)
+OF_CARS = {I.DEVICE_SUBSCRIPTION_LAPSED, I.DEVICE_POSITION_UNKNOWN}
 ADDRESS = Position(latitude=41.88, longitude=-87.63)
 SECOND = timedelta(seconds=1)
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "preflight.md"
@@ -70,6 +81,21 @@ def situation(**changes: Any) -> Preflight:
     return replace(good, **changes)
 
 
+# A home where all is well: locked since this morning, as its hub has just said.
+HOME: dict[str, Any] = {
+    "kind": PlaceKind.HOME,
+    "reading": reading(observed_at=NOW - timedelta(hours=8), is_moving=None, position=None),
+    "heard_at": NOW - 5 * SECOND,
+    "is_camera_enrolled": True,
+    "picture": Picture.LIVING,
+}
+
+
+def at_home(**changes: Any) -> dict[str, Any]:
+    """A home with a reading of its hub's."""
+    return {**HOME, "reading": replace(HOME["reading"], **changes)}
+
+
 # Ways for each incident to be the only reason.
 ALONE: list[tuple[Incident, dict[str, Any]]] = [
     (I.CONSIGNEE_BLOCKED, {"consent": Consent(is_given=True, blocked_at=NOW)}),
@@ -85,6 +111,7 @@ ALONE: list[tuple[Incident, dict[str, Any]]] = [
     (I.DEVICE_CLOUD_OUTAGE, {"obstacle": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_CLOUD_OUTAGE, {"refused": I.DEVICE_CLOUD_OUTAGE}),
     (I.DEVICE_QUOTA_USED_UP, {"obstacle": I.DEVICE_QUOTA_USED_UP}),
+    (I.DEVICE_CONSENT_LOST, {"obstacle": I.DEVICE_CONSENT_LOST}),  # its owner lets us open it no more
     (I.DEVICE_QUOTA_USED_UP, {"refused": I.DEVICE_QUOTA_USED_UP}),
     (I.DEVICE_SUBSCRIPTION_LAPSED, {"refused": I.DEVICE_SUBSCRIPTION_LAPSED}),
     (I.DEVICE_ASLEEP, {"refused": I.DEVICE_ASLEEP}),
@@ -100,6 +127,22 @@ ALONE: list[tuple[Incident, dict[str, Any]]] = [
     (I.CONSIGNEE_CAR_OUT_OF_RANGE, {"reading": reading(position=north(199, 5))}),
     (I.DEVICE_OPEN_ON_ARRIVAL, {"reading": reading(is_open=True)}),
     (I.DEVICE_UNLOCKED_ON_ARRIVAL, {"reading": reading(is_locked=False)}),
+    (I.CONSIGNEE_SECOND_BOLT, at_home(is_bolted_inside=True)),
+    (I.CONSIGNEE_ALARM_ARMED, at_home(is_alarm_armed=True)),
+    (I.CONSIGNEE_PET_LOOSE, at_home(is_pet_loose=True)),
+    (I.CONSIGNEE_PET_LOOSE, {**HOME, "is_pet_loose": True}),
+    (I.DEVICE_CAMERA_NOT_ENROLLED, {**HOME, "is_camera_enrolled": False}),
+    (I.DEVICE_CAMERA_NOT_ENROLLED, {**HOME, "is_camera_enrolled": False, "picture": Picture.MISSING}),
+    (I.DEVICE_CAMERA_OFFLINE, {**HOME, "picture": Picture.MISSING}),
+    (I.DEVICE_CAMERA_NOT_PROVEN, {**HOME, "picture": Picture.FALSE}),
+    (I.DEVICE_NO_READING, {**HOME, "heard_at": NOW - 601 * SECOND}),
+    (I.DEVICE_NO_READING, {**HOME, "heard_at": None}),
+    (I.DEVICE_NO_READING, at_home(is_locked=None)),
+    (I.DEVICE_OPEN_ON_ARRIVAL, at_home(is_open=True)),
+    (I.DEVICE_UNLOCKED_ON_ARRIVAL, at_home(is_locked=False)),
+    (I.DEVICE_CLOUD_OUTAGE, {**HOME, "refused": I.DEVICE_CLOUD_OUTAGE}),
+    (I.DEVICE_CONSENT_LOST, {**HOME, "refused": I.DEVICE_CONSENT_LOST}),
+    (I.DEVICE_ASLEEP, {**HOME, "refused": I.DEVICE_ASLEEP}),
 ]  # fmt: skip
 
 WELL: list[dict[str, Any]] = [
@@ -117,6 +160,15 @@ WELL: list[dict[str, Any]] = [
     },
     {"obstacle": I.PLATFORM_PLACE_BUSY},  # another command to this car: over in a moment
     {"is_looked_at": False, "reading": reading(observed_at=NOW - 1800 * SECOND)},
+    HOME,
+    {**HOME, "heard_at": NOW - 600 * SECOND},
+    {**HOME, "picture": None},  # not looked at
+    # What is told of a home says nothing of a car.
+    {
+        "reading": reading(is_bolted_inside=True, is_alarm_armed=True, is_pet_loose=True),
+        "is_pet_loose": True,
+        "picture": Picture.FALSE,
+    },
 ]
 
 
@@ -134,7 +186,8 @@ def test_each_check_alone_gives_exactly_its_incident(incident: Incident, changes
     found = ask(situation(**changes))
     assert found.reasons == (incident,)
     assert found.is_seen
-    assert found.remedies() == {incident: preflight.remedy_for(incident, found.parking)}
+    kind = changes.get("kind", PlaceKind.CAR)
+    assert found.remedies() == {incident: preflight.remedy_for(incident, found.parking, kind)}
 
 
 def test_each_check_of_the_table_is_reached_by_one_of_these() -> None:
@@ -199,7 +252,8 @@ def test_a_reading_from_the_future_is_none() -> None:
 
 @pytest.mark.parametrize(("incident", "changes"), ALONE, ids=str)
 def test_what_it_rules_out_and_when(incident: Incident, changes: dict[str, Any]) -> None:
-    found, answer = ask(situation(**changes)), ANSWERS[incident]
+    found = ask(situation(**changes))
+    answer = answer_to(incident, found.kind)
     at_once = incident if answer.mender is Mender.NOBODY else None
     assert found.find_ruling(is_last=False) is at_once
     assert found.find_ruling(is_last=True) is (incident if answer.rules_out else None)
@@ -236,11 +290,24 @@ def test_what_people_decided_is_not_for_preflight_to_change() -> None:
 
 def test_every_remedy_and_reason_has_its_text_in_both_languages() -> None:
     assert set(REMEDY_TEXTS) == set(Remedy)
-    used = {answer.remedy for answer in ANSWERS.values()} | {Remedy.PARK_IN_THE_OPEN}
-    assert used == set(Remedy)
+    answers = [*ANSWERS.values(), *ANSWERS_AT_HOME.values()]
+    assert {answer.remedy for answer in answers} | {Remedy.PARK_IN_THE_OPEN} == set(Remedy)
+    assert set(ANSWERS_AT_HOME) | set(REASON_TEXTS_AT_HOME) < set(ANSWERS)
     texts = [remedy_text(remedy, language) for remedy in Remedy for language in Language]
     texts += [reason_text(reason, language) for reason in ANSWERS for language in Language]
+    texts += [
+        reason_text(reason, language, PlaceKind.HOME)
+        for reason in REASON_TEXTS_AT_HOME
+        for language in Language
+    ]
     assert len(set(texts)) == len(texts)
+    for reason in ANSWERS:  # nobody is told of a car who has none
+        if not reason.startswith("consignee_car") and reason not in OF_CARS:
+            told = reason_text(reason, Language.ENGLISH, PlaceKind.HOME)
+            told += remedy_text(
+                preflight.remedy_for(reason, Parking.UNKNOWN, PlaceKind.HOME), Language.ENGLISH
+            )
+            assert not re.search(r"\bcar\b", told), told
     assert all(text.endswith(".") for text in texts)
 
 
@@ -256,6 +323,11 @@ def render_page() -> str:
         f"| `{reason}` | {reason_text(reason, Language.ENGLISH)} | `{answer.remedy}` | {answer.mender} | "
         f"{_again(answer.again_after_s)} | {_when(answer)} | {answer.why} |"
         for reason, answer in ANSWERS.items()
+    ]
+    at_home = [
+        f"| `{reason}` | {reason_text(reason, Language.ENGLISH, PlaceKind.HOME)} | `{answer.remedy}` | "
+        f"{answer.mender} | {_again(answer.again_after_s)} | {_when(answer)} | {answer.why} |"
+        for reason, answer in ANSWERS_AT_HOME.items()
     ]
     lines = [
         "# The day of a delivery",
@@ -288,7 +360,8 @@ def render_page() -> str:
         "out, and whenever somebody of the household asks after that, it rules the place out: the stop goes to its",
         "fallback, and the courier's list says so. A better finding takes that back until the fallback is done. What",
         "people have decided (cancelled, redirected) pre-flight never changes. What may pass by itself is looked at",
-        f"again, {preflight.TRIES} times in all, before it counts.",
+        f"again, {preflight.TRIES} times in all, before it counts. What a household was told outlives the plan: the",
+        "same fault is not told again within two hours, however often the stop is planned anew; that it is mended is.",
         "",
         "| reason | the consignee reads | remedy | who can mend it | looked at again | rules out | why |",
         "|---|---|---|---|---|---|---|",
@@ -296,6 +369,15 @@ def render_page() -> str:
         "",
         "`consignee_car_out_of_range` of a car that is near but can't tell where exactly has the remedy",
         "`park_in_the_open`.",
+        "",
+        "At a home these differ:",
+        "",
+        "| reason | the consignee reads | remedy | who can mend it | looked at again | rules out | why |",
+        "|---|---|---|---|---|---|---|",
+        *at_home,
+        "",
+        "A home's cameras are connected for a moment with each look, and let go again. A hub tells since when the door",
+        "stands as it does, be it since yesterday: what it says counts by when it was asked.",
         "",
         "## The read budget",
         "",

@@ -1,106 +1,118 @@
-"""Homes on the stage: a door with its hub, a camera in its hall over real RTSP, and a recorder at work."""
+"""Homes for tests of the flow: a door in the town with its hub, and a camera whose recorder is the test itself."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
-from tests.cameras.street import HEIGHT, WIDTH, clock_reader
-from tests.flow.stage import FACTOR, Stage, Stop, open_stage
+from tests.flow.day import query
+from tests.flow.stage import Stage, Stop
 
-from unlatch.cameras.storage import ClipStore, open_store
-from unlatch.devices.catalogue import Catalogue
-from unlatch.flow.recorders import record
-from unlatch.flow.worker import work
+from unlatch.domain.home import Form, HomeSettings
+from unlatch.flow import homes
+from unlatch.flow.homes import CameraGiven, HomeGiven
 from unlatch.store import cameras
-from unlatch.store.cameras import CameraRow
-from unlatch.store.database import Database
+from unlatch.store.cameras import Said
 
-FACTOR_OF_HOMES = 2.0  # cameras live in real time: a town that runs much faster leaves them no time
-_HOME = """
-    INSERT INTO home (access_point_id, form, rings_first) VALUES (%(place_id)s, 'door', %(rings_first)s)
-"""
+NUMBERS = count(1)
+RECORDER = "rec_test"
 
 
 @dataclass(kw_only=True)
-class Dwelling:
-    """A stop at a home."""
+class HomeStop(Stop):
+    """One stop at a home."""
 
-    stop: Stop
     home_id: str
-    camera_id: str  # the row's, and the town's
+    camera_id: str
 
 
-async def add_home(
-    stage: Stage,
-    *,
-    rings_first: bool = False,
-    has_clock: bool = True,
-    is_enrolled: bool = True,
-    **papers: Any,
-) -> Dwelling:
-    """A home with its camera, which is enrolled as a witness, and a courier with a parcel for it."""
-    stop = await stage.add_stop("onstar")  # its car goes: the place is a home
-    number = stop.stop_id.partition("_")[2]
-    home_id, camera_id = f"home-{number}", f"cam-{number}"
+async def add_home_stop(stage: Stage, *, is_enrolled: bool = True, **papers: Any) -> HomeStop:
+    """A closed, locked home in the town, with one parcel for it and a camera that may be a witness."""
+    stop = await stage.add_stop()
+    home_id = f"flow-home-{next(NUMBERS)}"
     added = await stage.town.add_home(home_id, **papers)
-    seen = await stage.town.add_camera(
-        camera_id, width=WIDTH, height=HEIGHT, fps=10, bitrate=300_000, keyframe_s=1.0, has_clock=has_clock
+    address = stage.platform.makers.hubs.read(f"{stage.town_url}{added.path}")
+    told = {"contact": added.contact, "second_bolt": added.second_bolt, "alarm": added.alarm}
+    told |= {"pet": added.pet, "bell": added.bell}
+    secrets = {name: entity for name, entity in told.items() if entity is not None}
+    given = HomeGiven(
+        maker="home_assistant",
+        entity=added.entity,
+        secrets={"address": address, "access_token": added.token, **secrets},
+        settings=HomeSettings(form=Form.DOOR, directions="The green door"),
+        picture_url=None,
+        cameras=[CameraGiven(maker="rtsp", name="Hall", address="rtsp://127.0.0.1:9/hall", secrets={})],
     )
-    secrets = {"vin": added.entity, "address": f"{stage.town_url}{added.path}", "access_token": added.token}
-    if added.contact is not None:
-        secrets["contact"] = added.contact
-    now, vault = stage.platform.clock.now(), stage.platform.vault
-    address = {key: seen[key] for key in ("address", "user", "password")}
-    row = CameraRow(
-        id=camera_id,
-        access_point_id=stop.place_id,
-        maker="rtsp",
-        name="hall",
-        sealed=vault.seal(address, camera_id),
-        clock=clock_reader().content() if has_clock else None,
-        methods=(["clock"] if has_clock else ["motion"]) if is_enrolled else [],
-        sees_door=is_enrolled,
-        enrolled_at=now if is_enrolled else None,
-        check_by=now + timedelta(days=31) if is_enrolled else None,
-        created_at=now,
-        removed_at=None,
-    )
+    hub, now = homes.make_hub(stage.platform, stop.place_id, given), stage.platform.clock.now()
     async with stage.platform.database.transaction() as connection:
         await connection.execute("UPDATE access_point SET kind = 'home' WHERE id = %s", (stop.place_id,))
         await connection.execute(
-            "UPDATE vehicle SET maker = 'home_assistant', account_kind = NULL, sealed = %s WHERE access_point_id = %s",
-            (vault.seal(secrets, stop.place_id), stop.place_id),
+            "UPDATE vehicle SET maker = %s, account_kind = NULL, sealed = %s, closure_key = %s, make = '', model = '', "
+            "colour = '', plate = '' WHERE access_point_id = %s",
+            (hub.maker, hub.sealed, hub.closure_key, stop.place_id),
         )
-        await connection.execute(_HOME, {"place_id": stop.place_id, "rings_first": rings_first})
-        await cameras.insert_camera(connection, row)
-    return Dwelling(stop=stop, home_id=home_id, camera_id=camera_id)
+        await homes.insert_home(stage.platform, connection, stop.place_id, given, now)
+        (camera,) = await cameras.list_cameras(connection, stop.place_id)
+        if is_enrolled:
+            await cameras.set_enrolment(
+                connection,
+                camera.id,
+                methods=["clock"],
+                sees_door=True,
+                clock=None,
+                enrolled_at=now,
+                check_by=now + timedelta(days=31),
+            )
+    values = {name: getattr(stop, name) for name in Stop.__dataclass_fields__}
+    return HomeStop(**values, home_id=home_id, camera_id=camera.id)
 
 
 @asynccontextmanager
-async def open_street(
-    database: Database, data_dir: Path, *, factor: float = FACTOR_OF_HOMES
-) -> AsyncIterator[Stage]:
-    """A stage with a worker and a recorder at work in this process."""
-    assert factor < FACTOR
-    async with open_stage(database, data_dir, factor=factor, has_worker=False) as stage:
-        settings = replace(stage.platform.settings, allows_private_hubs=True)
-        makers = Catalogue(settings.clock(), {}, allows_private_hubs=True)
-        clips = ClipStore(open_store(data_dir / "clips"))
-        stage.platform = replace(stage.platform, settings=settings, makers=makers, clips=clips)
-        stop = asyncio.Event()
-        tasks = [
-            asyncio.create_task(work(stage.platform, stop)),
-            asyncio.create_task(record(stage.platform, stop)),
-        ]
-        try:
-            yield stage
-        finally:
-            stop.set()
-            await asyncio.gather(*tasks)
-            await makers.close()
+async def speaking(stage: Stage, stop: HomeStop, verdict: str | None = "live") -> AsyncIterator[None]:
+    """A recorder that connects the camera when it is wanted, and tells twice a second what its picture shows."""
+    await say(stage, stop, verdict)
+    telling = asyncio.create_task(_tell(stage, stop, verdict))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(stage: Stage, stop: HomeStop, verdict: str | None) -> None:
+    while True:
+        await asyncio.sleep(0.5)
+        await say(stage, stop, verdict)
+
+
+async def say(stage: Stage, stop: HomeStop, verdict: str | None) -> None:
+    """What a recorder says of a camera that somebody wants; of another it says nothing."""
+    real_now = datetime.now(UTC)
+    async with stage.platform.database.transaction() as connection:
+        await cameras.save_recorder(
+            connection, RECORDER, socket="/nowhere", room=32, alive_until_real=real_now + timedelta(hours=1)
+        )
+        await cameras.claim_cameras(connection, RECORDER, held=[], room=32, real_now=real_now)
+        said = Said(
+            camera_id=stop.camera_id,
+            state="armed",
+            verdict=verdict,
+            code=None,
+            heard_at_real=real_now,
+            lease_until_real=None,
+        )
+        await cameras.say(connection, RECORDER, [said])
+
+
+async def is_wanted(stage: Stage, stop: HomeStop) -> bool:
+    rows = await query(
+        stage, "SELECT wanted_until_real > now() AS wanted FROM camera WHERE id = %s", [stop.camera_id]
+    )
+    return bool(rows[0]["wanted"])

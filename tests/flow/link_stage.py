@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from psycopg.rows import dict_row
 from tests.flow.stage import Stage, Stop, open_stage
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.linking import LinkPage
-from unlatch.flow import linking, refreshing
+from unlatch.flow import choosing, linking, refreshing
 from unlatch.flow.platform import Platform
 from unlatch.flow.worker import work
 from unlatch.settings import OAuthClient
@@ -58,7 +58,7 @@ class LinkStage:
         consignee_id = stop.place_id.replace("acc_", "con_")
         assert await self.say_yes(consignee_id, maker, name) is LinkPage.LINKED
         (account, *_) = await self.accounts(consignee_id)
-        await linking.relink(
+        await choosing.relink(
             self.platform,
             stop.place_id,
             account_id=account.id,
@@ -68,14 +68,24 @@ class LinkStage:
         return Linked(stop=stop, consignee_id=consignee_id, account_id=account.id, town_account_id=name)
 
     async def say_yes(
-        self, consignee_id: str, maker: str, town_account_id: str, account_id: str | None = None
+        self,
+        consignee_id: str,
+        maker: str,
+        town_account_id: str,
+        account_id: str | None = None,
+        *,
+        without: str | None = None,
     ) -> LinkPage:
-        """The whole way through the owner's browser."""
+        """The whole way through the owner's browser. `without`: a scope that the owner does not agree to."""
         async with self.platform.database.transaction() as connection:
             begun = await linking.begin(
                 self.platform, connection, consignee_id=consignee_id, maker=maker, account_id=account_id
             )
-        back = await self.stage.town.approve(begun.authorize_url, town_account_id)
+        url = begun.authorize_url
+        if without is not None:
+            assert f"{quote(without)}+" in url
+            url = url.replace(f"{quote(without)}+", "")
+        back = await self.stage.town.approve(url, town_account_id)
         told = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
         return await linking.finish(self.platform, state=told["state"], code=told["code"], issuer=told["iss"])
 

@@ -196,7 +196,7 @@ async def open_stage(
     anchor_at = datetime.now(UTC)
     settings = Settings(data_dir=data_dir, time_factor=factor, time_anchor_at=anchor_at, take_over_s=2)
     async with run_town(factor, anchor_at) as url, TownClient(url) as town:
-        makers = Catalogue(settings.clock(), {"onstar": url, "volvo": url})
+        makers = Catalogue(settings.clock(), {"onstar": url, "volvo": url}, allows_private_hubs=True)
         platform = Platform(
             settings=settings,
             clock=settings.clock(),

@@ -171,6 +171,20 @@ async def test_again_tomorrow_is_booked_at_once(scene: Scene) -> None:
     assert await scene.ask("SELECT count(*) FROM stop") == [{"count": 2}]
 
 
+async def test_the_next_try_has_the_window_that_was_planned_and_not_what_it_was_extended_to(
+    scene: Scene,
+) -> None:
+    was = await scene.stop()
+    async with scene.database.transaction() as connection:
+        changed = await rebooking.extend(
+            scene.platform, connection, scene.stop_id, scene.consignee, was.window_until + timedelta(hours=1)
+        )
+    assert changed.stop.window_until == was.window_until + timedelta(hours=1)
+    await take(scene, done=Fallback.TOMORROW)
+    again = await find_next(scene, scene.stop_id)
+    assert (again.window_from, again.window_until) == (was.window_from + DAY, was.window_until + DAY)
+
+
 async def test_after_three_days_in_a_row_it_goes_to_the_depot(scene: Scene) -> None:
     stop_id = scene.stop_id
     for number in range(1, TRIES_MAX):

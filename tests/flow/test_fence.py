@@ -19,7 +19,7 @@ from tests.flow.stage import HERE, Stage, Stop, open_stage
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
-from unlatch.domain.visit import State
+from unlatch.domain.visit import BEFORE_GATE, State
 from unlatch.errors import SealBroken
 from unlatch.flow.carry_out import carry_out_command
 from unlatch.flow.fence import raise_fence
@@ -109,6 +109,17 @@ async def test_a_raised_fence_shuts_what_waits_and_calls_people(stage: Stage) ->
     assert await pass_gate(stage.platform, unlock["id"], None) is None
     held = await ask(stage, "SELECT place, held_by FROM parcel WHERE stop_id = %s", stop.stop_id)
     assert held == [{"place": "with_courier", "held_by": stop.courier_id}]
+
+
+@pytest.mark.parametrize("state", sorted(BEFORE_GATE))
+async def test_a_raised_fence_shuts_whatever_waits_before_its_gate(stage: Stage, state: State) -> None:
+    _, visit_id = await grant(stage)
+    await ask(
+        stage, "UPDATE visit SET state = %s, is_recorded = true WHERE id = %s RETURNING 1", state, visit_id
+    )
+    raised = await raise_fence(stage.platform)
+    assert {row.id for row in raised.shut} == {visit_id}
+    assert (await stage.get(visit_id)).visit.state is State.REFUSED
 
 
 async def test_what_has_passed_its_gate_goes_on_and_a_second_raise_finds_nothing(stage: Stage) -> None:

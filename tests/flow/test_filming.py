@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.flow.homes import Dwelling, add_home, open_street
+from tests.flow.filmed import Dwelling, add_home, open_street
 from tests.flow.stage import Stage
 
 from unlatch.domain.clip import find_touched, last_link

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from tests.flow.post import Post, open_post
 from tests.flow.stage import Stop
 
+from unlatch.domain.access import Fallback
+from unlatch.domain.booking import Effect, Part
 from unlatch.domain.notice import ChannelKind, DispatchState, NoticeEvent, NoticeGroup
+from unlatch.domain.notice_timing import CHANGES_WAIT_S
 from unlatch.errors import BadInput, Conflict, NotFound
-from unlatch.flow import channels, posting
+from unlatch.flow import channels, consent, posting, rebooking
 from unlatch.flow.channels import confirm_channel, reseal_channels
-from unlatch.store import dispatches
+from unlatch.flow.notifying import tell_of_stop
+from unlatch.flow.options import WindowGiven
+from unlatch.flow.rebooking import NewPlan
+from unlatch.flow.wishes import Wisher
+from unlatch.store import dispatches, preflights, stops
 from unlatch.store.channels import list_channels
 from unlatch.store.database import Database
+from unlatch.store.stops import StopRow
 from unlatch.store.vault import Vault
 from unlatch.town.post_office import PostFaultKind, Way
 
@@ -91,6 +100,94 @@ async def test_what_is_not_confirmed_is_told_nothing_but_its_code(post: Post) ->
     assert "code" in mail.subject.lower()
 
 
+# ---------------------------------------------------------------- what swings back and forth
+
+
+async def swing(post: Post, stop: Stop, *, is_blocked: bool) -> None:
+    """The owner blocks their place, or ends that."""
+    async with post.platform.database.transaction() as connection:
+        change = consent.block if is_blocked else consent.unblock
+        owner = f"con_{stop.stop_id[4:]}"
+        await change(connection, stop.place_id, consignee_id=owner, now=post.platform.clock.now())
+
+
+async def test_a_place_that_is_blocked_and_unblocked_in_a_loop_is_told_of_now_and_then_and_as_it_stands(
+    post: Post,
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for _ in range(15):
+        await swing(post, stop, is_blocked=True)
+        await post.post()
+        await run_once(post)
+        await swing(post, stop, is_blocked=False)
+        await post.post()
+        await run_once(post)
+    await swing(post, stop, is_blocked=True)
+    await post.post()
+    await run_once(post)
+    told = (await post.town.pushed(browser)).letters
+    assert [letter.event for letter in told] == ["blocked", "unblocked"] * 2
+    (waits,) = await post.rows(
+        "SELECT event, next_at - dispatch.created_at AS wait FROM dispatch JOIN notice ON id = notice_id "
+        "WHERE state = 'due'"
+    )
+    assert waits["event"] == "blocked"
+    # It leaves when the first one that had to wait would have: a loop that goes on keeps nobody in the dark.
+    assert timedelta(0) < waits["wait"] < timedelta(seconds=CHANGES_WAIT_S)
+    await make_due(post)
+    await run_once(post)
+    assert (await post.town.pushed(browser)).letters[-1].event == "blocked"
+    assert (await post.town.pushed(browser)).received == 5
+    assert set(await post.states()) == {"sent", "dropped"}
+
+
+async def test_of_changes_that_wait_together_only_the_last_is_told(post: Post) -> None:
+    """Nobody posted for a while: what has been overtaken is no news."""
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for is_blocked in (True, False, True, False):
+        await swing(post, stop, is_blocked=is_blocked)
+    await post.post()
+    await run_once(post)
+    told = (await post.town.pushed(browser)).letters
+    assert [letter.event for letter in told] == ["unblocked"]
+
+
+async def test_however_many_change_it_between_two_posts_what_waits_is_not_put_off(post: Post) -> None:
+    stop = await post.stage.add_stop()
+    await post.add_push(stop)
+    slots = []
+    for _ in range(3):
+        for _ in range(6):
+            await swing(post, stop, is_blocked=True)
+            await swing(post, stop, is_blocked=False)
+        await post.post()
+        slots += await post.rows("SELECT next_at FROM dispatch WHERE state = 'due'")
+    assert len(slots) == 3
+    assert slots[0] == slots[1] == slots[2]
+
+
+async def test_what_swings_at_one_place_holds_back_nothing_of_another(post: Post) -> None:
+    stop, other = await post.stage.add_stop(), await post.stage.add_stop()
+    async with post.platform.database.connection() as connection:
+        await connection.execute(
+            "UPDATE access_point SET consignee_id = %s WHERE id = %s",
+            (f"con_{stop.stop_id[4:]}", other.place_id),
+        )
+    _, browser = await post.add_push(stop)
+    for _ in range(4):
+        await swing(post, stop, is_blocked=True)
+        await swing(post, stop, is_blocked=False)
+        await post.post()
+        await run_once(post)
+    async with post.platform.database.transaction() as connection:
+        await consent.freeze(connection, other.place_id, operator_id="ops_1", now=post.platform.clock.now())
+    await post.post()
+    await run_once(post)
+    assert (await post.town.pushed(browser)).letters[-1].event == "blocked"
+
+
 # ---------------------------------------------------------------- tried again
 
 
@@ -100,6 +197,12 @@ async def run_once(post: Post) -> None:
     while await office.take_on():
         await asyncio.gather(*office.under_way)
     await office.close()
+
+
+def room(letters: int, *kinds: str) -> dict[str, Any]:
+    """Of a worker that has nothing on its way. No kind given: for web push."""
+    free = dict.fromkeys(kinds or ("webpush",), letters)
+    return {"free": free, "under_way": (), "a_channel": 4, "a_reader": dict.fromkeys(free, 4)}
 
 
 async def make_due(post: Post) -> None:
@@ -209,6 +312,38 @@ async def test_one_slow_channel_holds_up_no_other(post: Post) -> None:
         assert (await post.town.hooked(slow)).received <= posting.A_CHANNEL_AT_ONCE
 
 
+async def test_one_reader_with_many_slow_channels_holds_up_no_other(post: Post) -> None:
+    """Ten back ends of one carrier, as many as it may have, each with more to hear than it takes."""
+    slow_stop, quick_stop = await post.stage.add_stop(), await post.stage.add_stop()
+    slow = [(await post.add_hook(slow_stop))[1] for _ in range(channels.CHANNELS_MAX)]
+    for one in slow:
+        await post.town.set_post_fault(Way.HOOK, PostFaultKind.SLOW, to=one, after_s=4)
+    for number in range(10):
+        await post.tell(slow_stop, E.DELIVERED, f"vis_{number}")
+    await post.post()
+    _, quick = await post.add_hook(quick_stop)
+    await post.tell(quick_stop, E.DELIVERED, "vis_q")
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    async with post.sending():
+        while not (await post.town.hooked(quick)).received:
+            assert loop.time() - began_s < 3, "it waits for the slow ones"
+            await asyncio.sleep(0.02)
+        received = sum([(await post.town.hooked(one)).received for one in slow])
+        assert 0 < received <= posting.A_READER_AT_ONCE[ChannelKind.WEBHOOK]
+
+
+async def test_what_a_reader_has_too_much_of_is_sent_in_its_turn(post: Post) -> None:
+    """Whatever waits for room leaves later, from each of the reader's channels."""
+    stop = await post.stage.add_stop()
+    hooks = [(await post.add_hook(stop))[1] for _ in range(3)]
+    for number in range(12):
+        await post.tell(stop, E.DELIVERED, f"vis_{number}")
+    async with post.sending():
+        await post.until_states(all_sent(36))
+    assert [(await post.town.hooked(one)).received for one in hooks] == [12, 12, 12]
+
+
 async def test_an_alarm_overtakes_what_waits(post: Post) -> None:
     stop = await post.stage.add_stop()
     await post.add_push(stop)
@@ -219,9 +354,7 @@ async def test_an_alarm_overtakes_what_waits(post: Post) -> None:
     await post.post()
     now = post.platform.clock.now()
     async with post.platform.database.connection() as connection:
-        (first,) = await dispatches.claim_due(
-            connection, free={"webpush": 1}, busy={}, a_channel=4, now=now, soon=now, lease=now
-        )
+        (first,) = await dispatches.claim_due(connection, **room(1), now=now, soon=now, lease=now)
     assert first.event == E.NOT_SECURED
 
 
@@ -237,9 +370,7 @@ async def test_what_a_lost_worker_had_in_hand_is_sent_by_another_and_known_as_th
     async with post.platform.database.connection() as connection:
         lost = await dispatches.claim_due(
             connection,
-            free={"email": 5, "webpush": 5, "webhook": 5},
-            busy={},
-            a_channel=4,
+            **room(5, "email", "webpush", "webhook"),
             now=now,
             soon=now,
             lease=now + timedelta(seconds=0.5),
@@ -270,9 +401,7 @@ async def test_a_worker_that_comes_back_late_changes_nothing(post: Post) -> None
 
     async def claim() -> dispatches.TakenRow:
         async with post.platform.database.connection() as connection:
-            (taken,) = await dispatches.claim_due(
-                connection, free={"webpush": 5}, busy={}, a_channel=4, now=now, soon=now, lease=now
-            )
+            (taken,) = await dispatches.claim_due(connection, **room(5), now=now, soon=now, lease=now)
         return taken
 
     late, other = await claim(), await claim()
@@ -338,6 +467,8 @@ async def test_what_has_become_pointless_while_it_waited_is_dropped(post: Post) 
     stop = await post.stage.add_stop()
     _, browser = await post.add_push(stop)
     soon = post.platform.clock.now() + timedelta(seconds=1)
+    async with post.platform.database.connection() as connection:
+        await connection.execute("UPDATE stop SET window_until = %s", (soon,))
     await post.tell(stop, E.MORNING_OF_DELIVERY, "stp_1/1", window_until=soon.isoformat())
     await post.tell(stop, E.BOOKED, "stp_1/1", window_until=soon.isoformat())
     await post.post()
@@ -347,6 +478,108 @@ async def test_what_has_become_pointless_while_it_waited_is_dropped(post: Post) 
     await run_once(post)
     assert sorted(await post.states()) == ["dropped", "sent"]
     assert (await post.town.pushed(browser)).received == 1
+
+
+# ---------------------------------------------------------------- of a plan that is no more
+
+
+Change = Callable[[Post, Stop], Awaitable[Any]]
+DAY = (E.MORNING_OF_DELIVERY, E.PREFLIGHT_FAILED, E.COURIER_ON_THE_WAY, E.COURIER_ARRIVING)
+
+
+def wisher(stop: Stop, part: Part) -> Wisher:
+    return Wisher(part=part, id=f"{part.value[:3]}_{stop.stop_id[4:]}")
+
+
+def wish(function: Callable[..., Awaitable[Any]], part: Part, **how: Any) -> Change:
+    async def change(post: Post, stop: Stop) -> None:
+        async with post.platform.database.transaction() as connection:
+            changed = await function(post.platform, connection, stop.stop_id, wisher(stop, part), **how)
+        assert changed.outcome.effect is Effect.DONE, changed
+
+    return change
+
+
+async def plan_later(post: Post, stop: Stop) -> None:
+    now = post.platform.clock.now()
+    window = WindowGiven(window_from=now + timedelta(hours=5), window_until=now + timedelta(hours=9))
+    await wish(rebooking.replan, Part.CARRIER, plan=NewPlan(window=window))(post, stop)
+
+
+async def extend(post: Post, stop: Stop) -> None:
+    hours = post.platform.clock.now().hour - 10  # it is ten in the morning there: the evening is far
+    zone = f"Etc/GMT{'+' if hours >= 0 else '-'}{abs(hours)}"
+    async with post.platform.database.connection() as connection:
+        await connection.execute("UPDATE access_point SET time_zone = %s", (zone,))
+    until = (await find(post, stop)).window_until + timedelta(minutes=1)
+    await wish(rebooking.extend, Part.CONSIGNEE, until=until)(post, stop)
+
+
+async def find(post: Post, stop: Stop) -> StopRow:
+    async with post.platform.database.connection() as connection:
+        row = await stops.find_stop(connection, stop.stop_id)
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (wish(rebooking.cancel, Part.CARRIER), {E.BOOKING_CANCELLED}),
+        (wish(rebooking.redirect, Part.CONSIGNEE, fallback=Fallback.NEIGHBOUR), {E.BOOKED, E.REDIRECTED}),
+        (plan_later, {E.BOOKING_CHANGED}),
+        # The courier is still on the way, and where to park is as it was.
+        (extend, {E.BOOKING_CHANGED, *DAY}),
+    ],
+    ids=["cancelled", "redirected", "planned anew", "extended"],
+)
+async def test_letters_that_waited_while_the_plan_changed_say_nothing_that_is_not_so_any_more(
+    post: Post, change: Change, told: set[NoticeEvent]
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    _, hook = await post.add_hook(stop)
+    now = post.platform.clock.now()
+    async with post.platform.database.transaction() as connection:
+        await preflights.set_heading(connection, stop.stop_id, now, None)
+        await preflights.set_arriving(connection, stop.stop_id, 1, now)
+        row = await stops.find_stop(connection, stop.stop_id)
+        assert row is not None
+        for event in (E.BOOKED, *DAY):
+            await tell_of_stop(connection, event, row, now)
+    await post.town.set_post_fault(Way.PUSH, PostFaultKind.REJECT, status=503)
+    await post.post()
+    await run_once(post)
+    await change(post, stop)
+    await post.post()
+    await post.town.clear_post_faults()
+    for _ in range(3):  # the channel rests after each that failed
+        await make_due(post)
+        await run_once(post)
+    assert {letter.event for letter in (await post.town.pushed(browser)).letters} == told
+    assert set(await post.states()) == {"sent", "dropped"}
+    # A back end is told all there was: it goes by the timestamps.
+    heard = {letter.event for letter in (await post.town.hooked(hook)).letters}
+    assert E.BOOKED in heard
+
+
+async def test_a_courier_who_has_set_out_anew_is_not_announced_by_the_letter_of_the_one_before(
+    post: Post,
+) -> None:
+    stop = await post.stage.add_stop()
+    _, browser = await post.add_push(stop)
+    for name in ("Ann", "Bo"):
+        async with post.platform.database.transaction() as connection:
+            now = post.platform.clock.now()
+            await connection.execute("UPDATE stop SET heading_at = NULL, plan_number = plan_number + 1")
+            await preflights.set_heading(connection, stop.stop_id, now, None)
+            row = await stops.find_stop(connection, stop.stop_id)
+            assert row is not None
+            await tell_of_stop(connection, E.COURIER_ON_THE_WAY, row, now, {"courier": name})
+    await post.post()
+    await run_once(post)
+    (letter,) = (await post.town.pushed(browser)).letters
+    assert letter.subject == "Bo is on the way to you"
 
 
 # ---------------------------------------------------------------- channels

@@ -205,6 +205,54 @@ async def test_what_is_mended_between_the_checks_is_said_once(stage: Stage) -> N
     ]
 
 
+async def test_a_new_plan_remembers_what_was_told_of_the_one_before(stage: Stage) -> None:
+    """The window is extended while the household is on its way to move the car."""
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    assert (await list_events(stage, stop)).count("preflight_failed") == 1
+    await set_window(stage, stop, begins_in=58 * MINUTE, lasts=5 * HOUR)
+    await let_a_minute_pass(stage)
+    await run_due(stage)
+    assert (await states(stage, stop))[K.PREFLIGHT_1] == ("done", I.CONSIGNEE_CAR_OUT_OF_RANGE)
+    assert (await list_events(stage, stop)).count("preflight_failed") == 1, "they know"
+    await set_window(stage, stop, begins_in=20 * HOUR)
+    await moved(0)(stage, stop)
+    await let_a_minute_pass(stage)
+    await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert (await list_events(stage, stop)).count("preflight_mended") == 1
+
+
+async def test_what_is_still_so_long_after_is_told_again(stage: Stage) -> None:
+    """The day after: who forgot to move the car is reminded."""
+    stop = await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    await query(stage, "UPDATE preflight SET at = at - interval '1 day'")
+    await set_window(stage, stop, begins_in=58 * MINUTE)
+    await let_a_minute_pass(stage)
+    await run_due(stage)
+    assert (await list_events(stage, stop)).count("preflight_failed") == 2
+
+
+async def test_another_place_is_not_mended_by_what_was_told_of_the_first(stage: Stage) -> None:
+    stop, other = await stage.add_stop(), await stage.add_stop()
+    await moved(500)(stage, stop)
+    await set_window(stage, stop, begins_in=59 * MINUTE)
+    await run_due(stage)
+    await query(
+        stage,
+        "UPDATE access_point SET consignee_id = %s WHERE id = %s",
+        [consignee_of(stop), other.place_id],
+    )
+    await set_window(stage, stop, begins_in=20 * HOUR, access_point_id=other.place_id)
+    checked = await check_now(stage.platform, stop_id=stop.stop_id, consignee_id=consignee_of(stop))
+    assert checked.finding.is_well
+    assert "preflight_mended" not in await list_events(stage, stop)
+
+
 async def test_a_good_answer_after_the_ruling_brings_the_parcel_to_the_car_after_all(stage: Stage) -> None:
     stop = await stage.add_stop()
     await moved(500)(stage, stop)

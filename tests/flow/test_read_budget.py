@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.flow.day import (
     MINUTE,
     SPENT,
     consignee_of,
+    list_duties,
     moved,
     query,
     ruled_out,
@@ -21,12 +23,13 @@ from tests.flow.day import (
     set_window,
     states,
 )
-from tests.flow.stage import Stage, open_stage
+from tests.flow.stage import Stage, Stop, open_stage
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking
 from unlatch.domain.preflight import Remedy
-from unlatch.flow.preflight import check_now
+from unlatch.flow.platform import Platform
+from unlatch.flow.preflight import carry_out_preflight, check_now
 from unlatch.store import preflights
 from unlatch.store.database import Database
 from unlatch.store.duties import DutyKind
@@ -122,6 +125,76 @@ async def test_stops_at_one_place_share_a_look(stage: Stage) -> None:
     assert await stage.town.whole_ledger(vin=second.vin) == []
 
 
+async def two_stops_of_a_slow_car(stage: Stage) -> tuple[Stop, Stop]:
+    """Two stops at one place, both last checks due; its car's maker is polled for as long as we have patience."""
+    first, second = await stage.add_stop(is_older_account=True), await stage.add_stop()
+    await query(stage, "UPDATE stop SET access_point_id = %s WHERE id = %s", [first.place_id, second.stop_id])
+    await stage.town.set_fault(first.vin, "slow", verb="read", after_s=90)
+    for stop in (first, second):
+        await set_window(stage, stop, begins_in=20 * MINUTE)
+    await query(
+        stage,
+        "UPDATE duty SET state = 'taken', next_at = next_at + interval '1 hour' WHERE kind = 'preflight_2'",
+    )
+    return first, second
+
+
+async def check(platform: Platform, stop: Stop) -> None:
+    """What a worker does with the last check of this stop's present plan, once it has taken the duty."""
+    await carry_out_preflight(platform, f"{stop.stop_id} 2 {K.PREFLIGHT_2}")
+
+
+async def until_spent(stage: Stage, spent: int) -> None:
+    """Until the budget of the one car shows that many readings."""
+    async with asyncio.timeout(10):
+        while [row["spent"] for row in await query(stage, "SELECT spent FROM read_budget")] != [spent]:
+            await asyncio.sleep(0.01)
+
+
+async def hears(stage: Stage, stop: Stop) -> None:
+    """Once it has ended, the check goes by what came of the reading: no answer in time, which is tried again."""
+    await query(stage, "UPDATE duty SET state = 'taken' WHERE state = 'due' AND stop_id = %s", [stop.stop_id])
+    await check(stage.platform, stop)
+    duty = (await list_duties(stage, stop))[K.PREFLIGHT_2]
+    assert (duty.state, duty.tries) == ("due", 1)
+
+
+async def test_a_worker_whose_clock_is_behind_waits_for_the_reading_of_another(stage: Stage) -> None:
+    """It was asked for later than it is here: on another machine, or while this one waited for a connection."""
+    first, second = await two_stops_of_a_slow_car(stage)
+    clock = stage.platform.clock
+    behind = replace(clock, anchor_at=clock.anchor_at + timedelta(seconds=0.7))
+    assert clock.now() - behind.now() < timedelta(seconds=21)
+    reading = asyncio.create_task(check(stage.platform, first))
+    await until_spent(stage, 1)
+    await check(replace(stage.platform, clock=behind), second)
+    assert not reading.done()
+    assert (await states(stage, second))[K.PREFLIGHT_2] == ("due", None)
+    await reading
+    await hears(stage, second)
+
+
+async def test_a_reading_that_takes_longer_than_a_minute_is_waited_for_by_whoever_may_not_read_again(
+    stage: Stage,
+) -> None:
+    """It was the last of the day: whoever comes after a minute gets none of their own, and this one is still coming."""
+    first, second = await two_stops_of_a_slow_car(stage)
+    most = (await stage.platform.rules.get()).get_programme(None).reads_a_day
+    await query(
+        stage,
+        "INSERT INTO read_budget VALUES (%s, current_date + 9, %s, now() - interval '1 day')",
+        [first.place_id, most - 1],
+    )
+    reading = asyncio.create_task(check(stage.platform, first))
+    await until_spent(stage, most)
+    await stage.platform.clock.sleep(65)
+    await check(stage.platform, second)
+    assert not reading.done()
+    assert (await states(stage, second))[K.PREFLIGHT_2] == ("due", None)
+    await reading
+    await hears(stage, second)
+
+
 async def test_the_budget_s_edges(database: Database) -> None:
     from datetime import UTC, date, datetime
 
@@ -138,7 +211,9 @@ async def test_the_budget_s_edges(database: Database) -> None:
     assert (refused.is_granted, refused.last_at) == (False, at)
     assert refused.is_under_way(at + timedelta(seconds=59), None)
     assert not refused.is_under_way(at + timedelta(seconds=59), at)
-    assert not refused.is_under_way(at + timedelta(seconds=61), None)
+    assert refused.is_under_way(at - timedelta(seconds=1), None)  # asked for by a clock that is ahead
+    assert refused.is_under_way(at + timedelta(seconds=179), None)
+    assert not refused.is_under_way(at + timedelta(seconds=180), None)
     assert (await take(60)).is_granted
     assert not (await take(121)).is_granted  # both of the day are spent
     assert (await take(120, days=1)).is_granted  # a new day at the address

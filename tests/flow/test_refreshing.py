@@ -19,8 +19,9 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState, LinkPage
 from unlatch.domain.visit import Fact, State
 from unlatch.errors import SealBroken
-from unlatch.flow import linking, refreshing, unlinking
+from unlatch.flow import choosing, linking, refreshing, unlinking
 from unlatch.flow.carry_out import read_place
+from unlatch.flow.preflight import check_now
 from unlatch.flow.resealing import reseal_accounts
 from unlatch.store import maker_accounts, preflights
 from unlatch.store.database import Database
@@ -335,7 +336,7 @@ async def test_linking_the_place_again_is_consent_again(links: LinkStage) -> Non
     await refreshing.end_unlinked(links.platform)
     assert await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id) is LinkPage.LINKED
     newest = (await links.accounts(linked.consignee_id))[0]
-    await linking.relink(
+    await choosing.relink(
         links.platform,
         linked.stop.place_id,
         account_id=newest.id,
@@ -352,7 +353,7 @@ async def test_stops_that_unlinking_ruled_out_are_looked_at_again_once_linked_an
     await unlink(links, linked.account_id, linked.consignee_id)
     assert await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id) is LinkPage.LINKED
     newest = (await links.accounts(linked.consignee_id))[0]
-    await linking.relink(
+    await choosing.relink(
         links.platform,
         linked.stop.place_id,
         account_id=newest.id,
@@ -382,6 +383,63 @@ async def test_another_account_is_no_way_to_link_again(links: LinkStage) -> None
     assert (await links.account(linked.account_id)).generation == 1
     assert (await links.stage.town.count_oauth("volvo"))["revocations"] == 1, "what has no use is given back"
     assert await read_place(links.platform, await links.place(linked)) is None
+
+
+# ---- linked again, with less
+
+
+async def test_who_agrees_to_less_than_before_is_told_and_no_courier_is_sent_there(links: LinkStage) -> None:
+    linked = await links.link()
+    stop = linked.stop
+    await links.change("UPDATE maker_account SET state = 'lost', sealed = NULL, lost_at = now()")
+    page = await links.say_yes(
+        linked.consignee_id, "volvo", linked.town_account_id, linked.account_id, without="conve:unlock"
+    )
+    assert page is LinkPage.NARROWED
+    assert (await links.account(linked.account_id)).state is AccountState.LIVE
+    (notice,) = await links.notices("account_narrowed")
+    assert (notice["reader_id"], notice["access_point_id"]) == (linked.consignee_id, stop.place_id)
+    checked = await check_now(links.platform, stop_id=stop.stop_id, consignee_id=linked.consignee_id)
+    assert checked.finding.reasons == (Incident.DEVICE_CONSENT_LOST,)
+    (row,) = await links.ask("SELECT ruled_out FROM stop")
+    assert row["ruled_out"] == Incident.DEVICE_CONSENT_LOST
+    # Agreed to everything again, it is as before.
+    page = await links.say_yes(linked.consignee_id, "volvo", linked.town_account_id, linked.account_id)
+    assert page is LinkPage.LINKED
+    assert len(await links.notices("account_narrowed")) == 1
+    await links.change("DELETE FROM read_budget")
+    checked = await check_now(links.platform, stop_id=stop.stop_id, consignee_id=linked.consignee_id)
+    assert checked.finding.reasons == ()
+
+
+async def test_a_scan_is_refused_where_the_owner_does_not_let_us_open_any_more(links: LinkStage) -> None:
+    """Where no pre-flight has looked since."""
+    linked = await links.link()
+    page = await links.say_yes(
+        linked.consignee_id, "volvo", linked.town_account_id, linked.account_id, without="conve:unlock"
+    )
+    assert page is LinkPage.NARROWED
+    assert await read_place(links.platform, await links.place(linked)) is None, "what is allowed is done"
+    scanned = await links.stage.scan(linked.stop)
+    assert scanned.reasons == (Incident.DEVICE_CONSENT_LOST,)
+
+
+async def test_what_is_open_is_locked_though_its_owner_does_not_let_us_open_any_more(
+    working: LinkStage,
+) -> None:
+    linked = await working.link()
+    visit_id = await working.stage.begin(linked.stop)
+    await working.stage.until_state(visit_id, State.READY, State.UNLOCKED)
+    page = await working.say_yes(
+        linked.consignee_id, "volvo", linked.town_account_id, linked.account_id, without="conve:unlock"
+    )
+    assert page is LinkPage.NARROWED
+    assert await working.stage.town.can_open_trunk(linked.stop.vin)
+    for word in (Fact.COURIER_OPENED, Fact.COURIER_DEPOSITED):
+        await working.stage.say(linked.stop, visit_id, word)
+    await working.stage.town.close_trunk(linked.stop.vin)
+    await working.stage.say(linked.stop, visit_id, Fact.COURIER_CLOSED)
+    await working.stage.until_state(visit_id, State.DELIVERED)
 
 
 # ---- secrets

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from unlatch.domain.access import PlaceKind, Position
+from unlatch.domain.access import Assurance, PlaceKind, Position
 from unlatch.domain.eligibility import Area, ParcelLimits
 from unlatch.errors import SettingsError
 from unlatch.flow import postcodes
@@ -85,6 +85,7 @@ def test_the_shipped_programme_is_that_of_2018() -> None:
     programme = rules.programmes["launch-2018"]
     assert (programme.window_s, programme.range_m) == (4 * 3600, 200)
     assert programme.places == {PlaceKind.CAR}
+    assert programme.home_locks == {Assurance.SEEN}, "which is what counts where nothing is said"
     assert (float(programme.parcel.max_weight_g or 0), programme.parcel.max_value_cents) == (
         22679.6185,
         130_000,
@@ -105,6 +106,8 @@ def test_the_shipped_default_is_open_to_all() -> None:
     assert programme.name == "open"
     assert (programme.areas, programme.countries, programme.plans) == (None, frozenset(), frozenset())
     assert (programme.takes_any_vehicle, programme.takes_unseen_lock) == (True, True)
+    assert programme.places == {PlaceKind.CAR, PlaceKind.HOME}
+    assert programme.home_locks == {Assurance.SEEN, Assurance.LID_ALONE, Assurance.BOLT_ALONE}
     assert (programme.window_s, programme.windows) == (24 * 3600, ())
     assert programme.parcel == ParcelLimits(takes_other_sellers=True, takes_undeclared=True)
 

@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from tests import invariants
+from tests.conftest import drop_database
 from tests.journeys.playing import Door, Play, Seen
 
 from unlatch.clock import Clock
@@ -45,7 +46,7 @@ def fresh_database(server: Embedded, template: str, name: str) -> Iterator[str]:
         of_template = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         connection.execute(of_template.format(sql.Identifier(name), sql.Identifier(template)))
         yield make_conninfo(server.dsn(), dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(connection, name)
 
 
 def sscc(number: int) -> str:

@@ -169,7 +169,7 @@ class Play:
                 return await self._try_handle()
             case NextStep.PUT_PARCEL_IN:
                 return await self.put_in_and_close()
-            case NextStep.CLOSE_LID | NextStep.CLOSE_FIRMLY_AND_PULL:
+            case NextStep.CLOSE_LID | NextStep.CLOSE_FIRMLY_AND_PULL | NextStep.STEP_OUT_AND_CLOSE:
                 return await self._close()
             case NextStep.PULL_HANDLE:
                 return await self._pull()
@@ -178,10 +178,18 @@ class Play:
                 return True
         return False
 
+    async def pull(self) -> bool:
+        """Try the handle; whether it is open now."""
+        return await self.town.can_open_trunk(self.vin)
+
+    async def shut(self) -> bool:
+        """Close it; whether it stays so."""
+        return await self.town.close_trunk(self.vin) in WENT_WELL
+
     async def _try_handle(self) -> bool:
         if not self.pulls_handle:
             return False
-        if not await self.town.can_open_trunk(self.vin):
+        if not await self.pull():
             await asyncio.sleep(TRY_AGAIN_S)
             return False
         await self.door.say(Fact.COURIER_OPENED)
@@ -196,16 +204,15 @@ class Play:
         return await self._close()
 
     async def _close(self) -> bool:
-        outcome = await self.town.close_trunk(self.vin)
-        if outcome not in WENT_WELL:
+        if not await self.shut():
             await asyncio.sleep(TRY_AGAIN_S)
             return False
         await self.door.say(Fact.COURIER_CLOSED)
         return True
 
     async def _pull(self) -> bool:
-        if await self.town.can_open_trunk(self.vin):
-            await self.town.close_trunk(self.vin)
+        if await self.pull():
+            await self.shut()
             await self.door.say(Fact.COURIER_OPENED)
             await self.door.say(Fact.COURIER_CLOSED)
         else:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from unlatch.town.api import Line, Problem, read_events
-from unlatch.town.demo import Demo, make_folders
+from unlatch.town.demo import Demo
 from unlatch.town.desk import CarrierDesk, OperatorDesk
 from unlatch.town.installation import Installation
 from unlatch.town.narrator import Narrator
+from unlatch.town.proving import make_folders
 from unlatch.town.stories import PLOTS, Cast
 from unlatch.town.truth import count_unlocks_asked
 
@@ -27,7 +28,6 @@ async def make_cast(installation: Installation) -> Cast:
         narrator=Narrator(clock=installation.clock),
         carrier=carrier,
         operator=operator,
-        public_key="",
         lot=random.Random(5),
     )
     return await demo.cast(PLOTS[0])

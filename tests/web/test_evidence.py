@@ -57,7 +57,7 @@ async def test_the_evidence_is_checked_offline_and_one_flipped_byte_is_named(
     assert verify_files([str(path), "--key", key.hex()]) == 0
     printed = capsys.readouterr().out
     assert f"{path}: good" in printed
-    assert f"evidence of claim {made['id']}, 7 files" in printed
+    assert f"evidence of claim {made['id']}, 8 files" in printed
     assert f"{path}/{name}: good" in printed
     at = content.index(b"courier_deposited")
     path.write_bytes(content[:at] + b"X" + content[at + 1 :])
@@ -176,6 +176,48 @@ async def test_the_evidence_of_a_stop_holds_every_attempt_and_where_the_parcel_w
     assert sha256(files[f"fallbacks/{end['photo']}.jpeg"]).hexdigest() == end["photo"]
     assert "fallback_done" in [one["what"] for one in json.loads(files["deeds.json"])]
     assert verify_bundle(content).is_good
+
+
+async def test_of_more_than_a_bundle_holds_the_newest_are_in_it_and_all_are_counted(
+    platform: Platform, tenant: Tenant, visit_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await fetch(
+        platform,
+        "INSERT INTO deed (id, access_point_id, stop_id, who, what, body, at) SELECT 'dee_' || number, %s, %s, "
+        "'courier:cou_1', 'heading', '{}', now() + number * interval '1 second' FROM generate_series(1, 1007) number "
+        "RETURNING 1",
+        tenant.access_point_id,
+        tenant.stop_id,
+    )
+    await fetch(
+        platform,
+        "INSERT INTO look (id, access_point_id, stop_id, who, what, at) SELECT 'loo_' || number, %s, %s, "
+        "'courier:cou_1', 'look ' || number, now() + number * interval '1 second' FROM generate_series(1, 1003) number "
+        "RETURNING 1",
+        tenant.access_point_id,
+        tenant.stop_id,
+    )
+    ((deeds,),) = await fetch(platform, "SELECT count(*) FROM deed WHERE stop_id = %s", tenant.stop_id)
+    claim_id = (await open_claim(tenant.consignee, visit_id))["id"]
+    content = (await tenant.carrier.get(f"/v1/claims/{claim_id}/evidence")).content
+    files = dict(unpack(content))
+    told = json.loads(files["looks.json"])
+    assert [one["what"] for one in told] == [f"look {number}" for number in range(4, 1004)]
+    assert json.loads(files["counted.json"]) == {
+        "deeds": {"all": deeds + 1, "here": 1000},  # the claim itself is a deed
+        "looks": {"all": 1003, "here": 1000},
+        "visits": {"all": 1, "here": 1},
+    }
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(content)
+    assert verify_files([str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert f"of {deeds + 1} deeds the newest 1000" in printed
+    assert "of 1003 looks the newest 1000" in printed
+    assert " visits the newest" not in printed
+    assert verify_files([str(path), "--json"]) == 0
+    [bundle] = json.loads(capsys.readouterr().out)["bundles"]
+    assert bundle["counted"]["looks"] == {"all": 1003, "here": 1000}
 
 
 async def test_what_is_claimed_is_held_until_the_claim_has_ended(

@@ -107,6 +107,29 @@ async def link(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Respo
     return answer
 
 
+async def make_it_a_home(platform: Platform, tenant: Tenant) -> None:
+    await fetch(
+        platform,
+        "INSERT INTO home (access_point_id, form, rings_first) VALUES (%s, 'door', true) "
+        "ON CONFLICT DO NOTHING RETURNING 1",
+        tenant.access_point_id,
+    )
+
+
+async def set_home(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    await make_it_a_home(platform, tenant)
+    return await asker.post(f"{place_path(tenant)}/home", {"is_pet_loose": True})
+
+
+async def set_cameras(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    await make_it_a_home(platform, tenant)
+    given = {"maker": "rtsp", "name": "Hall", "address": "rtsps://8.8.4.4/stream"}
+    added = await asker.post(f"{place_path(tenant)}/cameras", given)
+    if added.status_code != 201:
+        return added
+    return await asker.delete(f"{place_path(tenant)}/cameras/{added.json()['id']}")
+
+
 TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response]]] = {
     Right.SEE: see,
     Right.CHECK_RANGE: check_range,
@@ -123,6 +146,8 @@ TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response
     Right.REMOVE: remove,
     Right.HAND_OVER: hand_over,
     Right.LINK: link,
+    Right.SET_HOME: set_home,
+    Right.SET_CAMERAS: set_cameras,
 }
 
 
@@ -455,7 +480,8 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
     """A request about a place that is new is looked at, and its right gets its row."""
     known = {
         "block", "unblock", "household", "invitations", "invitations/{invitation_id}", "leave", "owner",
-        "members/{consignee_id}/remove", "relink",
+        "members/{consignee_id}/remove", "relink", "home", "hub", "cameras", "cameras/{camera_id}",
+        "cameras/{camera_id}/feed_link",
     }  # fmt: skip
     prefix = "/v1/me/access_points/{access_point_id}/"
     found = {

@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from tests.devices.simulated import TownAt, running_town
 from tests.web.conftest import ADDRESS, PUBLIC_URL, Caller, Tenant, make_platform, make_tenant
+from tests.web.people import add_consignee, invite
 
 from unlatch.devices.catalogue import Catalogue
 from unlatch.flow import refreshing
@@ -366,3 +368,71 @@ async def test_an_owner_who_allows_less(tenant: Tenant, browser: Browser) -> Non
     answer = await tenant.consignee.post("/v1/me/access_points", new_place(account["id"]))
     assert answer.status_code == 409
     assert "agree" in answer.json()["detail"]
+
+
+async def test_whoever_reads_their_cars_again_and_again_must_wait_and_no_one_else(
+    tenant: Tenant, browser: Browser, platform: Platform, http: httpx.AsyncClient
+) -> None:
+    """Each read is a request to the maker, whose patience with us is everybody's."""
+    account_id = await link(tenant.consignee, browser)
+    other = (await make_tenant(platform, http, "Other Post")).consignee
+    own = await link(other, browser)
+    path = f"/v1/me/accounts/{account_id}/cars"
+    answers = await asyncio.gather(*(tenant.consignee.get(path) for _ in range(30)))
+    statuses = [one.status_code for one in answers]
+    assert (statuses.count(200), statuses.count(429)) == (10, 20)
+    late = next(one for one in answers if one.status_code == 429)
+    assert late.headers["retry-after"] == "10"
+    choice = await tenant.consignee.post("/v1/me/access_points", new_place(account_id))
+    assert choice.status_code == 429, "which asks the maker too"
+    assert (await other.get(f"/v1/me/accounts/{own}/cars")).status_code == 200
+
+
+async def test_links_that_were_begun_at_once_end_in_no_more_accounts_than_may_be(
+    tenant: Tenant, browser: Browser, platform: Platform
+) -> None:
+    """Room for one more, and three were begun: one is linked, and what the others gave us is given back."""
+    account_id = await link(tenant.consignee, browser)
+    for number in range(18):
+        await fill(platform, account_id, f"mak_more{number}")
+    pages = [await browser.go(await begin(tenant.consignee)) for _ in range(3)]
+    shown = await asyncio.gather(*(browser.confirm(page) for page in pages))
+    assert sorted(next(name for name in ("linked", "too_many") if shows(one, name)) for one in shown) == [
+        "linked",
+        "too_many",
+        "too_many",
+    ]
+    assert len((await tenant.consignee.get("/v1/me/accounts")).json()["accounts"]) == 20
+    assert await browser.town.withdraw("volvo", "ada") == 2, "consents that nobody had given back"
+
+
+async def test_a_household_reads_until_when_the_link_of_its_car_goes_on(
+    tenant: Tenant, browser: Browser, platform: Platform
+) -> None:
+    account_id = await link(tenant.consignee, browser)
+    place = await tenant.consignee.make("/v1/me/access_points", new_place(account_id))
+    path = f"/v1/me/access_points/{place['id']}"
+    ben = await add_consignee(tenant.carrier, "Ben Brother")
+    await ben.make("/v1/me/households/join", {"code": await invite(tenant.consignee, place["id"])})
+    assert (await ben.get(f"{path}/household")).json()["link_ends_at"] is None
+    handed = await tenant.consignee.make(f"{path}/owner", {"consignee_id": ben.id})
+    ends_at = datetime.fromisoformat(handed["link_ends_at"])
+    assert timedelta(days=6, hours=23) < ends_at - platform.clock.now() <= timedelta(days=7)
+    own = await link(ben, browser)
+    await ben.make(f"{path}/relink", {"account_id": own})
+    assert (await ben.get(f"{path}/household")).json()["link_ends_at"] is None
+
+
+async def fill(platform: Platform, account_id: str, copy_id: str) -> None:
+    """One more account like this one."""
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns "
+            "WHERE table_name = 'maker_account' AND column_name <> 'id'"
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        await connection.execute(
+            f"INSERT INTO maker_account (id, {row[0]}) SELECT %s, {row[0]} FROM maker_account WHERE id = %s".encode(),
+            (copy_id, account_id),
+        )

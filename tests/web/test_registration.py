@@ -69,7 +69,9 @@ async def test_a_car_that_does_not_fit_its_maker_is_refused_by_field(
         ("from_local", {"from_local": "08:00:00+01:00", "until_local": "10:00:00"}),
         ("consent_ends_at", {"consent_ends_at": "0001-01-01T00:00:00+14:00"}),
         ("address.latitude", {"address": {"latitude": 91, "longitude": 0}}),
-        ("kind", {"kind": "home"}),
+        ("vehicle", {"kind": "home"}),
+        ("vehicle", {"vehicle": None}),
+        ("kind", {"kind": "boat"}),
         ("is_consent_given", {"is_consent_given": None}),
     ],
 )

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-from unlatch.cameras.base import SILENT_S, Camera, CameraMaker, Session, decoder_of
-from unlatch.cameras.board import Board, CameraState, Event, Status
-from unlatch.cameras.glances import Glance, Verdict
-from unlatch.cameras.proof import PROOF_WAITS_S, Lease, Proof, Refusal, make_proof
-from unlatch.cameras.recording import Fragmenter, TakeFile
+from unlatch.cameras.base import SILENT_S, Camera, CameraMaker, Session
+from unlatch.cameras.board import Board, CameraState, Event, Onlooker, Status
+from unlatch.cameras.glances import Glance, Judgement, Verdict
+from unlatch.cameras.proof import PROOF_WAITS_S, Lease, Proof, ReadBack, Refusal, make_proof
+from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.cameras.watching import Watching
 from unlatch.clock import monotonic_s
@@ -37,11 +37,17 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0)  # before the next session
 STEADY_S = 5.0  # a session that held so long is no failed try
 GIVE_UP_S = 8.0  # without a sign of the thread: longer than opening a session may take
 MAX_GIVEN_UP = 3  # threads of one camera
+LONGEST_LIGHT_S = 30.0  # that a lamp of ours may excuse what moves
 ANSWER_S = 3.0  # for the thread to close its take: libav notices silence after two
 
 
 def tell_nobody(_event: Event) -> None:
     """For whoever does not want to know."""
+
+
+def as_it_is(judgement: Judgement) -> Judgement:
+    """The verdict of the picture alone."""
+    return judgement
 
 
 class ArmedCamera:
@@ -77,10 +83,19 @@ class ArmedCamera:
             self._board.folder, self._thread = None, None
             self._board.publish(state=CameraState.OFF, lease=Lease())
 
-    def start(self, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK) -> None:
+    def start(
+        self,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
+    ) -> None:
         """Record into that folder, from the last keyframe on and as soon as frames come, until `stop`.
 
-        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it.
+        `take`, `part`, `link`: what comes next there, and follows which link, if another recorder has begun it; it has
+        told of nothing since `silent_since`.
         """
         board = self._board
         with board.changed:
@@ -89,7 +104,9 @@ class ArmedCamera:
             if board.folder is None:
                 board.go_on(take=take, part=part, link=link)
             board.folder = folder
-            if board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
+            if silent_since is not None:
+                board.open_gap(silent_since, "recorder_gone")
+            elif board.status.state in (CameraState.LOST, CameraState.CONNECTING, CameraState.STUCK):
                 board.open_gap(datetime.now(UTC), board.status.code or "unreachable")
 
     def stop(self) -> tuple[TakeFile, ...]:
@@ -103,21 +120,43 @@ class ArmedCamera:
             board.close_gap(datetime.now(UTC))
             return board.take_out()
 
-    def prove(self, wait_s: float = PROOF_WAITS_S) -> Proof | Refusal:
-        """Prove that it records now; see `proof.py`. Blocks for at most `wait_s`, and for some reads of the disk."""
+    def prove(
+        self, wait_s: float = PROOF_WAITS_S, *, judge: Callable[[Judgement], Judgement] = as_it_is
+    ) -> Proof | Refusal:
+        """Prove that it records now; see `proof.py`. Blocks for at most `wait_s`, and for some reads of the disk.
+
+        `judge` may know more than the last two seconds tell: that a light of ours was seen.
+        """
+        wait_s += self._maker.bunch_s
         board = self._board
         with board.changed:
             if board.folder is None:
                 return Refusal(code="not_recording", judgement=board.status.judgement)
             board.asked_s, board.material, board.is_eager = monotonic_s(), None, True
-            board.changed.wait_for(lambda: board.material is not None, wait_s)
+        read = self._read_back(monotonic_s() + wait_s)
+        with board.changed:
             material, board.material, board.asked_s = board.material, None, None
             status = board.status
-        if material is None:
+        if read is not None and read.failure:
+            return Refusal(code=read.failure, judgement=status.judgement)
+        if read is None or material is None:
             is_silent = monotonic_s() - board.heard_s > SILENT_S
             code = Verdict.STALLED if is_silent else "no_frame"
             return Refusal(code=code, judgement=status.judgement)
-        return make_proof(material, status.judgement, datetime.now(UTC), monotonic_s())
+        return make_proof(read, material, judge(status.judgement), datetime.now(UTC), monotonic_s())
+
+    def _read_back(self, until_s: float) -> ReadBack | None:
+        """Read what is being written, while it is written: by the time the last frame is there, the rest is decoded."""
+        board = self._board
+        read: ReadBack | None = None
+        while (run := board.wait_for_run(until_s)) is not None:
+            read = ReadBack(run, board.wait_for_parts(run, until_s))
+            read.decode()
+            material = board.material
+            has_all = material is not None and material.take == run.take
+            if has_all or read.failure or monotonic_s() >= until_s:
+                break
+        return read
 
     def relax(self) -> None:
         """Decode keyframes alone, until the next proof is asked for."""
@@ -131,6 +170,30 @@ class ArmedCamera:
     def glances(self, since_s: float) -> list[Glance]:
         """What was seen since then: for a light pattern."""
         return self._board.rolling.glances(since_s)
+
+    def expect_light(self, for_s: float) -> None:
+        """A lamp plays before it for so long from now on."""
+        now_s = monotonic_s()
+        self._board.is_eager = True
+        self._board.rolling.expect_light(now_s, now_s + min(for_s, LONGEST_LIGHT_S))
+
+    @property
+    def reader(self) -> ClockReader | None:
+        """What reads its clock."""
+        return self._board.rolling.reader
+
+    def read_clock_by(self, reader: ClockReader | None) -> None:
+        """Read its clock so from the next frame on."""
+        self._board.rolling.reader = reader
+
+    def show(self, onlooker: Onlooker) -> None:
+        """Show every frame from now on to this one alone; whoever looked before sees no more."""
+        self._board.is_eager, self._board.onlooker = True, onlooker
+
+    def hide(self, onlooker: Onlooker) -> None:
+        """Show it no more."""
+        if self._board.onlooker is onlooker:
+            self._board.onlooker = None
 
     def check(self, now_s: float) -> None:
         """The timer of our own, called some times a second: libav's strikes late, and a thread may not come back."""
@@ -200,7 +263,7 @@ class ArmedCamera:
 
     def _follow(self, session: Session, generation: int) -> None:
         """Until the session ends, which raises CameraUnreachable, or another thread counts."""
-        watching = Watching(self._board, generation, Fragmenter(session.video), decoder_of(session.video))
+        watching = Watching(self._board, generation, session.video)
         try:
             for coded in session.read():
                 if generation != self._board.generation:

@@ -5,7 +5,8 @@ what the camera's own clock showed when it took the picture. Nothing is decoded 
 
 A session that can't be had, or ends, raises `CameraUnreachable`. The code of an error is one of these words: not_found,
 not_let_in, refused, unreachable (before the first frame); cut, silent (after it); no_video, codec, too_large
-(what it sends is of no use to us); full, disk (ours); too_long (a take); damaged; busy, closed (the recorder).
+(what it sends is of no use to us); too_slow (it comes seconds late); full, disk (ours); too_long (a take); damaged;
+busy, closed (the recorder).
 
 No address, user or password of a camera stands in any message: libraries write them into theirs, so theirs are never
 passed on.
@@ -24,7 +25,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from av.video.codeccontext import VideoCodecContext
 from PIL import Image
 
+from unlatch.errors import CameraUnreachable
+
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
 
@@ -43,6 +47,7 @@ class Camera:
     maker: str
     address: str = field(repr=False)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # see the maker's form_fields
+    allows_private: bool = False  # it may be in a private network: the setting UNLATCH_PRIVATE_HUBS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,13 @@ class FormField:
     is_secret: bool = True
     is_needed: bool = False
     max_length: int = 256
+    pattern: str | None = None  # what the whole value must match; None: any printable text
+    meaning: str = ""  # for whoever fills in the form, where the name alone does not say it
+
+    @property
+    def is_required(self) -> bool:
+        """As `devices/base.py` calls it."""
+        return self.is_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +104,8 @@ class CameraMaker(ABC):
     name: ClassVar[str]  # the word in rows and addresses: "rtsp"
     label: ClassVar[str]  # as people know it
     form_fields: ClassVar[tuple[FormField, ...]]
+    schemes: ClassVar[tuple[str, ...]] = ()  # of the address that is typed, the best first; empty: none is
+    bunch_s: ClassVar[float] = 0.0  # its frames come in bunches that last so long: a proof waits for one more
 
     @abstractmethod
     def open(self, camera: Camera) -> Session:
@@ -107,6 +121,23 @@ class CameraMaker(ABC):
                     Image.fromarray(frame.to_ndarray(format="rgb24")).save(out, "JPEG", quality=85)
                     return out.getvalue()
         raise AssertionError("a session ends by raising")
+
+
+def video_of(container: InputContainer) -> VideoStream:
+    """The stream of a container that we can record. Raises CameraUnreachable, with the remedy."""
+    if not container.streams.video:
+        raise CameraUnreachable("the camera sends no video", code="no_video")
+    video = container.streams.video[0]
+    context = video.codec_context
+    if context.name not in CODECS:
+        raise CameraUnreachable(f"the camera sends {context.name}: set it to H.264", code="codec")
+    if not (0 < context.width <= MAX_WIDTH and 0 < context.height <= MAX_HEIGHT):
+        raise CameraUnreachable(
+            f"the camera's picture is {context.width} by {context.height}: "
+            f"set it to at most {MAX_WIDTH} by {MAX_HEIGHT}",
+            code="too_large",
+        )
+    return video
 
 
 def decoder_of(video: VideoStream) -> VideoCodecContext:

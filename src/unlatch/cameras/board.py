@@ -7,14 +7,17 @@ decoded. `status` may be looked at without it, since it is a value that is repla
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from pathlib import Path
+from typing import Protocol
 
-from unlatch.cameras.glances import Judgement, Rolling, Verdict
-from unlatch.cameras.proof import Lease, Material
+from av.video.frame import VideoFrame
+
+from unlatch.cameras.glances import Glance, Judgement, Rolling, Verdict
+from unlatch.cameras.proof import Lease, Material, Run
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
@@ -76,6 +79,12 @@ class Status:
     dropped: int  # frames that did not come after the one before
 
 
+class Onlooker(Protocol):
+    """Who looks at each decoded frame for a while, in the camera's own thread: must be quick and must not raise."""
+
+    def see(self, frame: VideoFrame, glance: Glance) -> None: ...
+
+
 class Board:
     """See the module. Methods are called with `changed` held."""
 
@@ -88,8 +97,10 @@ class Board:
         self.heard_s = float("-inf")  # when the last frame came; too often another for a status of its own
         self.folder: Path | None = None  # wanted: to record there
         self.is_eager = True  # wanted: to decode every frame
+        self.onlooker: Onlooker | None = None  # wanted: to show it every frame that is decoded
         self.asked_s: float | None = None  # wanted: a proof, of frames after that
         self.material: Material | None = None
+        self.run: Run | None = None  # of the take that the thread has open
         self.parts: list[Part] = []
         self.takes: list[TakeFile] = []
         self.writing = 0  # the number of the take that the thread has open
@@ -157,12 +168,12 @@ class Board:
     def keep_take(self, take: TakeFile) -> None:
         """A take has ended."""
         self.takes.append(take)
-        self.writing = 0
+        self.writing, self.run = 0, None
         self.changed.notify_all()
 
     def keep_cut_take(self, folder: Path | None) -> None:
         """The take that was being written is left where it is: its thread does not come back."""
-        number, self.writing = self.writing, 0
+        number, self.writing, self.run = self.writing, 0, None
         if not number or folder is None:
             return
         for path in folder.glob(f"take-{number:04d}-*.mp4"):
@@ -177,6 +188,39 @@ class Board:
                     is_whole=False,
                 )
             )
+
+    def wait_for_run(self, until_s: float) -> Run | None:
+        """The run that is being written; None: there was none in time. Not with `changed` held."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.run is not None, max(0.0, until_s - monotonic_s()))
+            return self.run
+
+    def wait_for_parts(self, run: Run, until_s: float) -> Iterator[Part]:
+        """The parts of a run as they are told. Not with `changed` held.
+
+        Ends with the last of what was asked for, with the take, or when the time is over.
+        """
+        number = run.part
+
+        def is_there() -> bool:
+            return number < self.first_part + len(self.parts)  # they are counted through all takes
+
+        def is_over() -> bool:
+            if self.material is not None and number > self.material.part:
+                return True
+            if is_there():
+                return self.parts[number - self.first_part].take != run.take
+            return self.run is None or self.run.take != run.take
+
+        while True:
+            with self.changed:
+                left_s = max(0.0, until_s - monotonic_s())
+                self.changed.wait_for(lambda: is_over() or is_there(), left_s)
+                if is_over() or not is_there():
+                    return
+                part = self.parts[number - self.first_part]
+            yield part
+            number += 1
 
     def take_out(self) -> tuple[TakeFile, ...]:
         """The takes; the board is as if nothing had been recorded."""

@@ -125,9 +125,12 @@ def glance_of(
     reader: ClockReader | None = None,
     scaler: VideoReformatter | None = None,
 ) -> Glance:
-    """Take a glance at a decoded frame. A `scaler` that is kept for the next one makes it four times as cheap."""
+    """Take a glance at a decoded frame. A `scaler` that is kept for the next one makes it four times as cheap.
+
+    In one thread: left to itself the library wakes one for each processor, which costs more than the scaling.
+    """
     small = (scaler or VideoReformatter()).reformat(
-        frame, width=GRID[0], height=GRID[1], format="gray", interpolation=Interpolation.AREA
+        frame, width=GRID[0], height=GRID[1], format="gray", interpolation=Interpolation.AREA, threads=1
     )
     levels = small.to_ndarray().astype(np.uint8, copy=False)
     shown_s = reader.read(plane_of(frame)) if reader is not None else None
@@ -152,11 +155,16 @@ class Rolling:
     def __init__(self, reader: ClockReader | None = None) -> None:
         self.reader = reader
         self._begun_s = float("-inf")
+        self._lit = (float("-inf"), float("-inf"))
         self._glances: deque[Glance] = deque(maxlen=MAX_GLANCES)
 
     def begin(self, at_s: float) -> None:
         """Another session begins. What was seen before still shows what repeats, but not that the picture lives."""
         self._begun_s = at_s
+
+    def expect_light(self, from_s: float, until_s: float) -> None:
+        """A lamp of ours plays in that time: what moves then is its light, and shows neither life nor a loop."""
+        self._lit = (from_s, until_s)
 
     def add(self, glance: Glance) -> None:
         """The next glance."""
@@ -169,8 +177,8 @@ class Rolling:
         self._glances.clear()
 
     def glances(self, since_s: float = float("-inf")) -> list[Glance]:
-        """Those from `since_s` on."""
-        return [glance for glance in self._glances if glance.at_s >= since_s]
+        """Those from `since_s` on. For any thread: copied at once, since the camera's own thread adds meanwhile."""
+        return [glance for glance in list(self._glances) if glance.at_s >= since_s]
 
     def judge(self, now_s: float, heard_s: float | None = None) -> Judgement:
         """The verdict on the window that ends now. A light pattern is judged by `light.py`.
@@ -194,7 +202,8 @@ class Rolling:
             return Judgement(verdict=Verdict.TOO_STILL_TO_TELL)
         if all(glance.mean < DARK_MEAN and glance.levels.std() < DARK_SPREAD for glance in window):
             return Judgement(verdict=Verdict.TOO_DARK_TO_TELL)
-        if not has_moved(window):
+        is_lit = window[-1].at_s >= self._lit[0] and window[0].at_s <= self._lit[1]
+        if is_lit or not has_moved(window):
             return Judgement(verdict=Verdict.TOO_STILL_TO_TELL)
         if likeness_to_before(window, kept) >= REPEATED:
             return Judgement(verdict=Verdict.LOOPING)

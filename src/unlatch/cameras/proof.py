@@ -11,24 +11,27 @@ Whoever opens a door asks for it as of the moment *before* they asked: what they
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from unlatch.cameras.glances import Glance, Judgement, Verdict, glance_of
-from unlatch.domain.clip import Part, find_touched
+from unlatch.cameras.glances import Glance, Judgement, Method, Verdict, glance_of
+from unlatch.cameras.light import Pattern, look_for
+from unlatch.domain.clip import Part
 
 LEASE_S = 2.0
 PROOF_FRAMES = 3
 PROOF_WAITS_S = 2.0
 PROOF_FRESH_S = 5.0  # S3: what may lie between the proof and the gate
 CLOCKS_APART_S = 5.0  # S3
+LIGHT_FRESH_S = 5.0  # what may lie between the end of a light pattern and the proof that rests on it
 SAME_LEVELS = 1  # grey levels of a cell, between what was seen live and what was read back
 NO_PROBE = {"probesize": "32", "analyzeduration": "0"}  # the head says it all
 MAX_RUN_BYTES = 64 * 1024 * 1024
@@ -80,65 +83,130 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """What a proof is made of: a run of frames from a keyframe on, as it should stand on the disk."""
+class Run:
+    """Frames from a keyframe on, in the take that is being written: they grow while they are read back."""
 
     path: Path
     take: int
+    begin: int  # in the take's file
+    part: int  # the number of the first part of it
+    head: Part  # with the file's head: the take's first
     head_size: int
-    begin: int  # of the run; its end is that of the last part
-    parts: tuple[Part, ...]  # those that have a byte of the run
-    glances: tuple[Glance, ...]  # of the run's last frames, as they were seen live; may be fewer, or none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What was asked for is on the disk: it ends with that part of that take."""
+
+    take: int
+    part: int
+    glances: tuple[Glance, ...]  # of the last frames, as they were seen live; may be none
     clock_apart_s: float | None
 
 
-def read_back(material: Material) -> bytes | None:
-    """The head and the run as they stand on the disk; None where they are not what was hashed."""
-    end = material.parts[-1].offset + material.parts[-1].size
-    if end - material.begin > MAX_RUN_BYTES:
-        return None
-    try:
-        with material.path.open("rb") as file:
+class ReadBack:
+    """A run read back from the disk, hashed and decoded while it grows: what is left to do at its end is little."""
 
-            def read(offset: int, size: int) -> bytes:
-                file.seek(offset)
-                return file.read(size)
+    def __init__(self, run: Run, parts: Iterator[Part]) -> None:
+        """`parts`: those of the run, in order; may wait for each."""
+        self._run, self._parts = run, parts
+        self._rest = b""  # read, and not yet asked for by the decoder
+        self._size = 0
+        self._sha256 = hashlib.sha256()
+        self.failure = ""  # a code of `Refusal`
+        self.last_part = 0
+        self.count = 0  # frames
+        self.frames: deque[VideoFrame] = deque(maxlen=PROOF_FRAMES)  # the last of them
 
-            if find_touched(material.parts, read):
-                return None
-            return read(0, material.head_size) + read(material.begin, end - material.begin)
-    except OSError:
-        return None
+    @property
+    def sha256(self) -> bytes:
+        """Of the head and the run, as they were read."""
+        return self._sha256.digest()
+
+    def decode(self) -> None:
+        """Read and decode, until there are no more parts or something is not as it should be."""
+        try:
+            with av.open(self, "r", format="mp4", options=NO_PROBE) as source:
+                source.streams.video[0].codec_context.thread_count = 1
+                for frame in source.decode(source.streams.video[0]):
+                    self.frames.append(frame)
+                    self.count += 1
+        except (av.FFmpegError, IndexError):
+            if self.last_part:  # without any part it was no file, and nobody is to blame
+                self.failure = self.failure or "other_on_disk"
+
+    def read(self, size: int) -> bytes:
+        """As libavformat reads a file that can't be sought in: some bytes, or none at the end."""
+        if not self._rest:
+            self._rest = self._read_more()
+        given, self._rest = self._rest[:size], self._rest[size:]
+        return given
+
+    def _read_more(self) -> bytes:
+        """The next part; none where there is none, or where it is not what was hashed."""
+        part = None if self.failure else next(self._parts, None)
+        if part is None:
+            return b""
+        try:
+            content = b""
+            with self._run.path.open("rb") as file:
+                if not self.last_part:
+                    content = _read_part(file, self._run.head)[: self._run.head_size]
+                read = _read_part(file, part)
+                content += read[max(0, self._run.begin - part.offset) :]
+        except (OSError, _Touched):
+            self.failure = "not_on_disk"
+            return b""
+        self._size += len(content)
+        if self._size > MAX_RUN_BYTES:
+            self.failure = "not_on_disk"
+            return b""
+        self.last_part = part.number
+        self._sha256.update(content)
+        return content
 
 
-def decode_run(content: bytes) -> list[VideoFrame]:
-    """The frames of a head and a run; none where it can't be decoded."""
-    try:
-        with av.open(io.BytesIO(content), "r", format="mp4", options=NO_PROBE) as source:
-            source.streams.video[0].codec_context.thread_count = 1
-            return list(source.decode(source.streams.video[0]))
-    except av.FFmpegError:
-        return []
+class _Touched(Exception):
+    """What stands there is not what was hashed."""
 
 
-def is_same(frames: Sequence[VideoFrame], glances: Sequence[Glance]) -> bool:
+def _read_part(file: BinaryIO, part: Part) -> bytes:
+    file.seek(part.offset)
+    content = file.read(part.size)
+    if hashlib.sha256(content).digest() != part.sha256:
+        raise _Touched
+    return content
+
+
+def is_same(frames: Collection[VideoFrame], glances: Sequence[Glance]) -> bool:
     """Whether the last frames of the run are what was seen live."""
     if len(frames) < len(glances):
         return False
-    pairs = zip(frames[len(frames) - len(glances) :], glances, strict=True)
+    pairs = zip(list(frames)[len(frames) - len(glances) :], glances, strict=True)
     return all(
         int(np.abs(glance_of(frame, 0, 0.0).levels.astype(np.int16) - glance.levels).max()) <= SAME_LEVELS
         for frame, glance in pairs
     )
 
 
-def make_proof(material: Material, judgement: Judgement, made_at: datetime, made_s: float) -> Proof | Refusal:
-    """Read back, decode, compare, judge."""
-    content = read_back(material)
-    if content is None:
-        return Refusal(code="not_on_disk", judgement=judgement)
-    frames = decode_run(content)
-    if len(frames) < PROOF_FRAMES or not is_same(frames, material.glances):
+def judge_by_light(
+    judgement: Judgement, pattern: Pattern, glances: Sequence[Glance], now_s: float
+) -> Judgement:
+    """LIVE by our light, where nothing is known against the picture and it shows the pattern that was just played."""
+    is_fresh = 0 <= now_s - pattern.ended_s <= LIGHT_FRESH_S
+    if judgement.is_against or not is_fresh or not look_for(pattern, list(glances)).is_ours:
+        return judgement
+    return Judgement(verdict=Verdict.LIVE, method=Method.LIGHT, clock_apart_s=judgement.clock_apart_s)
+
+
+def make_proof(
+    read: ReadBack, material: Material, judgement: Judgement, made_at: datetime, made_s: float
+) -> Proof | Refusal:
+    """Compare what was read back with what was seen, and judge."""
+    if read.failure:
+        return Refusal(code=read.failure, judgement=judgement)
+    is_all = read.last_part == material.part and read.count >= PROOF_FRAMES
+    if not is_all or not is_same(read.frames, material.glances):
         return Refusal(code="other_on_disk", judgement=judgement)
     if material.clock_apart_s is not None and abs(material.clock_apart_s) > CLOCKS_APART_S:
         return Refusal(code=Verdict.CLOCK_WRONG, judgement=judgement)
@@ -148,9 +216,9 @@ def make_proof(material: Material, judgement: Judgement, made_at: datetime, made
         made_at=made_at,
         made_s=made_s,
         take=material.take,
-        part=material.parts[-1].number,
-        frames=len(frames),
-        sha256=hashlib.sha256(content).digest(),
+        part=material.part,
+        frames=read.count,
+        sha256=read.sha256,
         judgement=judgement,
         clock_apart_s=material.clock_apart_s,
     )

@@ -12,13 +12,18 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from unlatch.cameras.armed import ArmedCamera
+from unlatch.cameras.armed import ArmedCamera, as_it_is
 from unlatch.cameras.base import Camera, CameraMaker
 from unlatch.cameras.board import Event, Status
 from unlatch.cameras.catalogue import get_camera_maker
-from unlatch.cameras.proof import Proof, Refusal
+from unlatch.cameras.clock_marking import Mark
+from unlatch.cameras.door_seen import DoorLooks, DoorSeen, Span
+from unlatch.cameras.enrolling import Learnt, Snapshot, learn_clock, take_snapshot
+from unlatch.cameras.light import Pattern, Seen, look_for
+from unlatch.cameras.proof import Proof, Refusal, judge_by_light
 from unlatch.cameras.recording import TakeFile
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
@@ -46,6 +51,7 @@ class Recorder:
     def __init__(self, maker_of: Callable[[str], CameraMaker] = get_camera_maker) -> None:
         self._maker_of = maker_of
         self._cameras: dict[str, ArmedCamera] = {}
+        self._doors: dict[str, DoorLooks] = {}  # cameras that look at their door being opened, for enrolment
         self._guard = threading.Lock()
         self._events: deque[tuple[int, Event]] = deque(maxlen=MAX_EVENTS)
         self._number = 0
@@ -74,6 +80,7 @@ class Recorder:
         """Let go; the takes, if it was recording. Not armed: nothing happens."""
         with self._guard:
             armed = self._cameras.pop(camera_id, None)
+            self._doors.pop(camera_id, None)
         if armed is None:
             return ()
         takes = armed.stop()
@@ -81,7 +88,14 @@ class Recorder:
         return takes
 
     def start(
-        self, camera_id: str, folder: Path, *, take: int = 1, part: int = 1, link: bytes = FIRST_LINK
+        self,
+        camera_id: str,
+        folder: Path,
+        *,
+        take: int = 1,
+        part: int = 1,
+        link: bytes = FIRST_LINK,
+        silent_since: datetime | None = None,
     ) -> None:
         """Record into `folder`, which is made; see `ArmedCamera.start`. Raises NotFound, RecordingError."""
         armed = self._get(camera_id)
@@ -89,11 +103,18 @@ class Recorder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise RecordingError("the folder of the recording can't be made", code="disk") from error
-        armed.start(folder, take=take, part=part, link=link)
+        armed.start(folder, take=take, part=part, link=link, silent_since=silent_since)
 
-    def prove(self, camera_id: str) -> Proof | Refusal:
-        """Prove that it records. Raises NotFound."""
-        return self._get(camera_id).prove()
+    def prove(self, camera_id: str, light: Pattern | None = None) -> Proof | Refusal:
+        """Prove that it records; `light`: a pattern that was just played before it counts, too. Raises NotFound."""
+        armed = self._get(camera_id)
+        if light is None:
+            return armed.prove(judge=as_it_is)
+        return armed.prove(
+            judge=lambda judgement: judge_by_light(
+                judgement, light, armed.glances(light.begun_s), monotonic_s()
+            )
+        )
 
     def relax(self, camera_id: str) -> None:
         """Decode keyframes alone from now on. Raises NotFound."""
@@ -102,6 +123,45 @@ class Recorder:
     def stop(self, camera_id: str) -> tuple[TakeFile, ...]:
         """End the recording; it stays armed. Raises NotFound."""
         return self._get(camera_id).stop()
+
+    # ---- enrolment --------------------------------------------------------------------------------------
+
+    def snapshot(self, camera_id: str) -> Snapshot:
+        """A picture of now. Raises NotFound, CameraUnreachable."""
+        return take_snapshot(self._get(camera_id))
+
+    def learn(self, camera_id: str, mark: Mark) -> Learnt:
+        """Learn the clock that was marked in its picture; takes half a minute. Raises NotFound."""
+        return learn_clock(self._get(camera_id), mark)
+
+    def watch_door(self, camera_id: str) -> None:
+        """Look at the door from now on, until `judge_door` or for three minutes. Raises NotFound."""
+        armed, looks = self._get(camera_id), DoorLooks()
+        with self._guard:
+            self._doors[camera_id] = looks
+        armed.show(looks)
+
+    def judge_door(
+        self, camera_id: str, opened: Span, closed: Span | None, *, is_exact: bool = True
+    ) -> DoorSeen:
+        """Whether it saw the door that was opened and closed then. Raises NotFound: it does not look at it."""
+        armed = self._get(camera_id)
+        with self._guard:
+            looks = self._doors.pop(camera_id, None)
+        if looks is None:
+            raise NotFound(f"camera {camera_id} does not look at its door")
+        armed.hide(looks)
+        return looks.judge(opened, closed, is_exact=is_exact)
+
+    def expect_light(self, camera_id: str, for_s: float) -> None:
+        """A lamp of ours plays before it for so long from now on. Raises NotFound."""
+        self._get(camera_id).expect_light(for_s)
+
+    def look_for(self, camera_id: str, light: Pattern) -> Seen:
+        """How well it saw the pattern of a lamp. Raises NotFound."""
+        return look_for(light, self._get(camera_id).glances(light.begun_s))
+
+    # ---- how they stand ---------------------------------------------------------------------------------
 
     def status(self, camera_id: str) -> Status:
         """How it stands; never waits. Raises NotFound."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from unlatch.cameras.clock_marking import Mark
 from unlatch.cameras.proof import Proof
 from unlatch.cameras.recorder import MAX_CAMERAS, Recorder
 from unlatch.cameras.recorder_wire import (
@@ -25,13 +26,21 @@ from unlatch.cameras.recorder_wire import (
     Answer,
     Arm,
     Ask,
+    ClockLearnt,
     Disarm,
     Do,
     Done,
+    DoorJudged,
+    ExpectLight,
     Failed,
+    JudgeDoor,
+    Learn,
+    LightSeen,
     Listen,
+    LookFor,
     Outcome,
     Page,
+    Picture,
     Prove,
     Proven,
     Refused,
@@ -42,13 +51,15 @@ from unlatch.cameras.recorder_wire import (
     State,
     States,
     Stop,
+    TakePicture,
     Takes,
+    WatchDoor,
 )
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.clock import monotonic_s
 from unlatch.errors import RecordingError, UnlatchError
 
-MAX_LINKS = 8
+MAX_LINKS = 2 * MAX_CAMERAS  # every visit of its cameras may ask for a proof at once
 MAX_UNDER_WAY = 2 * MAX_CAMERAS  # requests of one link
 READY = "recorder: ready"
 
@@ -104,11 +115,19 @@ class RecorderServer:
             case Arm():
                 recorder.arm(do.camera_id, do.camera(), _reader_of(do))
             case Start():
-                recorder.start(do.camera_id, Path(do.folder), take=do.take, part=do.part, link=do.link)
+                recorder.start(
+                    do.camera_id,
+                    Path(do.folder),
+                    take=do.take,
+                    part=do.part,
+                    link=do.link,
+                    silent_since=do.silent_since,
+                )
             case Relax():
                 recorder.relax(do.camera_id)
             case Prove():
-                answer = recorder.prove(do.camera_id)
+                light = None if do.light is None else do.light.pattern(monotonic_s())
+                answer = recorder.prove(do.camera_id, light)
                 return Proven.of(answer, monotonic_s()) if isinstance(answer, Proof) else Refused.of(answer)
             case Stop():
                 return Takes(takes=[SentTake.of(take) for take in recorder.stop(do.camera_id)])
@@ -122,7 +141,40 @@ class RecorderServer:
             case Listen():
                 page = recorder.events(do.after, do.wait_s)
                 return Page(events=list(page.events), cursor=page.cursor, is_torn=page.is_torn)
+            case WatchDoor():
+                recorder.watch_door(do.camera_id)
+            case ExpectLight():
+                recorder.expect_light(do.camera_id, do.for_s)
+            case TakePicture() | Learn() | JudgeDoor() | LookFor():
+                return self._enrol(do)
         return Done()
+
+    def _enrol(self, do: TakePicture | Learn | JudgeDoor | LookFor) -> Outcome:
+        """What the enrolment of a camera asks."""
+        recorder, now_s = self.recorder, monotonic_s()
+        match do:
+            case TakePicture():
+                taken = recorder.snapshot(do.camera_id)
+                return Picture(
+                    jpeg=taken.jpeg, width=taken.width, height=taken.height, full_width=taken.full_width,
+                    full_height=taken.full_height,
+                )  # fmt: skip
+            case Learn():
+                mark = Mark(left=do.left, top=do.top, width=do.width, height=do.height)
+                learnt = recorder.learn(do.camera_id, mark)
+                return ClockLearnt(
+                    clock=None if learnt.reader is None else learnt.reader.content(), code=learnt.code
+                )
+            case JudgeDoor():
+                closed = None if do.closed is None else do.closed.span(now_s)
+                door = recorder.judge_door(do.camera_id, do.opened.span(now_s), closed, is_exact=do.is_exact)
+                return DoorJudged(
+                    code=door.code, cells=door.cells, opened_apart_s=door.opened_apart_s,
+                    closed_apart_s=door.closed_apart_s,
+                )  # fmt: skip
+            case LookFor():
+                seen = recorder.look_for(do.camera_id, do.light.pattern(now_s))
+                return LightSeen(likeness=seen.likeness, swing=seen.swing, delay_s=seen.delay_s)
 
 
 def _reader_of(arm: Arm) -> ClockReader | None:

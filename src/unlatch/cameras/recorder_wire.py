@@ -14,7 +14,9 @@ import msgspec
 
 from unlatch.cameras.base import Camera
 from unlatch.cameras.board import CameraState, Event, Status
+from unlatch.cameras.door_seen import Span
 from unlatch.cameras.glances import Judgement, Method, Verdict
+from unlatch.cameras.light import Pattern
 from unlatch.cameras.proof import Proof, Refusal
 from unlatch.cameras.recording import TakeFile
 from unlatch.domain.clip import FIRST_LINK, Gap, Part
@@ -23,6 +25,8 @@ MAX_LINE_BYTES = 1024 * 1024
 MAX_WAIT_S = 10.0
 CameraId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 Text = Annotated[str, msgspec.Meta(max_length=2048)]
+Ago = Annotated[float, msgspec.Meta(ge=-60, le=3_600)]  # seconds; a little below 0: it has not begun yet
+Pixels = Annotated[float, msgspec.Meta(ge=0, le=8_192)]
 
 
 class Arm(msgspec.Struct, tag="arm", kw_only=True, forbid_unknown_fields=True):
@@ -32,11 +36,17 @@ class Arm(msgspec.Struct, tag="arm", kw_only=True, forbid_unknown_fields=True):
     maker: Annotated[str, msgspec.Meta(max_length=32)]
     address: Text
     secrets: Annotated[dict[str, Text], msgspec.Meta(max_length=8)] = {}
+    allows_private: bool = False
     clock: dict[str, Any] | None = None
 
     def camera(self) -> Camera:
         """The camera it names."""
-        return Camera(maker=self.maker, address=self.address, secrets=self.secrets)
+        return Camera(
+            maker=self.maker,
+            address=self.address,
+            secrets=self.secrets,
+            allows_private=self.allows_private,
+        )
 
 
 class Disarm(msgspec.Struct, tag="disarm", kw_only=True, forbid_unknown_fields=True):
@@ -53,12 +63,33 @@ class Start(msgspec.Struct, tag="start", kw_only=True, forbid_unknown_fields=Tru
     take: Annotated[int, msgspec.Meta(ge=1)] = 1
     part: Annotated[int, msgspec.Meta(ge=1)] = 1
     link: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] = FIRST_LINK
+    silent_since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Light(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A pattern that a lamp of the home has played, begun so long ago. `chips`: a letter each, 1 for on."""
+
+    chips: Annotated[str, msgspec.Meta(min_length=6, max_length=64, pattern="^[01]+$")]
+    chip_s: Annotated[float, msgspec.Meta(gt=0, le=2)]
+    begun_ago_s: Ago
+
+    @classmethod
+    def of(cls, pattern: Pattern, now_s: float) -> Light:
+        """As it is sent."""
+        chips = "".join("1" if chip else "0" for chip in pattern.chips)
+        return cls(chips=chips, chip_s=pattern.chip_s, begun_ago_s=now_s - pattern.begun_s)
+
+    def pattern(self, now_s: float) -> Pattern:
+        """As it is received."""
+        chips = tuple(chip == "1" for chip in self.chips)
+        return Pattern(chips=chips, chip_s=self.chip_s, begun_s=now_s - self.begun_ago_s)
 
 
 class Prove(msgspec.Struct, tag="prove", kw_only=True, forbid_unknown_fields=True):
-    """-> Proven or Refused."""
+    """-> Proven or Refused. `light`: a proof may rest on it."""
 
     camera_id: CameraId
+    light: Light | None = None
 
 
 class Relax(msgspec.Struct, tag="relax", kw_only=True, forbid_unknown_fields=True):
@@ -86,7 +117,74 @@ class Listen(msgspec.Struct, tag="events", kw_only=True, forbid_unknown_fields=T
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_WAIT_S)] = 0.0
 
 
-Do = Arm | Disarm | Start | Prove | Relax | Stop | Ask | Listen
+# ---- enrolment --------------------------------------------------------------------------------------------
+
+
+class TakePicture(msgspec.Struct, tag="snapshot", kw_only=True, forbid_unknown_fields=True):
+    """-> Picture."""
+
+    camera_id: CameraId
+
+
+class Learn(msgspec.Struct, tag="learn", kw_only=True, forbid_unknown_fields=True):
+    """Learn the clock in this rectangle -> ClockLearnt, after half a minute."""
+
+    camera_id: CameraId
+    left: Pixels
+    top: Pixels
+    width: Pixels
+    height: Pixels
+
+
+class WatchDoor(msgspec.Struct, tag="watch_door", kw_only=True, forbid_unknown_fields=True):
+    """Look at the door from now on."""
+
+    camera_id: CameraId
+
+
+class SentSpan(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A span, its ends so long ago."""
+
+    from_ago_s: Ago
+    until_ago_s: Ago
+
+    @classmethod
+    def of(cls, span: Span, now_s: float) -> SentSpan:
+        """As it is sent."""
+        return cls(from_ago_s=now_s - span.from_s, until_ago_s=now_s - span.until_s)
+
+    def span(self, now_s: float) -> Span:
+        """As it is received."""
+        return Span(from_s=now_s - self.from_ago_s, until_s=now_s - self.until_ago_s)
+
+
+class JudgeDoor(msgspec.Struct, tag="judge_door", kw_only=True, forbid_unknown_fields=True):
+    """-> DoorJudged. See `door_seen.judge_door`."""
+
+    camera_id: CameraId
+    opened: SentSpan
+    closed: SentSpan | None
+    is_exact: bool = True
+
+
+class ExpectLight(msgspec.Struct, tag="expect_light", kw_only=True, forbid_unknown_fields=True):
+    """A lamp plays before it for so long from now on."""
+
+    camera_id: CameraId
+    for_s: Annotated[float, msgspec.Meta(ge=0, le=60)]
+
+
+class LookFor(msgspec.Struct, tag="challenge", kw_only=True, forbid_unknown_fields=True):
+    """-> LightSeen."""
+
+    camera_id: CameraId
+    light: Light
+
+
+Do = (
+    Arm | Disarm | Start | Prove | Relax | Stop | Ask | Listen
+    | TakePicture | Learn | WatchDoor | JudgeDoor | ExpectLight | LookFor
+)  # fmt: skip
 
 
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -218,7 +316,43 @@ class Page(msgspec.Struct, tag="page", kw_only=True):
     is_torn: bool
 
 
-Outcome = Done | Failed | Proven | Refused | Takes | States | Page
+class Picture(msgspec.Struct, tag="picture", kw_only=True):
+    """A snapshot."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    full_width: int
+    full_height: int
+
+
+class ClockLearnt(msgspec.Struct, tag="clock_learnt", kw_only=True):
+    """What `ClockReader.content` gave, or why there is none."""
+
+    clock: dict[str, Any] | None
+    code: str | None
+
+
+class DoorJudged(msgspec.Struct, tag="door_judged", kw_only=True):
+    """See `door_seen.DoorSeen`."""
+
+    code: str | None
+    cells: int
+    opened_apart_s: float | None
+    closed_apart_s: float | None
+
+
+class LightSeen(msgspec.Struct, tag="light_seen", kw_only=True):
+    """See `light.Seen`."""
+
+    likeness: float
+    swing: float
+    delay_s: float
+
+
+Outcome = (
+    Done | Failed | Proven | Refused | Takes | States | Page | Picture | ClockLearnt | DoorJudged | LightSeen
+)
 
 
 class Answer(msgspec.Struct, kw_only=True):

@@ -1,9 +1,9 @@
 """Recording: what a camera sends goes to the disk as it came, in parts that are synced and hashed.
 
-Nothing is transcoded. A take is one append-only, fragmented MP4: after the head, one moof and mdat a frame. Whatever
-ends the process, what is whole up to the last synced part is a file that plays, and `recover` cuts off what is not.
-Two frames are always under way: the muxer gives a frame out when the next one has come, since only then its duration
-is known.
+Nothing is transcoded. A take is one append-only, fragmented MP4: after the head, one fragment a part; a keyframe begins
+a part. Whatever ends the process, what is whole up to the last synced part is a file that plays, and `recover` cuts off
+what is not. How long the last frame of a part is shown is not known when it is written: as long as the one before it,
+it says, and the next part says when it really ended.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import hashlib
 import io
 import os
 import re
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,26 +25,28 @@ import av
 from av.video.stream import VideoStream
 
 from unlatch.cameras.base import Coded
-from unlatch.cameras.boxes import Fragment, read_outline, walk
+from unlatch.cameras.boxes import Fragment, Outline, fragment_head, read_outline
 from unlatch.domain.clip import PART_MS, Part, find_touched
-from unlatch.errors import ClipDamaged, RecordingError
+from unlatch.errors import CameraUnreachable, ClipDamaged, RecordingError
 
-MOVFLAGS = "frag_every_frame+empty_moov+default_base_moof+skip_trailer"
+MOVFLAGS = "empty_moov+default_base_moof+skip_trailer"
+START_CODE = re.compile(b"\0\0\1")  # twice as fast as `bytes.find`
+LENGTHS_FOLLOW = 1  # the first byte of codec data whose frames have lengths in place of start codes
 MAX_TAKE_BYTES = 2 * 1024**3
 MAX_TAKE_MS = 3_600_000
 MAX_TAKES = 1_000  # of one recording
 TAKE_NAME = re.compile(r"take-(\d{4})-(\d{8}T\d{12})Z\.mp4")
-READ_BYTES = 1024 * 1024
+FULL = 0.9  # of a part's length
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One frame as a fragment (moof and mdat)."""
+    """One coded frame as an MP4 file holds it. Times are the track's ticks since the first frame of the session."""
 
-    data: bytes
-    frame: bytes  # the coded frame alone, as it stands in the mdat
+    frame: bytes
     is_key: bool
-    decode_ms: int  # since the first frame of the session
+    decode_time: int
+    shift: int  # how much later it is shown
     received_s: float  # monotonic
 
 
@@ -59,80 +61,71 @@ class TakeFile:
     is_whole: bool = True  # False: it may end with what was never synced, and has to be recovered first
 
 
-class Fragmenter:
-    """Makes fragments of one session's frames, one frame late. Frames that do not come after the last are dropped."""
+class Packer:
+    """Makes pieces of one session's frames. Frames that do not come after the last are dropped."""
 
     def __init__(self, video: VideoStream) -> None:
-        self._sink = _Sink()
-        # The stub knows files by name alone; the library takes whatever can write.
-        self._out = av.open(self._sink, "w", format="mp4", options={"movflags": MOVFLAGS})
-        self._stream = self._out.add_stream_from_template(video)
-        self._waiting: deque[tuple[bool, int, float]] = deque()
+        codec_data = video.codec_context.extradata
+        if not codec_data:
+            raise CameraUnreachable("the camera does not say how its frames are coded", code="no_video")
+        self._has_lengths = codec_data[0] == LENGTHS_FOLLOW
+        self.head = _head_of(video)
+        base = video.time_base
+        assert base is not None
+        self._ticks, self._per = base.numerator * timescale_of(self.head), base.denominator
         self._first: int | None = None
         self._last: int | None = None
         self.dropped = 0
-        self.head = b""
 
-    def add(self, coded: Coded) -> list[Piece]:
-        """The fragments that are complete now. The packet is used up: decode it before."""
+    def add(self, coded: Coded) -> Piece | None:
+        """The next frame; None if it is dropped."""
         packet = coded.packet
-        assert packet.dts is not None
-        if self._last is not None and packet.dts <= self._last:
+        decode, shown = packet.dts, packet.pts
+        assert decode is not None
+        if self._last is not None and decode <= self._last:
             self.dropped += 1
-            return []
-        self._first = packet.dts if self._first is None else self._first
-        self._last = packet.dts
-        since = (packet.dts - self._first) * packet.time_base
-        self._waiting.append((packet.is_keyframe, round(since * 1000), coded.received_s))
-        packet.stream = self._stream
-        self._out.mux(packet)
-        return self._take_out()
-
-    def close(self) -> list[Piece]:
-        """The last frame. What can't be flushed any more is lost."""
-        with contextlib.suppress(av.FFmpegError):
-            self._out.close()
-        return self._take_out()
-
-    def _take_out(self) -> list[Piece]:
-        content = self._sink.take()
-        if not content:
-            return []
-        file, pieces, moof_at = io.BytesIO(content), [], 0
-        for box in walk(file, 0, len(content)):
-            match box.kind:
-                case b"ftyp" | b"moov":
-                    self.head += content[box.offset : box.end]
-                case b"moof":
-                    moof_at = box.offset
-                case b"mdat":
-                    is_key, decode_ms, received_s = self._waiting.popleft()
-                    pieces.append(
-                        Piece(
-                            data=content[moof_at : box.end],
-                            frame=content[box.offset + box.head : box.end],
-                            is_key=is_key,
-                            decode_ms=decode_ms,
-                            received_s=received_s,
-                        )
-                    )
-        return pieces
+            return None
+        if self._first is None:
+            self._first = decode
+        self._last = decode
+        time = (decode - self._first) * self._ticks // self._per
+        content = bytes(packet)
+        return Piece(
+            frame=content if self._has_lengths else with_lengths(content),
+            is_key=packet.is_keyframe,
+            decode_time=time,
+            shift=0 if shown is None else (shown - decode) * self._ticks // self._per,
+            received_s=coded.received_s,
+        )
 
 
-class _Sink:
-    """Where libavformat writes to: a file that can't be sought in."""
+def with_lengths(coded: bytes) -> bytes:
+    """The units of a coded frame, each with its length before it, where start codes were (H.264, annex B)."""
+    pieces: list[bytes] = []
+    begin = 0
+    for code in START_CODE.finditer(coded):
+        # The fourth zero of a long start code stands at the end of the unit before it.
+        if unit := coded[begin : code.start()].rstrip(b"\0"):
+            pieces += (len(unit).to_bytes(4), unit)
+        begin = code.end()
+    if unit := coded[begin:]:
+        pieces += (len(unit).to_bytes(4), unit)
+    return b"".join(pieces)
 
-    def __init__(self) -> None:
-        self._content = bytearray()
 
-    def write(self, content: bytes) -> int:
-        self._content += content
-        return len(content)
+def timescale_of(head: bytes) -> int:
+    """Ticks a second of the track whose ftyp and moov that is."""
+    return read_outline(io.BytesIO(head), len(head)).timescale
 
-    def take(self) -> bytes:
-        content = bytes(self._content)
-        self._content.clear()
-        return content
+
+def _head_of(video: VideoStream) -> bytes:
+    """The ftyp and moov of a file of such frames."""
+    sink = io.BytesIO()
+    # The stub knows files by name alone; the library takes whatever can write.
+    with av.open(sink, "w", format="mp4", options={"movflags": MOVFLAGS}) as out:
+        out.add_stream_from_template(video)
+        out.start_encoding()
+    return sink.getvalue()
 
 
 class Take:
@@ -147,68 +140,90 @@ class Take:
         self.path = folder / f"take-{number:04d}-{self.begun_at:%Y%m%dT%H%M%S%f}Z.mp4"
         self.parts: list[Part] = []
         self.size = 0
-        self.head_size = len(head)
-        self.run_begin = self.run_before = len(
-            head
-        )  # where the last two runs of frames from a keyframe on begin
+        self.head_size = self.run_begin = len(head)  # where the last run of frames from a keyframe on begins
         self.is_whole = True
         self._next_part = next_part
         self._pieces: list[Piece] = []
         self._head = head
-        self._first_ms: int | None = None
-        self._last_ms = 0
+        self._timescale = timescale_of(head)
+        self._part_ticks = PART_MS * self._timescale // 1000
+        self._first: int | None = None  # of the take, ticks
+        self._last: int | None = None  # the last frame
+        self._step = 1  # between the last two
         with _disk():
             self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
             sync_folder(folder)
 
-    def add(self, piece: Piece) -> Part | None:
-        """Take a frame in; the part that is full by it."""
-        if self._first_ms is None:
-            self._first_ms = self._last_ms = piece.decode_ms
-        step_ms, self._last_ms = piece.decode_ms - self._last_ms, piece.decode_ms
+    def add(self, piece: Piece) -> tuple[Part, ...]:
+        """Take a frame in; the parts that it ends: the one before, which it is no longer of, and its own, now full."""
+        ended: list[Part | None] = []
+        time = piece.decode_time
+        if self._last is not None:
+            self._step = min(time - self._last, self._part_ticks)
+        self._last = time
+        if self._pieces and (piece.is_key or time - self._pieces[0].decode_time >= self._part_ticks):
+            ended.append(self._write(time))
         self._pieces.append(piece)
-        is_full = (
-            piece.decode_ms + step_ms - self._pieces[0].decode_ms >= PART_MS
-        )  # it lasts as long as the last one
-        return self.sync() if is_full else None
+        # A part that the next frame would all but fill waits for none: a camera's frames are not that even.
+        if time + self._step - self._pieces[0].decode_time >= self._part_ticks * FULL:
+            ended.append(self.sync())
+        return tuple(part for part in ended if part is not None)
 
     def sync(self) -> Part | None:
         """Write what there is, wait until it is on the disk, and say what it was."""
-        if not self._pieces or self._first_ms is None or not self.is_whole:
+        return self._write(self._pieces[-1].decode_time + self._step) if self._pieces else None
+
+    def _write(self, until: int) -> Part | None:
+        """The part of the frames that wait, the last of which is shown until then."""
+        if not self.is_whole:
             return None
-        first_ms, last_ms = self._pieces[0].decode_ms, self._pieces[-1].decode_ms
-        content = b"".join((self._head, *(piece.data for piece in self._pieces)))
-        frames = b"".join(piece.frame for piece in self._pieces)
-        if self.size + len(content) > MAX_TAKE_BYTES or last_ms - self._first_ms > MAX_TAKE_MS:
+        pieces = self._pieces
+        if self._first is None:
+            self._first = pieces[0].decode_time
+        first_ms, last_ms = self._ms(pieces[0]), self._ms(pieces[-1])
+        times = [*(piece.decode_time for piece in pieces), until]
+        frames = [piece.frame for piece in pieces]
+        head = self._head + fragment_head(
+            len(self.parts) + 1,
+            times[0],
+            durations=[after - before for before, after in pairwise(times)],
+            sizes=list(map(len, frames)),
+            shifts=[piece.shift for piece in pieces],
+            is_key=pieces[0].is_key,
+        )
+        content = b"".join((head, *frames))
+        if self.size + len(content) > MAX_TAKE_BYTES or last_ms > MAX_TAKE_MS:
             raise RecordingError("a take has at most an hour and two gigabytes", code="too_long")
         self.is_whole = False  # until it is known: a part that failed may stand there in half
         with _disk():
             write_whole(self._file, content)
             os.fdatasync(self._file)
         self.is_whole = True
-        at = self.size + len(self._head)
-        for piece in self._pieces:
-            if piece.is_key:
-                self.run_before, self.run_begin = self.run_begin, at
-            at += len(piece.data)
+        if pieces[0].is_key:
+            self.run_begin = self.size + len(self._head)
         part = Part(
             take=self.number,
             number=self._next_part,
             offset=self.size,
             size=len(content),
             sha256=hashlib.sha256(content).digest(),
-            frames=len(self._pieces),
-            frames_sha256=hashlib.sha256(frames).digest(),
-            first_ms=first_ms - self._first_ms,
-            last_ms=last_ms - self._first_ms,
+            frames=len(pieces),
+            frames_sha256=hashlib.sha256(memoryview(content)[len(head) :]).digest(),
+            first_ms=first_ms,
+            last_ms=last_ms,
             written_at=datetime.now(UTC),
         )
         self._head = b""
-        self._pieces.clear()
+        self._pieces = []
         self._next_part += 1
         self.size += len(content)
         self.parts.append(part)
         return part
+
+    def _ms(self, piece: Piece) -> int:
+        """Of the take."""
+        assert self._first is not None
+        return round((piece.decode_time - self._first) * 1000 / self._timescale)
 
     def close(self) -> Part | None:
         """The last part, if frames were waiting."""
@@ -262,16 +277,11 @@ def recover(path: Path, known: Sequence[Part] = (), *, next_part: int = 1) -> Re
         told_to = known[-1].offset + known[-1].size if known else 0
         tail = [fragment for fragment in outline.fragments if fragment.offset >= told_to]
         end = max(outline.end if outline.fragments else 0, told_to)
-        first_time = outline.fragments[0].decode_time if outline.fragments else 0
-        found: list[Part] = []
-        for group in _group(tail, outline.timescale):
-            offset = found[-1].offset + found[-1].size if found else told_to
-            found.append(
-                _hash_group(
-                    file, group, offset=offset, take=number, timescale=outline.timescale, first_time=first_time,
-                    number=(known[-1].number + 1 if known else next_part) + len(found),
-                )
-            )  # fmt: skip
+        first_number = known[-1].number + 1 if known else next_part
+        found = [
+            _hash_fragment(file, fragment, outline, take=number, number=part)
+            for part, fragment in enumerate(tail, start=first_number)
+        ]
         file.truncate(end)
         os.fsync(file.fileno())
     take = TakeFile(path=path, number=number, begun_at=begun_at, parts=(*known, *found))
@@ -291,41 +301,25 @@ def list_take_paths(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if TAKE_NAME.fullmatch(path.name))
 
 
-def _group(fragments: Sequence[Fragment], timescale: int) -> list[list[Fragment]]:
-    """Runs of a part's length."""
-    groups: list[list[Fragment]] = []
-    for fragment in fragments:
-        is_full = groups and (fragment.decode_time - groups[-1][0].decode_time) * 1000 >= PART_MS * timescale
-        if not groups or is_full:
-            groups.append([])
-        groups[-1].append(fragment)
-    return groups
+def _hash_fragment(file: BinaryIO, fragment: Fragment, outline: Outline, *, take: int, number: int) -> Part:
+    """The part that a fragment was; the first one holds the file's head, too."""
+    first = outline.fragments[0]
+    offset = 0 if fragment is first else fragment.offset
+    size = fragment.offset + fragment.size - offset
 
+    def ms(time: int) -> int:
+        return round((time - first.first_time) * 1000 / outline.timescale)
 
-def _hash_group(
-    file: BinaryIO,
-    group: Sequence[Fragment],
-    *,
-    offset: int,
-    take: int,
-    number: int,
-    timescale: int,
-    first_time: int,
-) -> Part:
-    size = group[-1].offset + group[-1].size - offset
-    frames = hashlib.sha256()
-    for fragment in group:
-        frames.update(_read(file, fragment.data_offset, fragment.data_size))
     return Part(
         take=take,
         number=number,
         offset=offset,
         size=size,
         sha256=hashlib.sha256(_read(file, offset, size)).digest(),
-        frames=len(group),
-        frames_sha256=frames.digest(),
-        first_ms=round((group[0].decode_time - first_time) * 1000 / timescale),
-        last_ms=round((group[-1].decode_time - first_time) * 1000 / timescale),
+        frames=fragment.frames,
+        frames_sha256=hashlib.sha256(_read(file, fragment.data_offset, fragment.data_size)).digest(),
+        first_ms=ms(fragment.first_time),
+        last_ms=ms(fragment.last_time),
         written_at=None,
     )
 

@@ -30,7 +30,11 @@ MAX_CELL = 128
 
 
 class NoClock(ValueError):
-    """What was marked shows no clock that goes; the message says what was missed."""
+    """What was marked shows no clock that goes; the message says what was missed, `code` the same in one word."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +126,7 @@ def learn(face: ClockFace, looks: Iterable[tuple[Levels, datetime]]) -> ClockRea
         last = (levels, at)
         unit, ten = face.cut(levels, UNITS), face.cut(levels, TENS)
         if unit is None or ten is None:
-            raise NoClock("there is no writing where the clock was marked")
+            raise NoClock("there is no writing where the clock was marked", code="no_writing")
         has_turned = tens is not None and _likeness(ten, tens) < SAME
         if not runs or _likeness(unit, runs[-1][0]) < SAME:
             runs.append([])
@@ -133,19 +137,21 @@ def learn(face: ClockFace, looks: Iterable[tuple[Levels, datetime]]) -> ClockRea
         tens = ten
     turns = [number for number, has_turned in enumerate(is_turn) if has_turned]
     if last is None or len(runs) < 12 or not turns:
-        raise NoClock("what was marked did not change each second, as the end of HH:MM:SS does")
+        raise NoClock(
+            "what was marked did not change each second, as the end of HH:MM:SS does", code="not_ticking"
+        )
     if any((turn - turns[0]) % 10 for turn in turns):
-        raise NoClock("what was marked does not count to ten")
+        raise NoClock("what was marked does not count to ten", code="not_ticking")
     shapes: list[Sequence[Shape]] = [[] for _ in range(10)]
     for number, run in enumerate(runs[1:-1], start=1):  # the first and the last may be cut
         shapes[(number - turns[0]) % 10] = [*shapes[(number - turns[0]) % 10], *run]
     if not all(shapes):
-        raise NoClock("not every digit was shown: it takes twenty seconds")
+        raise NoClock("not every digit was shown: it takes twenty seconds", code="too_short")
     digits = tuple(np.mean(np.stack(each), axis=0).astype(np.float32) for each in shapes)
     reader = ClockReader(face, digits)
     shown_s = reader.read(last[0])
     if shown_s is None:
-        raise NoClock("the digits could be told apart, but make no time of day")
+        raise NoClock("the digits could be told apart, but make no time of day", code="no_time")
     at = last[1]
     apart_s = shown_s - (at.hour * 3600 + at.minute * 60 + at.second)
     return ClockReader(face, digits, round(apart_s / ZONE_STEP_S) * ZONE_STEP_S)

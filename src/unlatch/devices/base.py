@@ -23,7 +23,7 @@ An answer is never the truth about a bolt: only a `Reading` is. A reading that c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum, auto
@@ -45,6 +45,8 @@ class Verb(StrEnum):
     LOCK = auto()
     READ = auto()
     FLASH = auto()  # so that the courier finds the car
+    PLAY = auto()  # a lamp of the home plays a pattern
+    RING = auto()  # the bell of the home
 
 
 class Evidence(StrEnum):
@@ -74,6 +76,7 @@ class Car:
     is_let_in: bool = (
         True  # False: the owner's account has ended or was lost, and nothing is asked of the cloud
     )
+    may_be_opened: bool = True  # False: its owner lets us in, but no longer so that we open and lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +191,7 @@ class Example:
     account_kind: str | None = None
     name: str | None = None  # what stands for the VIN, where the maker knows none: a door's entity
     told: Mapping[str, str] = field(default_factory=dict)  # further fields of the form, beside those required
+    wants_position: bool = False  # of a READ
     source: str  # where the maker says so
 
 
@@ -222,7 +226,9 @@ class Maker(ABC):
 
     @abstractmethod
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
-        """What the car says of its trunk now and, if wanted, where it stands. What is not told is None."""
+        """What the car says of its trunk now and, if wanted, where it stands; of a home, what stands inside. What is
+        not told is None.
+        """
 
     async def flash(self, car: Car) -> Answer:
         """Flash the lamps. Raises `DeviceUnsupported` where the maker has no such command."""
@@ -231,6 +237,15 @@ class Maker(ABC):
     async def ring(self, car: Car) -> None:
         """Ring the bell of a home. Raises `DeviceUnsupported` where there is none that could be rung from afar."""
         raise DeviceUnsupported(f"{self.label} can't ring here", code="not_supported")
+
+    async def play(self, car: Car, chips: Sequence[bool], chip_s: float) -> float:
+        """Let a lamp of the home play a pattern, on and off, a chip after the other; then it is as it was.
+
+        Returns when all is played: the moment (`clock.monotonic_s()`) at which the first chip left. Both it and the
+        chips' length are real time, as a camera's picture is. Raises `DeviceUnsupported` where there is no lamp, and
+        any DeviceError where the pattern was not, or not wholly, played.
+        """
+        raise DeviceUnsupported(f"{self.label} can't play a lamp here", code="not_supported")
 
     async def list_cars(self, secrets: Mapping[str, str]) -> list[LinkedCar]:
         """The cars of the account that these tokens open, with what each can do. Raises DeviceError."""

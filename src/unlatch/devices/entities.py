@@ -153,14 +153,19 @@ class Talk:
 
     async def hear_more(self, within_s: float) -> bool:
         """Take in one more message; True if it was the command's answer. Raises `WireError`."""
-        message = _decoded(await self.socket.receive(within_s))
-        self._note(message)
+        message = await self.hear(within_s)
         if message.get("type") != "result" or message.get("id") != self.COMMAND_ID:
             return False
         self.own_id = _word(message, "result", "context", "id")
         if message.get("success") is not True:
             self.error_code = _word(message, "error", "code") or "unknown_error"
         return True
+
+    async def hear(self, within_s: float) -> dict[str, Any]:
+        """The next message; a state that it tells is noted. Raises `WireError`: NO_ANSWER where none came in time."""
+        message = _decoded(await self.socket.receive(within_s))
+        self._note(message)
+        return message
 
     def _say(self, message: object) -> None:
         self.socket.send(msgspec.json.encode(message))

@@ -40,6 +40,8 @@ from unlatch.errors import (
 PURPOSES = {
     Verb.UNLOCK: Purpose.OPENING,
     Verb.FLASH: Purpose.OPENING,  # shed like one, since it can wait
+    Verb.PLAY: Purpose.OPENING,  # without it the door stays shut
+    Verb.RING: Purpose.OPENING,  # the courier rings anyway
     Verb.LOCK: Purpose.CLOSING,
     Verb.READ: Purpose.READING,
 }

@@ -71,7 +71,9 @@ class Situation:
     is_reading_refused: Incident | None = None  # why the last try to read failed
     is_cloud_down: bool = False
     is_quota_used_up: bool = False
+    is_opening_agreed: bool = True  # the owner of the account lets us open and lock
     # homes alone
+    heard_at: datetime | None = None  # when the hub last told how the door stands, be it the same as before
     is_pet_loose: bool = False  # the consignee said so
     is_camera_enrolled: bool = False  # one was shown to see the door, and its monthly check is not overdue
     is_camera_heard: bool = False  # it is connected and sends pictures
@@ -107,16 +109,21 @@ def _of_home(name: Incident, is_wrong: Callable[[Situation], bool]) -> Check:
     return _fails(name, lambda situation: situation.kind is PlaceKind.HOME and is_wrong(situation))
 
 
-def is_reading_fresh(reading: Reading | None, now: datetime) -> bool:
-    """A reading that the decision may rest on: at most READING_MAX_AGE_S old, and not from the future."""
+def is_reading_fresh(situation: Situation) -> bool:
+    """A reading that the decision may rest on: at most READING_MAX_AGE_S old, and not from the future.
+
+    A car tells when it saw itself so. A home's hub tells since when the door stands so, which may be since yesterday:
+    there it counts when the hub was asked. After a command of ours that would not do (S5); this is before any.
+    """
+    reading, now = situation.reading, situation.now
     if reading is None:
         return False
-    age = now - reading.observed_at
-    return timedelta(seconds=-READING_MAX_AGE_S) <= age <= timedelta(seconds=READING_MAX_AGE_S)
+    at = situation.heard_at if situation.kind is PlaceKind.HOME else reading.observed_at
+    return at is not None and abs(now - at) <= timedelta(seconds=READING_MAX_AGE_S)
 
 
 def _reading(situation: Situation) -> Incident | None:
-    if is_reading_fresh(situation.reading, situation.now):
+    if is_reading_fresh(situation):
         return None
     return situation.is_reading_refused or I.DEVICE_NO_READING
 
@@ -228,6 +235,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "courier is beside it": _reach,
         "cloud is up": _fails(I.DEVICE_CLOUD_OUTAGE, lambda s: s.is_cloud_down),
         "quota is left": _fails(I.DEVICE_QUOTA_USED_UP, lambda s: s.is_quota_used_up),
+        "owner lets us open and lock": _fails(I.DEVICE_CONSENT_LOST, lambda s: not s.is_opening_agreed),
         "door is not bolted from inside": _of_home(
             I.CONSIGNEE_SECOND_BOLT, lambda s: bool(s.reading and s.reading.is_bolted_inside)
         ),
@@ -260,7 +268,7 @@ def decide(situation: Situation) -> Decision:
 def must_look_first(situation: Situation, decision: Decision) -> bool:
     """Whether the reading is too old to decide on, or no camera connected yet, and nothing else stands against it."""
     is_camera_awaited = I.DEVICE_CAMERA_OFFLINE in decision.reasons
-    is_fresh = is_reading_fresh(situation.reading, situation.now)
+    is_fresh = is_reading_fresh(situation)
     if (is_fresh and not is_camera_awaited) or situation.ruled_out is not None:
         return False
     by_reading = _BY_READING | {situation.is_reading_refused}

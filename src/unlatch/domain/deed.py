@@ -37,6 +37,12 @@ class Deed(StrEnum):
     LINKED = auto()
     LINKED_AGAIN = auto()
     UNLINKED = auto()
+    HUB_LINKED_AGAIN = auto()
+    HOME_SET = auto()
+    CAMERA_ADDED = auto()
+    CAMERA_REMOVED = auto()
+    FEED_OFFERED = auto()
+    CAMERA_ENROLLED = auto()
     CHECKED = auto()
     RATED = auto()
     CLAIMED = auto()
@@ -102,6 +108,24 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.LINKED: ("A car was linked.", "Une voiture a été liée."),
         Deed.LINKED_AGAIN: ("The car was linked anew.", "La voiture a été liée de nouveau."),
         Deed.UNLINKED: ("The car was unlinked.", "La liaison avec la voiture a été supprimée."),
+        Deed.HUB_LINKED_AGAIN: (
+            "The hub of this home was linked anew.",
+            "La centrale de ce domicile a été liée de nouveau.",
+        ),
+        Deed.HOME_SET: (
+            "What a courier must mind at this home was changed.",
+            "Ce qu'un livreur doit savoir de ce domicile a été modifié.",
+        ),
+        Deed.CAMERA_ADDED: ("A camera was added.", "Une caméra a été ajoutée."),
+        Deed.CAMERA_REMOVED: ("A camera was removed.", "Une caméra a été retirée."),
+        Deed.FEED_OFFERED: (
+            "A link was made with which a phone films in place of a camera.",
+            "Un lien a été créé pour qu'un téléphone filme à la place d'une caméra.",
+        ),
+        Deed.CAMERA_ENROLLED: (
+            "A camera has shown that it lives and sees the door.",
+            "Une caméra a montré qu'elle est en direct et voit la porte.",
+        ),
         Deed.CHECKED: (
             "Whether the car is in range was checked.",
             "La portée de la voiture a été vérifiée.",

@@ -18,7 +18,7 @@ from datetime import time
 from enum import StrEnum, auto
 from typing import Protocol
 
-from unlatch.domain.access import PlaceKind, Position
+from unlatch.domain.access import Assurance, PlaceKind, Position
 from unlatch.domain.amount import Exact
 from unlatch.domain.vin import VinFault, VinReading, read_vin
 
@@ -54,6 +54,9 @@ class Reason(StrEnum):
     VEHICLE_NOT_CONNECTED = auto()  # this installation has no way to this make's cloud
     VEHICLE_LOCK_NOT_READABLE = auto()
     VEHICLE_LOCK_NOT_TOLD = auto()
+    HOME_CAMERA_NOT_ENROLLED = auto()  # no camera there was shown to see the door
+    HOME_CAMERA_CHECK_OVERDUE = auto()  # one was, more than a month ago
+    HOME_LOCK_TOO_WEAK = auto()  # the door can't show as well as the programme wants that it is locked
     VIN_NOT_WELL_FORMED = auto()
     VIN_CHECK_DIGIT_WRONG = auto()
     VIN_OF_OTHER_MAKE = auto()
@@ -119,6 +122,7 @@ class Programme:
     windows: tuple[time, ...]  # when they may begin; empty: at any time
     range_m: float  # the most that a place may have
     takes_unseen_lock: bool  # closures whose lock can't be read, where the place allows it too
+    home_locks: frozenset[Assurance]  # how well the door of a home must be able to show that it is locked
     morning_at: time  # when the day's deliveries are told
     preflight_before_s: tuple[float, ...]  # how long ahead the car is looked at, the longest first
     reads_a_day: int  # of a car, outside of visits
@@ -221,21 +225,24 @@ class Vehicle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """A home, as its link and its cameras tell."""
+
+    assurance: Assurance
+    has_witness: bool  # a camera is enrolled, and its monthly check is not overdue
+    was_witnessed: bool  # one is enrolled, be its check overdue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceDescription:
     """An access point, or one that might become one."""
 
     id: str
     kind: PlaceKind
     vehicle: Vehicle | None = None  # of a car
+    home: Home | None = None  # of a home
     allows_unseen_lock: bool = True  # as its household says; one that is only asked about has not said no
     range_m: float | None = None  # None: that of the programme
-
-
-class Assurance(StrEnum):
-    """How well a closure can show that it is locked (S5)."""
-
-    SEEN = auto()  # a reading of the lock itself
-    SAID = auto()  # the cloud says so, and the courier pulled the handle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +254,7 @@ class Offer:
     area: Area | None
     programme: str
     rules_version: str
-    assurance: Assurance | None = None  # None: not known, or no car
+    assurance: Assurance | None = None  # None: not known
     # Of several parcels: which of them, counted from 0, a reason is about. Reasons that are not listed concern all.
     parcels: Mapping[Reason, tuple[int, ...]] = field(default_factory=dict)
 
@@ -297,6 +304,8 @@ def find_offers(
 
 
 def _find_assurance(place: PlaceDescription) -> Assurance | None:
+    if place.home is not None:
+        return place.home.assurance
     reads_lock = place.vehicle.reads_lock if place.vehicle is not None else None
     return None if reads_lock is None else Assurance.SEEN if reads_lock else Assurance.SAID
 
@@ -378,10 +387,11 @@ def _ask_value(limits: ParcelLimits, parcel: ParcelDescription) -> Iterator[Reas
 def _ask_place(rules: Rules, programme: Programme, place: PlaceDescription) -> Iterator[Reason]:
     if place.kind not in programme.places:
         yield R.PLACE_KIND_NOT_SERVED
+    if place.kind is PlaceKind.HOME:
+        yield from _ask_home(programme, place.home)
+        return
     if place.range_m is not None and place.range_m > programme.range_m:
         yield R.PLACE_RANGE_TOO_WIDE
-    if place.kind is not PlaceKind.CAR:
-        return
     vehicle = place.vehicle or Vehicle()
     rule = rules.find_vehicle_rule(vehicle)
     if programme.takes_any_vehicle:
@@ -390,6 +400,16 @@ def _ask_place(rules: Rules, programme: Programme, place: PlaceDescription) -> I
         yield from _ask_vehicle(rules, vehicle, rule)
     if vehicle.connector is not None or (rule is not None and rule.connector is not None):
         yield from _ask_lock(programme, place, vehicle)
+
+
+def _ask_home(programme: Programme, home: Home | None) -> Iterator[Reason]:
+    """No door is opened without a camera that was shown to see it."""
+    if home is None or not home.was_witnessed:
+        yield R.HOME_CAMERA_NOT_ENROLLED
+    elif not home.has_witness:
+        yield R.HOME_CAMERA_CHECK_OVERDUE
+    if home is not None and home.assurance not in programme.home_locks:
+        yield R.HOME_LOCK_TOO_WEAK
 
 
 def _ask_reach(vehicle: Vehicle, rule: VehicleRule | None) -> Iterator[Reason]:

@@ -43,6 +43,10 @@ _ENGLISH: Mapping[Reason, str] = {
     R.VEHICLE_NOT_CONNECTED: "Cars of this make can't be opened by this service yet.",
     R.VEHICLE_LOCK_NOT_READABLE: "This car's lock can't be seen from afar, and the service wants to see it.",
     R.VEHICLE_LOCK_NOT_TOLD: "The kind of the car's account is needed: not every kind shows the lock.",
+    R.HOME_CAMERA_NOT_ENROLLED: "No camera of this home was shown to see its door yet.",
+    R.HOME_CAMERA_CHECK_OVERDUE: "The monthly check of this home's camera is overdue.",
+    R.HOME_LOCK_TOO_WEAK: "This door can't show well enough that it is locked: the service wants a contact sensor with "
+    "its lock.",
     R.VIN_NOT_WELL_FORMED: "A vehicle identification number has 17 letters and digits, without I, O and Q.",
     R.VIN_CHECK_DIGIT_WRONG: "This vehicle identification number has a typing error: its check digit is wrong.",
     R.VIN_OF_OTHER_MAKE: "This vehicle identification number belongs to a car of another make.",
@@ -78,6 +82,10 @@ _FRENCH: Mapping[Reason, str] = {
     R.VEHICLE_NOT_CONNECTED: "Ce service ne peut pas encore ouvrir les voitures de cette marque.",
     R.VEHICLE_LOCK_NOT_READABLE: "La serrure de cette voiture ne peut pas être vue à distance, or le service l'exige.",
     R.VEHICLE_LOCK_NOT_TOLD: "Il faut le type du compte de la voiture, car certains ne montrent pas la serrure.",
+    R.HOME_CAMERA_NOT_ENROLLED: "Aucune caméra de ce domicile n'a encore montré qu'elle voit la porte.",
+    R.HOME_CAMERA_CHECK_OVERDUE: "Le contrôle mensuel de la caméra de ce domicile est en retard.",
+    R.HOME_LOCK_TOO_WEAK: "Cette porte ne montre pas assez bien qu'elle est verrouillée : le service demande un "
+    "détecteur d'ouverture avec la serrure.",
     R.VIN_NOT_WELL_FORMED: "Un numéro d'identification de véhicule a 17 lettres et chiffres, sans I, O ni Q.",
     R.VIN_CHECK_DIGIT_WRONG: "Ce numéro d'identification de véhicule contient une faute de frappe (clé de contrôle).",
     R.VIN_OF_OTHER_MAKE: "Ce numéro d'identification de véhicule est celui d'une voiture d'une autre marque.",

@@ -7,6 +7,7 @@ in an entry or between them, is found, and the file that was touched is named.
     manifest.json   canonical JSON (RFC 8785): claim_id, made_at, visits, left_out, files [{name, bytes, sha256}],
                     key_id, public_key, signature (Ed25519 over the format's name, LF and the rest of the manifest)
     claim.json      what is claimed, when, about what
+    counted.json    how many deeds, looks and visits there were in all, and how many of them, the newest, are in it
     deeds.json      what people did to the stop
     fallbacks.json  where each parcel of the stop went that was not put into the place; its photo in fallbacks/...
     looks.json      who saw where the place is, for this stop
@@ -37,6 +38,7 @@ MANIFEST = "manifest.json"
 MAGIC = b"PK\x03\x04"
 LARGEST_EVIDENCE_BYTES = 32 * 2**20
 MOST_FILES = 100
+COUNTED = "counted.json"
 _LOCAL = struct.Struct("<4s5H3L2H")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
@@ -56,6 +58,14 @@ class EvidenceFault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many there were of one thing when the bundle was made, and how many of them are in it."""
+
+    here: int
+    all: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceVerdict:
     """What was found. Without faults the bundle is good; the first fault names the first file that was touched."""
 
@@ -63,6 +73,7 @@ class EvidenceVerdict:
     manifest: Mapping[str, Any] | None  # None: it does not hold
     files: tuple[str, ...]
     proofs: Mapping[str, Verdict]  # of each visit, by the name of its file
+    counted: Mapping[str, Counted]  # by what was counted; empty: an older bundle, which does not tell
     key_id: str | None
     is_signed_by_known_key: bool
 
@@ -73,6 +84,25 @@ class EvidenceVerdict:
 
 class NoBundle(ValueError):
     """These bytes are not written as a bundle is."""
+
+
+def write_counted(counted: Mapping[str, Counted]) -> bytes:
+    """As it stands in the bundle."""
+    return canonical({name: {"all": one.all, "here": one.here} for name, one in counted.items()})
+
+
+def _read_counted(content: bytes) -> dict[str, Counted]:
+    """Raises NotCanonical, NoBundle."""
+    told = read_canonical(content)
+    if not isinstance(told, dict):
+        raise NoBundle("not written as what was counted is")
+    counted = {}
+    for name, one in told.items():
+        is_shaped = isinstance(one, dict) and set(one) == {"all", "here"}
+        if not is_shaped or not all(type(number) is int for number in one.values()):
+            raise NoBundle("not written as what was counted is")
+        counted[name] = Counted(here=one["here"], all=one["all"])
+    return counted
 
 
 def make_evidence(
@@ -213,6 +243,12 @@ def verify_evidence(
                     EvidenceFault(name=name, what=f"line {fault.line}: {fault.what}")
                     for fault in proofs[name].faults[:1]
                 ]
+    counted: dict[str, Counted] = {}
+    if COUNTED in described and COUNTED in contents:
+        try:
+            counted = _read_counted(contents[COUNTED])
+        except (NotCanonical, NoBundle) as wrong:
+            faults.append(EvidenceFault(name=COUNTED, what=str(wrong)))
     if len(contents) != len(files):
         faults.append(EvidenceFault(name=None, what="it holds two files of one name"))
     elif not faults and pack(_in_order(files)) != packed:
@@ -223,6 +259,7 @@ def verify_evidence(
         manifest=manifest,
         files=tuple(name for name, _ in files),
         proofs=proofs,
+        counted=counted,
         key_id=manifest["key_id"],
         is_signed_by_known_key=is_known,
     )
@@ -250,6 +287,7 @@ def _bad(name: str | None, what: str, files: tuple[str, ...] = ()) -> EvidenceVe
         manifest=None,
         files=files,
         proofs={},
+        counted={},
         key_id=None,
         is_signed_by_known_key=False,
     )

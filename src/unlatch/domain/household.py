@@ -9,6 +9,9 @@ from types import MappingProxyType
 MOST_MEMBERS = 10  # beside the owner
 MOST_OPEN_INVITATIONS = 5
 INVITATION_LASTS_S = 86_400.0  # real time
+LINK_LASTS_S = (
+    7 * 86_400.0
+)  # after a hand-over: so long the former owner's account still reaches the place's car
 
 
 class Role(StrEnum):
@@ -36,6 +39,8 @@ class Right(StrEnum):
     REMOVE = auto()
     HAND_OVER = auto()
     LINK = auto()
+    SET_HOME = auto()
+    SET_CAMERAS = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -59,6 +64,8 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.REMOVE: _OWNER,
         Right.HAND_OVER: _OWNER,
         Right.LINK: _OWNER,
+        Right.SET_HOME: _BOTH,
+        Right.SET_CAMERAS: _BOTH,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
@@ -77,7 +84,9 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.INVITE: "invite someone, see the open invitations, withdraw one",
         Right.REMOVE: "remove a member",
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
-        Right.LINK: "link the car anew, or unlink it",
+        Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
+        Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
+        Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
     }
 )
 

@@ -21,6 +21,9 @@ class Power(StrEnum):
     FLASH = auto()
 
 
+NEEDED = frozenset({Power.OPEN, Power.LOCK})  # without these a car is no place for parcels
+
+
 class AccountState(StrEnum):
     """Of a consignee's account at a maker, as far as we are let in."""
 
@@ -61,10 +64,12 @@ class LinkPage(StrEnum):
 
     ASK = auto()  # is it you? {who} {maker}
     LINKED = auto()
+    NARROWED = auto()  # linked again, but with less than its places need
     DENIED = auto()
     STALE = auto()
     FAILED = auto()
     OTHER_ACCOUNT = auto()
+    TOO_MANY = auto()
 
 
 # A title and a sentence. `{maker}` is the maker's label, `{who}` the consignee's name and `{carrier}` their carrier's.
@@ -75,6 +80,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
             "Your {maker} account is about to be linked to {who}, a customer of {carrier}. Go on only if that is you.",
         ),
         LinkPage.LINKED: ("Linked", "Your {maker} account is linked. Go back to the app to choose the car."),
+        LinkPage.NARROWED: (
+            "Linked, but not enough",
+            "You did not agree at {maker} that we open and lock. Link it again and agree to both.",
+        ),
         LinkPage.DENIED: ("Not linked", "You did not agree at {maker}, so nothing was linked."),
         LinkPage.STALE: (
             "This link can't be used",
@@ -88,6 +97,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
             "Another account",
             "This {maker} account does not have the car that is to be linked again. Nothing was changed.",
         ),
+        LinkPage.TOO_MANY: (
+            "Not linked",
+            "You have as many accounts linked as can be. Un-link one in the app, then begin again.",
+        ),
     },
     Language.FRENCH: {
         LinkPage.ASK: (
@@ -97,6 +110,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
         LinkPage.LINKED: (
             "Relié",
             "Votre compte {maker} est relié. Revenez à l'application pour choisir la voiture.",
+        ),
+        LinkPage.NARROWED: (
+            "Relié, mais pas assez",
+            "Chez {maker}, vous n'avez pas accepté l'ouverture et le verrouillage. Recommencez en acceptant les deux.",
         ),
         LinkPage.DENIED: (
             "Non relié",
@@ -113,6 +130,10 @@ PAGE_TEXTS: Mapping[Language, Mapping[LinkPage, tuple[str, str]]] = {
         LinkPage.OTHER_ACCOUNT: (
             "Un autre compte",
             "Ce compte {maker} n'a pas la voiture à relier de nouveau. Rien n'a changé.",
+        ),
+        LinkPage.TOO_MANY: (
+            "Non relié",
+            "Vous avez déjà relié autant de comptes que possible. Déliez-en un dans l'application, puis recommencez.",
         ),
     },
 }

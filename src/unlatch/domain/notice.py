@@ -87,7 +87,12 @@ class NoticeEvent(StrEnum):
     MEMBER_JOINED = auto()
     MEMBER_LEFT = auto()
     OWNER_CHANGED = auto()  # the place was handed to one of its members
+    CAMERA_CHECK_DUE = auto()  # within a week: enrol it again
+    CAMERA_CHECK_OVER = auto()  # it opens no door any more
     ACCOUNT_LOST = auto()  # the maker no longer lets us in: link the car again
+    LINK_ENDING = auto()  # the place has another owner, who is to link its car
+    LINK_ENDED = auto()  # and has not
+    ACCOUNT_NARROWED = auto()  # linked again, but no longer so that we may open and lock
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
 
@@ -122,7 +127,12 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.MEMBER_JOINED: G.HOUSEHOLD,
     E.MEMBER_LEFT: G.HOUSEHOLD,
     E.OWNER_CHANGED: G.HOUSEHOLD,
+    E.CAMERA_CHECK_DUE: G.HOUSEHOLD,
+    E.CAMERA_CHECK_OVER: G.HOUSEHOLD,
     E.ACCOUNT_LOST: G.HOUSEHOLD,
+    E.LINK_ENDING: G.HOUSEHOLD,
+    E.LINK_ENDED: G.HOUSEHOLD,
+    E.ACCOUNT_NARROWED: G.HOUSEHOLD,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
 }
@@ -159,7 +169,12 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.MEMBER_JOINED: _CONSIGNEE,
     E.MEMBER_LEFT: _CONSIGNEE,
     E.OWNER_CHANGED: _CONSIGNEE,
+    E.CAMERA_CHECK_DUE: _CONSIGNEE,
+    E.CAMERA_CHECK_OVER: _CONSIGNEE,
     E.ACCOUNT_LOST: _CONSIGNEE,
+    E.LINK_ENDING: _CONSIGNEE,
+    E.LINK_ENDED: _CONSIGNEE,
+    E.ACCOUNT_NARROWED: _CONSIGNEE,
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
 }

@@ -34,6 +34,8 @@ class Phrases:
     fallback_goes: Mapping[Fallback, tuple[str, str]]  # to the consignee, to others
     fallback_went: Mapping[Fallback, tuple[str, str]]
     claim_states: Mapping[str, str]
+    mind_home: str
+    keep_home: str
     say_window: Callable[[datetime, datetime], str]  # of local times
     say_moment: Callable[[datetime, bool], str]  # of a local time; to the second?
     say_quoted: Callable[[str], str]

@@ -19,7 +19,7 @@ from string import Formatter
 from typing import Any
 
 from unlatch.domain import notice_texts_en, notice_texts_fr
-from unlatch.domain.access import Fallback
+from unlatch.domain.access import Fallback, PlaceKind
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent, NoticeReader
 from unlatch.domain.notice_phrases import Phrases, Template, ways
@@ -38,11 +38,14 @@ PLACEHOLDERS: Mapping[str, tuple[str, ...]] = {
     "fallback_went": ("fallback",),  # what has happened to it
     "obstacle": ("incident",),  # what stands in the way, now
     "advice": ("remedy",),  # what to do about it
+    "mind": ("kind",),  # what the household of a home must mind before the courier comes
+    "keep": ("kind",),  # and until the parcel is in
     "incident": ("incident",),  # what went wrong, as the visit's pages say it
     "courier": ("courier",),
     "who": ("who",),
     "carrier": ("carrier",),
     "place": ("place",),
+    "camera": ("camera",),
     "told": ("told",),
     "claim": ("claim",),
     "state": ("state",),
@@ -103,17 +106,19 @@ def _values(
 ) -> dict[str, str]:
     """What each placeholder says; one whose facts are missing is not among them."""
     found: dict[str, str | None] = {}
-    for name in ("courier", "who", "carrier", "place", "claim"):
+    for name in ("courier", "who", "carrier", "place", "camera", "claim"):
         found[name] = _clean(facts.get(name), MAX_NAME)
     told = _clean(facts.get("told"), MAX_TOLD)
     found["told"] = phrases.say_quoted(told) if told else None
     _add_times(found, phrases, facts, zone)
     _add_fallback(found, phrases, facts, column=0 if reader is NoticeReader.CONSIGNEE else 1)
     _add_incident(found, reader, language, facts)
+    if facts.get("kind") == PlaceKind.HOME:
+        found["mind"], found["keep"] = phrases.mind_home, phrases.keep_home
     found["state"] = phrases.claim_states.get(str(facts.get("state")))
     range_m = facts.get("range_m")
     if isinstance(range_m, int | float) and not isinstance(range_m, bool) and 0 < range_m < 100_000:
-        found["range_m"] = f"{range_m:.0f}"
+        found["range_m"] = f"{range_m:.0f}" if "mind" not in found else None  # nobody parks at a home
     return {name: said for name, said in found.items() if said}
 
 
@@ -150,7 +155,8 @@ def _add_incident(
         incident = Incident(str(facts.get("incident")))
         found["incident"] = text_of(incident, words, language)
         if incident in REASON_TEXTS:
-            found["obstacle"] = reason_text(incident, language)
+            is_home = facts.get("kind") == PlaceKind.HOME
+            found["obstacle"] = reason_text(incident, language, PlaceKind.HOME if is_home else PlaceKind.CAR)
     with suppress(ValueError):
         found["advice"] = remedy_text(Remedy(str(facts.get("remedy"))), language)
 

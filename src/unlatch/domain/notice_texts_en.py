@@ -20,6 +20,13 @@ _PARK = (
     "Please park your car within {range_m} m of your address, in the open and at street level.",
     "Please park your car near your address, in the open and at street level.",
 )
+_MIND_HOME = (
+    "Please withdraw the second bolt, disarm the alarm, shut animals away from the door, and leave the camera "
+    "on."
+)
+_KEEP_HOME = (
+    "Please leave the bolt and the alarm as they are, and animals away from the door, until the parcel is in."
+)
 _FALLBACK = "The parcel {fallback_goes}."
 _SAID_NOT_SEEN = (
     "the maker's service says it is locked and the courier pulled the handle; the lock itself was not seen"
@@ -103,7 +110,7 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
         R.CONSIGNEE: template(
             ("Parcel today: please park within {range_m} m", "Your parcel comes today"),
             ("Your parcel comes {window}.", "Your parcel comes today."),
-            _PARK,
+            ("{mind}", *_PARK),
             "We check that all is well before the courier sets out.",
         ),
     },
@@ -151,14 +158,14 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ("{courier} is on the way to you", "Your courier is on the way"),
             ("{courier} is bringing your parcel.", "The courier is bringing your parcel."),
             "Expected at about {at}.",
-            "Please don't move the car until the parcel is in it.",
+            ("{keep}", "Please don't move the car until the parcel is in it."),
         ),
     },
     E.COURIER_ARRIVING: {
         R.CONSIGNEE: template(
             ("{courier} is nearly there", "Your courier is nearly there"),
             ("{courier} will be there in a moment.", "The courier will be there in a moment."),
-            "Please don't move the car.",
+            ("{keep}", "Please don't move the car."),
         ),
     },
     E.UNLOCKED: {
@@ -377,6 +384,28 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "The owner says who shares it.",
         ),
     },
+    E.CAMERA_CHECK_DUE: {
+        R.CONSIGNEE: template(
+            "Please check your camera",
+            (
+                "Your camera {camera} is to be checked by {until}.",
+                "Your camera {camera} is to be checked within a week.",
+                "A camera of yours is to be checked within a week.",
+            ),
+            "It takes a few minutes: open the door once before it, as when you set it up.",
+            "Without that it opens no door any more.",
+        ),
+    },
+    E.CAMERA_CHECK_OVER: {
+        R.CONSIGNEE: template(
+            "Your camera was not checked",
+            (
+                "Your camera {camera} was not checked in time, and opens no door any more.",
+                "A camera of yours was not checked in time, and opens no door any more.",
+            ),
+            "Unless another one sees the door, nothing is delivered there until you have checked it.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Please link your car again",
@@ -385,6 +414,36 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
                 "The maker of your car no longer lets us in.",
             ),
             "Until you have linked it again, no parcel can be put into it.",
+        ),
+    },
+    E.LINK_ENDING: {
+        R.CONSIGNEE: template(
+            ("{place} has a new owner: link its car", "A new owner: please link the car"),
+            (
+                "{who} is to link the car through an account of their own.",
+                "The new owner is to link the car through an account of their own.",
+            ),
+            "Until {until} it is still reached through the account of before, and deliveries go on.",
+        ),
+    },
+    E.LINK_ENDED: {
+        R.CONSIGNEE: template(
+            "Please link your car again",
+            (
+                "The account through which {place} was reached belongs to its owner of before.",
+                "The account through which your car was reached belongs to the owner of before.",
+            ),
+            "Until the new owner has linked the car, no parcel can be put into it.",
+        ),
+    },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Please link your car again",
+            (
+                "The link to {place} no longer lets us open and lock it.",
+                "The link to your car no longer lets us open and lock it.",
+            ),
+            "Link it again and agree to both: until then no parcel can be put into it.",
         ),
     },
     E.CLAIM_OPENED: {
@@ -438,6 +497,8 @@ PHRASES = Phrases(
         Fallback.TOMORROW: ("comes again the next day", "is tried again the next day"),
         Fallback.DEPOT: ("was taken back to the depot", "was taken back to the depot"),
     },
+    mind_home=_MIND_HOME,
+    keep_home=_KEEP_HOME,
     claim_states={
         "open": "open",
         "answered": "answered",

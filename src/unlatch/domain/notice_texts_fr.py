@@ -20,6 +20,14 @@ _PARK = (
     "Veuillez garer votre voiture à moins de {range_m} m de votre adresse, à l'air libre et au niveau de la rue.",
     "Veuillez garer votre voiture près de votre adresse, à l'air libre et au niveau de la rue.",
 )
+_MIND_HOME = (
+    "Veuillez retirer le second verrou, désactiver l'alarme, éloigner les animaux de la porte et laisser la caméra "
+    "allumée."
+)
+_KEEP_HOME = (
+    "Veuillez ne toucher ni au verrou ni à l'alarme et garder les animaux loin de la porte, tant que le colis n'est "
+    "pas à l'intérieur."
+)
 _FALLBACK = "Le colis {fallback_goes}."
 _SAID_NOT_SEEN = (
     "le service du constructeur indique que c'est verrouillé et le livreur a tiré sur la poignée ; "
@@ -107,7 +115,7 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
         R.CONSIGNEE: template(
             ("Colis aujourd'hui : garez-vous à moins de {range_m} m", "Votre colis arrive aujourd'hui"),
             ("Votre colis arrive {window}.", "Votre colis arrive aujourd'hui."),
-            _PARK,
+            ("{mind}", *_PARK),
             "Nous vérifions que tout va bien avant le départ du livreur.",
         ),
     },
@@ -149,14 +157,14 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ("{courier} est en route vers vous", "Votre livreur est en route"),
             ("{courier} vous apporte votre colis.", "Le livreur vous apporte votre colis."),
             "Arrivée prévue {at} environ.",
-            "Veuillez ne pas déplacer la voiture tant que le colis n'y est pas.",
+            ("{keep}", "Veuillez ne pas déplacer la voiture tant que le colis n'y est pas."),
         ),
     },
     E.COURIER_ARRIVING: {
         R.CONSIGNEE: template(
             ("{courier} est presque là", "Votre livreur est presque là"),
             ("{courier} arrive dans un instant.", "Le livreur arrive dans un instant."),
-            "Veuillez ne pas déplacer la voiture.",
+            ("{keep}", "Veuillez ne pas déplacer la voiture."),
         ),
     },
     E.UNLOCKED: {
@@ -378,6 +386,28 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             "Le propriétaire décide qui le partage.",
         ),
     },
+    E.CAMERA_CHECK_DUE: {
+        R.CONSIGNEE: template(
+            "Veuillez vérifier votre caméra",
+            (
+                "Votre caméra {camera} est à vérifier avant {until}.",
+                "Votre caméra {camera} est à vérifier dans la semaine.",
+                "Une de vos caméras est à vérifier dans la semaine.",
+            ),
+            "Cela prend quelques minutes : ouvrez une fois la porte devant elle, comme à l'installation.",
+            "Sans cela, elle n'ouvrira plus aucune porte.",
+        ),
+    },
+    E.CAMERA_CHECK_OVER: {
+        R.CONSIGNEE: template(
+            "Votre caméra n'a pas été vérifiée",
+            (
+                "Votre caméra {camera} n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+                "Une de vos caméras n'a pas été vérifiée à temps, et n'ouvre plus aucune porte.",
+            ),
+            "Sauf si une autre voit la porte, rien n'y sera livré tant que vous ne l'aurez pas vérifiée.",
+        ),
+    },
     E.ACCOUNT_LOST: {
         R.CONSIGNEE: template(
             "Veuillez relier votre voiture à nouveau",
@@ -386,6 +416,36 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
                 "Le constructeur de votre voiture ne nous laisse plus entrer.",
             ),
             "Tant qu'elle n'est pas reliée à nouveau, aucun colis ne peut y être déposé.",
+        ),
+    },
+    E.LINK_ENDING: {
+        R.CONSIGNEE: template(
+            ("Nouveau propriétaire, voiture à relier : {place}", "Nouveau propriétaire : reliez la voiture"),
+            (
+                "La voiture est à relier par un compte de {who}.",
+                "La voiture est à relier par un compte du nouveau propriétaire.",
+            ),
+            "D'ici là ({until}), elle reste reliée par le compte précédent, et les livraisons continuent.",
+        ),
+    },
+    E.LINK_ENDED: {
+        R.CONSIGNEE: template(
+            "Veuillez relier votre voiture à nouveau",
+            (
+                "Le compte qui la reliait est celui de l'ancien propriétaire : {place}.",
+                "Le compte qui reliait votre voiture est celui de l'ancien propriétaire.",
+            ),
+            "Tant que le nouveau propriétaire ne l'a pas reliée, aucun colis ne peut y être déposé.",
+        ),
+    },
+    E.ACCOUNT_NARROWED: {
+        R.CONSIGNEE: template(
+            "Veuillez relier votre voiture à nouveau",
+            (
+                "Le lien ne nous permet plus ni d'ouvrir ni de verrouiller : {place}.",
+                "Le lien à votre voiture ne nous permet plus de l'ouvrir ni de la verrouiller.",
+            ),
+            "Reliez-la de nouveau en acceptant les deux : d'ici là, aucun colis ne peut y être déposé.",
         ),
     },
     E.CLAIM_OPENED: {
@@ -442,6 +502,8 @@ PHRASES = Phrases(
         Fallback.TOMORROW: ("revient le lendemain", "est présenté à nouveau le lendemain"),
         Fallback.DEPOT: ("a été rapporté au dépôt", "a été rapporté au dépôt"),
     },
+    mind_home=_MIND_HOME,
+    keep_home=_KEEP_HOME,
     claim_states={
         "open": "ouverte",
         "answered": "traitée",

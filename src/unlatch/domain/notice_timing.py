@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any
 
+from unlatch.domain.booking import StopState
 from unlatch.domain.notice import NoticeEvent, is_urgent
 
 E = NoticeEvent
@@ -29,6 +30,38 @@ POINTLESS_AFTER_WINDOW = frozenset(
         E.COURIER_ARRIVING,
     }
 )
+# What swings back and forth at one place: only how it stands now is worth telling, so a newer one takes an older one's
+# place. After so many changes within the time, the next one waits, and is told as it stands by then.
+SWINGS = frozenset({E.BLOCKED, E.UNBLOCKED})
+CHANGES_TOLD_AT_ONCE = 4
+CHANGES_WITHIN_S = 3600
+CHANGES_WAIT_S = 600
+# What a booking is, and what its day brings: told late, it may contradict what has been told since.
+OF_PLAN = frozenset({E.BOOKED, E.BOOKING_CHANGED, E.REDIRECTED})
+OF_DAY = frozenset(
+    {
+        E.MORNING_OF_DELIVERY,
+        E.PREFLIGHT_FAILED,
+        E.PREFLIGHT_MENDED,
+        E.RULED_OUT,
+        E.COURIER_ON_THE_WAY,
+        E.COURIER_ARRIVING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopNow:
+    """How a stop stands when a letter about it is about to leave."""
+
+    state: StopState
+    access_point_id: str
+    window_from: datetime
+    window_until: datetime
+    fallback: str
+    ruled_out: str | None
+    heading_at: datetime | None
+    arriving_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +104,44 @@ def is_pointless(event: NoticeEvent, facts: Mapping[str, Any], *, told_at: datet
         return False
     until = read_moment(facts.get("window_until"))
     return until is not None and at >= until
+
+
+def is_overtaken(
+    event: NoticeEvent, facts: Mapping[str, Any], stop: StopNow, *, place_id: str | None, told_at: datetime
+) -> bool:
+    """Whether what was told of a stop is not so any more: the booking has changed since, and that is told by itself.
+
+    An extension overtakes nothing of the day: where to park, and who is on the way, is as it was.
+    """
+    if event in OF_PLAN:
+        if stop.state == StopState.CANCELLED or not _is_in_window(facts, stop, "window_from", "window_until"):
+            return True
+        is_redirect = event is E.REDIRECTED
+        return is_redirect and (stop.ruled_out is None or facts.get("fallback") != stop.fallback)
+    if event not in OF_DAY:
+        return False
+    if stop.state == StopState.CANCELLED or place_id != stop.access_point_id:
+        return True
+    if not _is_in_window(facts, stop, "window_from"):
+        return True
+    if event is E.RULED_OUT:
+        return stop.ruled_out is None
+    if stop.state != StopState.OPEN or stop.ruled_out is not None:
+        return True
+    set_at = {E.COURIER_ON_THE_WAY: stop.heading_at, E.COURIER_ARRIVING: stop.arriving_at}
+    if event not in set_at:
+        return False
+    since = set_at[event]
+    return since is None or told_at < since  # of a courier who has it no more
+
+
+def _is_in_window(facts: Mapping[str, Any], stop: StopNow, *names: str) -> bool:
+    """Whether these moments of the stop are as they were told, to the second. Untold ones contradict nothing."""
+    told = {name: read_moment(facts.get(name)) for name in names}
+    return all(
+        at is None or at.replace(microsecond=0) == getattr(stop, name).replace(microsecond=0)
+        for name, at in told.items()
+    )
 
 
 def leaves_at(event: NoticeEvent, quiet: QuietHours | None, at: datetime) -> datetime:

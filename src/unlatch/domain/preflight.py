@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum, auto
 
-from unlatch.domain.access import Closure, Consent, Position
+from unlatch.domain.access import Closure, Consent, PlaceKind, Position
 from unlatch.domain.decision import BY_PEOPLE
 from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking, parking_of, shown_distance_m
@@ -34,7 +34,7 @@ NOT_ASKED: Mapping[str, str] = {
     "the courier and the phone": "another courier may bring it; the scan asks who does",
     "the parcel": "asked at booking, and by its label at the scan",
     "membership and coverage": "decided at booking; a lapse on the day must not strand a parcel",
-    "the camera of a home": "it is armed and proven right before the unlock",
+    "a proof of recording": "the camera of a home is connected and looked at; it proves itself right before the unlock",
 }
 
 
@@ -51,6 +51,15 @@ class Remedy(StrEnum):
     START_CAR_ONCE = auto()
     LINK_AGAIN = auto()
     RENEW_SUBSCRIPTION = auto()
+    CLOSE_AND_LOCK_DOOR = auto()
+    WITHDRAW_SECOND_BOLT = auto()
+    DISARM_ALARM = auto()
+    SHUT_PET_AWAY = auto()
+    PLUG_IN_CAMERA = auto()
+    CHECK_CAMERA = auto()
+    ENROL_CAMERA = auto()
+    LOOK_AT_HUB = auto()
+    LINK_HUB_AGAIN = auto()
     NOTHING_WE_ARE_ON_IT = auto()
     NOTHING_IN_TIME = auto()
 
@@ -62,6 +71,14 @@ class Mender(StrEnum):
     CARRIER = auto()
     OPERATOR = auto()  # the platform's own people, and whoever they call at the maker's
     NOBODY = auto()  # in time
+
+
+class Picture(StrEnum):
+    """What the cameras of a home that may be witnesses show."""
+
+    LIVING = auto()  # one of them is heard, and nothing speaks against it
+    MISSING = auto()  # none can be reached, or sends anything
+    FALSE = auto()  # what comes stands still, repeats or is late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +98,19 @@ class Preflight:
     reading: Reading | None
     refused: Incident | None  # why the last try to read failed; None: it did not
     is_looked_at: bool  # the car was asked lately; False: its read budget did not allow it
+    kind: PlaceKind = PlaceKind.CAR
+    # homes alone
+    heard_at: datetime | None = None  # when the hub last told how the door stands, be it the same as before
+    is_pet_loose: bool = False  # its household says so
+    is_camera_enrolled: bool = False  # one is a witness, and will still be when the courier comes
+    picture: Picture | None = None  # None: not looked at
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When what is known of it was so: a car says when it saw itself, a hub is believed when it is asked."""
+        if self.kind is PlaceKind.HOME:
+            return self.heard_at
+        return None if self.reading is None else self.reading.observed_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +135,7 @@ class Finding:
     distance_m: float | None  # from the address, as it may be shown
     observed_at: datetime | None  # when the car saw itself so
     is_seen: bool  # False: nothing usable is known of the car, since its read budget is used up
+    kind: PlaceKind = PlaceKind.CAR
 
     @property
     def is_well(self) -> bool:
@@ -112,12 +143,12 @@ class Finding:
 
     def remedies(self) -> dict[Incident, Remedy]:
         """What to do for each reason."""
-        return {reason: remedy_for(reason, self.parking) for reason in self.reasons}
+        return {reason: remedy_for(reason, self.parking, self.kind) for reason in self.reasons}
 
     def find_ruling(self, *, is_last: bool) -> Incident | None:
         """By which reason the place is ruled out now, if by any."""
         for reason in self.reasons:
-            answer = ANSWERS[reason]
+            answer = answer_to(reason, self.kind)
             if answer.mender is Mender.NOBODY or (is_last and answer.rules_out):
                 return reason
         return None
@@ -125,7 +156,7 @@ class Finding:
     @property
     def again_after_s(self) -> float | None:
         """How long to wait before it is looked at again, where all that fails may pass by itself."""
-        waits = [ANSWERS[reason].again_after_s for reason in self.reasons]
+        waits = [answer_to(reason, self.kind).again_after_s for reason in self.reasons]
         known = [wait for wait in waits if wait is not None]
         return max(known) if known and len(known) == len(waits) else None
 
@@ -137,10 +168,10 @@ I, R, M = Incident, Remedy, Mender  # noqa: E741
 def find_usable(preflight: Preflight) -> Reading | None:
     """The reading that may be judged: young enough, and not one that the device has refused to renew."""
     reading = preflight.reading
-    if reading is None or preflight.refused is not None:
+    if reading is None or preflight.told_at is None or preflight.refused is not None:
         return None
     usable_for_s = FRESH_FOR_S if preflight.is_looked_at else USABLE_FOR_S
-    age = preflight.now - reading.observed_at
+    age = preflight.now - preflight.told_at
     return reading if abs(age) <= timedelta(seconds=usable_for_s) else None
 
 
@@ -167,7 +198,9 @@ def _frozen(preflight: Preflight) -> Incident | None:
 
 
 def _linked(preflight: Preflight) -> Incident | None:
-    return I.DEVICE_CONSENT_LOST if preflight.closure is None else None
+    """There is a car, and its owner lets us open it."""
+    is_lost = preflight.closure is None or preflight.obstacle is I.DEVICE_CONSENT_LOST
+    return I.DEVICE_CONSENT_LOST if is_lost else None
 
 
 def _lock_readable(preflight: Preflight) -> Incident | None:
@@ -202,16 +235,45 @@ def _of_reading(check: Callable[[Preflight, Reading], Incident | None]) -> Check
     return run
 
 
+def _of_car(check: Callable[[Reading], bool], name: Incident) -> Check:
+    """A check that is asked of cars alone."""
+
+    def run(preflight: Preflight, reading: Reading) -> Incident | None:
+        return name if preflight.kind is PlaceKind.CAR and check(reading) else None
+
+    return _of_reading(run)
+
+
+def _of_home(check: Callable[[Preflight], bool], name: Incident) -> Check:
+    """A check that is asked of homes alone."""
+
+    def run(preflight: Preflight) -> Incident | None:
+        return name if preflight.kind is PlaceKind.HOME and check(preflight) else None
+
+    return run
+
+
+def _inside(name: str) -> Callable[[Preflight], bool]:
+    """Whether the hub says so of what is inside; what it does not tell is not so."""
+
+    def is_so(preflight: Preflight) -> bool:
+        return bool(getattr(find_usable(preflight), name, False))
+
+    return is_so
+
+
 def _range(preflight: Preflight, reading: Reading) -> Incident | None:
+    if preflight.kind is PlaceKind.HOME:
+        return None
     parking = parking_of(reading.position, preflight.address, preflight.range_m)
     is_wrong = parking in (Parking.OUT_OF_RANGE, Parking.UNSURE)
     return I.CONSIGNEE_CAR_OUT_OF_RANGE if is_wrong else None
 
 
 def _tells_all(preflight: Preflight, reading: Reading) -> Incident | None:
-    """What the scan will want to be told: whether it is parked, and of the closure whatever this car can tell."""
+    """What the scan will want to be told: whether it is parked, and of the closure whatever it can tell."""
     closure = preflight.closure
-    is_silent = reading.is_moving is None or (
+    is_silent = (preflight.kind is PlaceKind.CAR and reading.is_moving is None) or (
         closure is not None
         and (
             (closure.reads_lock and reading.is_locked is None)
@@ -226,15 +288,13 @@ CHECKS: Mapping[str, Check] = {
     "consent lasts": _consent,
     "hours meet the window": _hours,
     "place is not frozen": _frozen,
-    "car is linked": _linked,
+    "car or hub is linked": _linked,
     "lock can be seen": _lock_readable,
     "cloud is up": _obstacle(I.DEVICE_CLOUD_OUTAGE),
     "quota is left": _obstacle(I.DEVICE_QUOTA_USED_UP),
-    "car answers": _answers,
-    "car is parked": _of_reading(lambda _, reading: I.CONSIGNEE_CAR_MOVING if reading.is_moving else None),
-    "car tells where it is": _of_reading(
-        lambda _, reading: I.DEVICE_POSITION_UNKNOWN if reading.position is None else None
-    ),
+    "car or hub answers": _answers,
+    "car is parked": _of_car(lambda reading: bool(reading.is_moving), I.CONSIGNEE_CAR_MOVING),
+    "car tells where it is": _of_car(lambda reading: reading.position is None, I.DEVICE_POSITION_UNKNOWN),
     "car is in range of the address": _of_reading(_range),
     "closure is closed": _of_reading(
         lambda _, reading: I.DEVICE_OPEN_ON_ARRIVAL if reading.is_open else None
@@ -242,7 +302,21 @@ CHECKS: Mapping[str, Check] = {
     "closure is locked": _of_reading(
         lambda _, reading: I.DEVICE_UNLOCKED_ON_ARRIVAL if reading.is_locked is False else None
     ),
-    "car tells all that the scan asks": _of_reading(_tells_all),
+    "car or hub tells all that the scan asks": _of_reading(_tells_all),
+    "door is not bolted from inside": _of_home(_inside("is_bolted_inside"), I.CONSIGNEE_SECOND_BOLT),
+    "alarm is not armed": _of_home(_inside("is_alarm_armed"), I.CONSIGNEE_ALARM_ARMED),
+    "no animal can run out": _of_home(
+        lambda home: home.is_pet_loose or _inside("is_pet_loose")(home), I.CONSIGNEE_PET_LOOSE
+    ),
+    "a camera was shown to see the door": _of_home(
+        lambda home: not home.is_camera_enrolled, I.DEVICE_CAMERA_NOT_ENROLLED
+    ),
+    "camera sends pictures": _of_home(
+        lambda home: home.is_camera_enrolled and home.picture is Picture.MISSING, I.DEVICE_CAMERA_OFFLINE
+    ),
+    "camera's pictures live": _of_home(
+        lambda home: home.is_camera_enrolled and home.picture is Picture.FALSE, I.DEVICE_CAMERA_NOT_PROVEN
+    ),
 }
 
 _SAME = "the scan would refuse by it"
@@ -277,7 +351,52 @@ ANSWERS: Mapping[Incident, Answer] = {
     I.CONSIGNEE_CAR_OUT_OF_RANGE: Answer(remedy=R.MOVE_CAR_NEARER, mender=M.CONSIGNEE, why=_SAME),
     I.DEVICE_OPEN_ON_ARRIVAL: Answer(remedy=R.CLOSE_AND_LOCK, mender=M.CONSIGNEE, why=_SAME),
     I.DEVICE_UNLOCKED_ON_ARRIVAL: Answer(remedy=R.CLOSE_AND_LOCK, mender=M.CONSIGNEE, why=_SAME),
+    I.CONSIGNEE_SECOND_BOLT: Answer(remedy=R.WITHDRAW_SECOND_BOLT, mender=M.CONSIGNEE, why=_SAME),
+    I.CONSIGNEE_ALARM_ARMED: Answer(remedy=R.DISARM_ALARM, mender=M.CONSIGNEE, why=_SAME),
+    I.CONSIGNEE_PET_LOOSE: Answer(remedy=R.SHUT_PET_AWAY, mender=M.CONSIGNEE, why=_SAME),
+    I.DEVICE_CAMERA_NOT_ENROLLED: Answer(remedy=R.ENROL_CAMERA, mender=M.CONSIGNEE, why=_SAME),
+    I.DEVICE_CAMERA_OFFLINE: Answer(
+        remedy=R.PLUG_IN_CAMERA, mender=M.CONSIGNEE, again_after_s=90.0, why="it may be starting anew"
+    ),
+    I.DEVICE_CAMERA_NOT_PROVEN: Answer(
+        remedy=R.CHECK_CAMERA, mender=M.CONSIGNEE, again_after_s=90.0, why="some catch up by themselves"
+    ),
 }  # fmt: skip
+
+# Where it is another's to mend, or in another way, at a home.
+ANSWERS_AT_HOME: Mapping[Incident, Answer] = {
+    I.DEVICE_CLOUD_OUTAGE: Answer(
+        remedy=R.LOOK_AT_HUB,
+        mender=M.CONSIGNEE,
+        again_after_s=90.0,
+        why="its own hub, or the way to it, is down",
+    ),
+    I.DEVICE_CONSENT_LOST: Answer(remedy=R.LINK_HUB_AGAIN, mender=M.CONSIGNEE, why=_SAME),
+    I.DEVICE_ASLEEP: Answer(
+        remedy=R.LOOK_AT_HUB,
+        mender=M.CONSIGNEE,
+        again_after_s=90.0,
+        why="the lock, or its hub, does not answer",
+    ),
+    I.DEVICE_NO_READING: Answer(
+        remedy=R.LOOK_AT_HUB,
+        mender=M.CONSIGNEE,
+        again_after_s=90.0,
+        why="the lock, or its hub, does not answer",
+    ),
+    I.DEVICE_OPEN_ON_ARRIVAL: Answer(
+        remedy=R.CLOSE_AND_LOCK_DOOR,
+        mender=M.CONSIGNEE,
+        again_after_s=300.0,
+        why="someone may be on their way out",
+    ),
+    I.DEVICE_UNLOCKED_ON_ARRIVAL: Answer(
+        remedy=R.CLOSE_AND_LOCK_DOOR,
+        mender=M.CONSIGNEE,
+        again_after_s=300.0,
+        why="someone may be on their way out",
+    ),
+}
 
 # Found in our own rows: known without a look at the car.
 IN_OUR_ROWS = frozenset(
@@ -291,11 +410,17 @@ IN_OUR_ROWS = frozenset(
 )
 
 
-def remedy_for(reason: Incident, parking: Parking) -> Remedy:
+def answer_to(reason: Incident, kind: PlaceKind) -> Answer:
+    """What follows from it at such a place."""
+    at_home = ANSWERS_AT_HOME.get(reason) if kind is PlaceKind.HOME else None
+    return at_home or ANSWERS[reason]
+
+
+def remedy_for(reason: Incident, parking: Parking, kind: PlaceKind = PlaceKind.CAR) -> Remedy:
     """What to do about it. One who parks in range, but under a roof, is not sent nearer."""
     if reason is I.CONSIGNEE_CAR_OUT_OF_RANGE and parking is Parking.UNSURE:
         return Remedy.PARK_IN_THE_OPEN
-    return ANSWERS[reason].remedy
+    return answer_to(reason, kind).remedy
 
 
 def is_by_preflight(ruled_out: Incident | None) -> bool:
@@ -312,6 +437,7 @@ def ask(preflight: Preflight) -> Finding:
         reasons=tuple(dict.fromkeys(reasons)),
         parking=parking_of(position, preflight.address, preflight.range_m),
         distance_m=shown_distance_m(position, preflight.address),
-        observed_at=None if preflight.reading is None else preflight.reading.observed_at,
+        observed_at=None if preflight.reading is None else preflight.told_at,
+        kind=preflight.kind,
         is_seen=reading is not None or preflight.refused is not None or preflight.is_looked_at,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unlatch.domain.access import PlaceKind
 from unlatch.domain.incident import Incident
 from unlatch.domain.preflight import Remedy
 from unlatch.domain.wording import Language
@@ -51,6 +52,42 @@ REMEDY_TEXTS: Mapping[Remedy, tuple[str, str]] = {
     Remedy.RENEW_SUBSCRIPTION: (
         "Renew the subscription of your car's connected service.",
         "Renouvelez l'abonnement au service connecté de votre voiture.",
+    ),
+    Remedy.CLOSE_AND_LOCK_DOOR: (
+        "Close the door of your home and lock it.",
+        "Fermez la porte de votre domicile et verrouillez-la.",
+    ),
+    Remedy.WITHDRAW_SECOND_BOLT: (
+        "Withdraw the second bolt of your door before the courier comes.",
+        "Retirez le second verrou de votre porte avant l'arrivée du livreur.",
+    ),
+    Remedy.DISARM_ALARM: (
+        "Disarm your alarm before the courier comes.",
+        "Désarmez votre alarme avant l'arrivée du livreur.",
+    ),
+    Remedy.SHUT_PET_AWAY: (
+        "Shut your animal away from the door, and say so in the app.",
+        "Enfermez votre animal loin de la porte, et indiquez-le dans l'application.",
+    ),
+    Remedy.PLUG_IN_CAMERA: (
+        "Your camera does not answer: look whether it has power and network, and check again.",
+        "Votre caméra ne répond pas : vérifiez son alimentation et son réseau, puis vérifiez de nouveau.",
+    ),
+    Remedy.CHECK_CAMERA: (
+        "Your camera's picture does not move as a living one does: start it anew, and check again.",
+        "L'image de votre caméra ne bouge pas comme une image en direct : redémarrez-la, puis vérifiez de nouveau.",
+    ),
+    Remedy.ENROL_CAMERA: (
+        "Enrol a camera that sees the door, in the app: it takes a few minutes.",
+        "Enregistrez dans l'application une caméra qui voit la porte : cela prend quelques minutes.",
+    ),
+    Remedy.LOOK_AT_HUB: (
+        "Look whether your home's hub and lock have power and network, and check again.",
+        "Vérifiez l'alimentation et le réseau de votre centrale et de votre serrure, puis vérifiez de nouveau.",
+    ),
+    Remedy.LINK_HUB_AGAIN: (
+        "Your home's hub no longer lets us in: link it again.",
+        "La centrale de votre domicile ne nous donne plus accès : associez-la de nouveau.",
     ),
     Remedy.NOTHING_WE_ARE_ON_IT: (
         "There is nothing that you must do: we are on it.",
@@ -114,6 +151,53 @@ REASON_TEXTS: Mapping[Incident, tuple[str, str]] = {
     ),
     I.DEVICE_OPEN_ON_ARRIVAL: ("Your car is open.", "Votre voiture est ouverte."),
     I.DEVICE_UNLOCKED_ON_ARRIVAL: ("Your car is unlocked.", "Votre voiture est déverrouillée."),
+    I.CONSIGNEE_SECOND_BOLT: (
+        "Your door is bolted from inside.",
+        "Votre porte est verrouillée de l'intérieur.",
+    ),
+    I.CONSIGNEE_ALARM_ARMED: ("Your alarm is armed.", "Votre alarme est activée."),
+    I.CONSIGNEE_PET_LOOSE: (
+        "An animal could run out of your door.",
+        "Un animal pourrait s'échapper par votre porte.",
+    ),
+    I.DEVICE_CAMERA_NOT_ENROLLED: (
+        "No camera of your home is known to see the door, or its monthly check is overdue.",
+        "Aucune caméra de votre domicile n'a montré qu'elle voit la porte, ou son contrôle mensuel est en retard.",
+    ),
+    I.DEVICE_CAMERA_OFFLINE: (
+        "The camera of your home sends no picture.",
+        "La caméra de votre domicile n'envoie aucune image.",
+    ),
+    I.DEVICE_CAMERA_NOT_PROVEN: (
+        "The picture of your home's camera is not a living one.",
+        "L'image de la caméra de votre domicile n'est pas en direct.",
+    ),
+}
+# What reads otherwise at a home.
+REASON_TEXTS_AT_HOME: Mapping[Incident, tuple[str, str]] = {
+    I.DEVICE_LOCK_NOT_READABLE: (
+        "Your door can't show whether it is locked, which this delivery needs.",
+        "Votre porte ne peut pas indiquer si elle est verrouillée, ce que cette livraison exige.",
+    ),
+    I.DEVICE_CLOUD_OUTAGE: (
+        "The hub of your home can't be reached.",
+        "La centrale de votre domicile ne peut pas être jointe.",
+    ),
+    I.DEVICE_QUOTA_USED_UP: (
+        "The hub of your home takes no more requests at the moment.",
+        "La centrale de votre domicile n'accepte plus de demandes en ce moment.",
+    ),
+    I.DEVICE_CONSENT_LOST: (
+        "The hub of your home no longer lets us in.",
+        "La centrale de votre domicile ne nous donne plus accès.",
+    ),
+    I.DEVICE_ASLEEP: ("The lock of your door is asleep.", "La serrure de votre porte est en veille."),
+    I.DEVICE_NO_READING: (
+        "The hub of your home tells nothing of the door at the moment.",
+        "La centrale de votre domicile ne dit rien de la porte en ce moment.",
+    ),
+    I.DEVICE_OPEN_ON_ARRIVAL: ("Your door is open.", "Votre porte est ouverte."),
+    I.DEVICE_UNLOCKED_ON_ARRIVAL: ("Your door is unlocked.", "Votre porte est déverrouillée."),
 }
 
 
@@ -127,6 +211,7 @@ def remedy_text(remedy: Remedy, language: Language) -> str:
     return _choose(REMEDY_TEXTS[remedy], language)
 
 
-def reason_text(reason: Incident, language: Language) -> str:
+def reason_text(reason: Incident, language: Language, kind: PlaceKind = PlaceKind.CAR) -> str:
     """What stands in the way."""
-    return _choose(REASON_TEXTS[reason], language)
+    at_home = REASON_TEXTS_AT_HOME.get(reason) if kind is PlaceKind.HOME else None
+    return _choose(at_home or REASON_TEXTS[reason], language)

@@ -179,8 +179,9 @@ async def book_stop(
         await get_active_courier(connection, given.courier_id, carrier_id=carrier_id)
     rules, programme = await options.get_rules_of(platform, connection, carrier_id)
     window = _read_window(given, programme, point, now)
-    offer = options.judge_place(
+    offer = await options.judge_place(
         platform,
+        connection,
         rules,
         programme,
         point,
@@ -190,6 +191,7 @@ async def book_stop(
             options.describe_parcel(row)
             for row in await stops.list_parcels(connection, shipment_id=shipment.id)
         ],
+        now=now,
     )
     if not offer.is_offered:
         return NotOffered(offer=offer)

@@ -7,11 +7,13 @@ the other has not yet fetched.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from unlatch.cameras.board import Event, EventKind
 from unlatch.cameras.glances import AGAINST
@@ -25,8 +27,11 @@ from unlatch.flow.record import Line, chain
 from unlatch.store import cameras, journal, visits
 from unlatch.store.cameras import RecordingRow
 
+log = structlog.get_logger(__name__)
+
 LINK_EVERY_S = 2.0  # so much of the chain may be missing from the journal after a kill
 WAIT_S = 1.0
+AGAIN_AFTER_S = 0.5
 PARTS_FILE = "parts.jsonl"
 AT_ONCE = frozenset({EventKind.TAKE_BEGUN, EventKind.GAP_BEGUN, EventKind.GAP_ENDED})
 NAMES = {
@@ -113,9 +118,9 @@ class Chaining:
             self._linked_s.setdefault(recording.id, monotonic_s())
         elif event.kind in AT_ONCE:
             await self._link(recording)
-            await self._note(recording, event.kind, _body_of(event))
+            await self._note_surely(recording, event.kind, _body_of(event))
         elif event.kind is EventKind.VERDICT and event.verdict in AGAINST:
-            await self._note(recording, event.kind, {"verdict": str(event.verdict)})
+            await self._note_surely(recording, event.kind, {"verdict": str(event.verdict)})
 
     async def _link_due(self) -> None:
         now_s = monotonic_s()
@@ -137,6 +142,17 @@ class Chaining:
                 await cameras.note_link(connection, recording.id, parts=part.number, link=link)
         except DatabaseDown:
             self._latest.setdefault(recording.id, latest)
+
+    async def _note_surely(self, recording: RecordingRow, kind: EventKind, body: dict[str, object]) -> None:
+        """However long the database is away: what is recorded meanwhile waits in the recorder, and goes on."""
+        while True:
+            try:
+                await self._note(recording, kind, body)
+            except DatabaseDown:
+                log.warning("the chain of a recording waits for its database", recording=recording.id)
+                await asyncio.sleep(AGAIN_AFTER_S)
+            else:
+                return
 
     async def _note(self, recording: RecordingRow, kind: EventKind, body: dict[str, object]) -> None:
         line = Line(

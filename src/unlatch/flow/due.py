@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import PlaceKind
 from unlatch.domain.notice import NoticeEvent
 from unlatch.flow.deadlines import do_each
 from unlatch.flow.duties import OF_CAR, OF_ROWS, lock_stop, why_void
@@ -89,4 +90,6 @@ async def _has_live_visit(connection: AsyncConnection, stop: StopRow) -> bool:
 async def _tell_morning(connection: AsyncConnection, stop: StopRow, now: datetime) -> None:
     point = await consignees.find_access_point(connection, stop.access_point_id)
     assert point is not None
-    await tell_of_stop(connection, NoticeEvent.MORNING_OF_DELIVERY, stop, now, {"range_m": point.range_m})
+    is_home = point.kind == PlaceKind.HOME  # it stands where its address is
+    facts = {} if is_home else {"range_m": point.range_m}
+    await tell_of_stop(connection, NoticeEvent.MORNING_OF_DELIVERY, stop, now, facts)

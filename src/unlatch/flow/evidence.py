@@ -13,7 +13,13 @@ from hashlib import sha256
 from psycopg import AsyncConnection
 
 from unlatch.domain.canonical import canonical
-from unlatch.domain.evidence import LARGEST_EVIDENCE_BYTES, make_evidence
+from unlatch.domain.evidence import (
+    COUNTED,
+    LARGEST_EVIDENCE_BYTES,
+    Counted,
+    make_evidence,
+    write_counted,
+)
 from unlatch.domain.proof import text_of_time
 from unlatch.errors import StoreError
 from unlatch.flow.exporting import find_signer, read_story, seal_story
@@ -34,8 +40,8 @@ class EvidenceBroken(StoreError):
 
 async def attach_evidence(platform: Platform, connection: AsyncConnection, claim: ClaimRow) -> bool:
     """Make the next bundle of this claim and keep it; whether all its visits are over by now."""
-    rows = await _list_visits(connection, claim)
-    files = await _list_files(connection, claim)
+    rows, all_visits = await _list_visits(connection, claim)
+    files = await _list_files(connection, claim, tries=Counted(here=len(rows), all=all_visits))
     room = ROOM_BYTES - sum(map(len, files.values()))
     told: list[str] = []
     left_out: list[str] = []
@@ -87,14 +93,24 @@ def _is_over(row: VisitRow) -> bool:
     return row.ended_at is not None and row.visit.tail in aftermath.TAILS_THAT_ARE_OVER
 
 
-async def _list_visits(connection: AsyncConnection, claim: ClaimRow) -> list[VisitRow]:
+async def _list_visits(connection: AsyncConnection, claim: ClaimRow) -> tuple[list[VisitRow], int]:
+    """Those that it is about, the newest first, and how many there are in all."""
     if claim.visit_id is not None:
-        return [await visits.get_visit(connection, claim.visit_id)]
-    return await visits.list_visits_of_stop(connection, claim.stop_id, MOST_VISITS)
+        return [await visits.get_visit(connection, claim.visit_id)], 1
+    rows = await visits.list_visits_of_stop(connection, claim.stop_id, MOST_VISITS)
+    return rows, await visits.count_visits_of_stop(connection, claim.stop_id)
 
 
-async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str, bytes]:
-    """All but the proofs."""
+async def _list_files(connection: AsyncConnection, claim: ClaimRow, *, tries: Counted) -> dict[str, bytes]:
+    """All but the proofs. Of what there is too much of, the newest is in it, and how much there was is told."""
+    stop_id = claim.stop_id
+    done = await deeds.list_deeds_of_stop(connection, stop_id, limit=MOST_DEEDS)
+    seen = await looks.list_looks_of_stop(connection, stop_id, limit=MOST_LOOKS)
+    counted = {
+        "deeds": Counted(here=len(done), all=await deeds.count_deeds_of_stop(connection, stop_id)),
+        "looks": Counted(here=len(seen), all=await looks.count_looks_of_stop(connection, stop_id)),
+        "visits": tries,
+    }
     photos = await aftermath.list_claim_photos(connection, claim.id)
     ends = await fallbacks.list_ends(connection, claim.stop_id)
     told: Mapping[str, object] = {
@@ -109,7 +125,7 @@ async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str,
         },
         "deeds.json": [
             {"at": text_of_time(row.at), "body": _as_told(row.body), "what": row.what, "who": row.who}
-            for row in await deeds.list_deeds_of_stop(connection, claim.stop_id, limit=MOST_DEEDS)
+            for row in done
         ],
         "fallbacks.json": [
             {
@@ -123,12 +139,10 @@ async def _list_files(connection: AsyncConnection, claim: ClaimRow) -> dict[str,
             }
             for row in ends
         ],
-        "looks.json": [
-            {"at": text_of_time(row.at), "what": row.what, "who": row.who}
-            for row in await looks.list_looks_of_stop(connection, claim.stop_id, limit=MOST_LOOKS)
-        ],
+        "looks.json": [{"at": text_of_time(row.at), "what": row.what, "who": row.who} for row in seen],
     }
     files = {name: canonical(content) for name, content in told.items()}
+    files[COUNTED] = write_counted(counted)
     for digest in {row.photo for row in ends if row.photo is not None}:
         if (found := await fallbacks.find_photo(connection, claim.stop_id, digest)) is not None:
             files[f"fallbacks/{digest.hex()}.jpeg"] = found[1]

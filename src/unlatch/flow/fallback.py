@@ -197,10 +197,10 @@ async def _find_first_name(connection: AsyncConnection, stop: StopRow) -> str | 
 async def _book_again(
     platform: Platform, connection: AsyncConnection, booking: Booking, wisher: Wisher, now: datetime
 ) -> StopRow:
-    """The same window on the next day, by the same rules, without a courier yet."""
+    """The window as it was planned, on the next day, by the same rules, without a courier yet."""
     stop = booking.stop
     window_from, window_until = same_window_later(
-        stop.window_from, stop.window_until, booking.point.time_zone, now=now
+        stop.window_from, stop.planned_until or stop.window_until, booking.point.time_zone, now=now
     )
     memory = stop.before_redirect or {"fallback": stop.fallback, "later_fallbacks": stop.later_fallbacks}
     tries = stop.tries + 1

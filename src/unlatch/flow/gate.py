@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from unlatch.clock import monotonic_s
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.incident import Incident
+from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact, State
 from unlatch.flow.filming import Hold
 from unlatch.flow.platform import Platform
@@ -62,7 +64,9 @@ async def pass_gate(
         await commands.end_grant(connection, view.visit_id, GrantState.USED, now)
         await commands.set_sent(connection, command_id, platform.name, now, lease_until)
         row = row.after(last_command_at=now)
-        body = {"command": command_id}
+        body: dict[str, Any] = {"command": command_id}
+        if hold is not None:
+            body |= _evidence_of(hold)
         await record_in(connection, row, Happening(fact=Fact.GATE_PASSED, who=who, body=body), now)
     return Passage(visit_id=view.visit_id, first_byte_by_s=first_byte_by_s)
 
@@ -72,6 +76,18 @@ def _why_unwitnessed(hold: Hold | None) -> Incident | None:
     if hold is None or not hold.proof.is_fresh(monotonic_s()):
         return Incident.DEVICE_CAMERA_NOT_PROVEN
     return None if hold.lease.is_live(monotonic_s()) else Incident.DEVICE_RECORDING_LOST
+
+
+def _evidence_of(hold: Hold) -> dict[str, Any]:
+    """On which proof and lease a home was opened (A1): where another worker made a new one, no older line tells."""
+    now_s = monotonic_s()
+    return {
+        "camera": hold.camera_id,
+        "proof": hold.proof.sha256.hex(),
+        "proof_made_at": text_of_time(hold.proof.made_at),
+        "proof_age_ms": round((now_s - hold.proof.made_s) * 1000),
+        "lease_left_ms": round(hold.lease.left_s(now_s) * 1000),
+    }
 
 
 def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:

@@ -1,4 +1,5 @@
-"""The courier sets out for one stop: "please don't move the car". Refused where the place is not to be opened.
+"""The courier sets out for one stop: "please don't move the car", "leave the alarm off". Refused where the place is not
+to be opened.
 
 Whether to go is answered by what is known at this moment, with the place's row held, so that a block that commits first
 is seen. Where the last finding is old the car is looked at once more; what that finds reaches the courier's list.
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import PlaceKind
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.proof import text_of_time
@@ -105,6 +107,8 @@ def _list_reasons(case: Case, courier: CourierRow, now: datetime) -> tuple[Incid
         Incident.CONSIGNEE_BLOCKED: point.blocked_at is not None,
         Incident.CONSIGNEE_CONSENT_ENDED: not point.is_consent_given or has_ended,
         Incident.PLATFORM_PLACE_FROZEN: point.is_frozen,
+        Incident.CONSIGNEE_PET_LOOSE: case.is_pet_loose,
+        Incident.DEVICE_CAMERA_NOT_ENROLLED: case.kind is PlaceKind.HOME and not case.is_witnessed(now),
     }
     ruled_out = [Incident(stop.ruled_out)] if stop.ruled_out else []
     return tuple(dict.fromkeys([*ruled_out, *(incident for incident, is_wrong in wrong.items() if is_wrong)]))

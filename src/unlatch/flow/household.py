@@ -9,6 +9,7 @@ anything of another's: it sees its own visits and stops alone, and of a person w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from psycopg import AsyncConnection
 from unlatch.domain.deed import Deed
 from unlatch.domain.household import (
     INVITATION_LASTS_S,
+    LINK_LASTS_S,
     MOST_MEMBERS,
     MOST_OPEN_INVITATIONS,
     Right,
@@ -24,10 +26,11 @@ from unlatch.domain.household import (
     may,
 )
 from unlatch.domain.notice import NoticeEvent
+from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput, Conflict, NotAllowed, NotFound
 from unlatch.flow.enrolment import make_code, read_code
 from unlatch.flow.notifying import tell
-from unlatch.store import consignees, deeds, household
+from unlatch.store import consignees, deeds, household, links
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.household import InvitationRow, PersonRow
 from unlatch.store.ids import hash_key, make_id
@@ -174,6 +177,7 @@ async def leave(
     await require(connection, access_point_id, consignee_id, Right.LEAVE, is_locked=True)
     joined_at = await household.end_member(connection, access_point_id, consignee_id, now)
     assert joined_at is not None  # a member, and the place is locked
+    await links.end_link_of(connection, access_point_id, consignee_id=consignee_id, now=now)
     await _write(connection, access_point_id, consignee_id, Deed.LEFT, now)
     key = f"{access_point_id}/{consignee_id}/{joined_at.isoformat()}"
     await _tell(connection, NoticeEvent.MEMBER_LEFT, access_point_id, consignee_id, key=key, now=now)
@@ -191,6 +195,7 @@ async def remove(
     key = f"{access_point_id}/{member_id}/{member.joined_at}"
     await _tell(connection, NoticeEvent.MEMBER_LEFT, access_point_id, member_id, key=key, now=now)
     await household.end_member(connection, access_point_id, member_id, now)
+    await links.end_link_of(connection, access_point_id, consignee_id=member_id, now=now)
     await _write(connection, access_point_id, consignee_id, Deed.REMOVED, now, member_id=member_id)
 
 
@@ -199,7 +204,8 @@ async def hand_over(
 ) -> None:
     """A member becomes the owner, and the owner a member. Raises NotFound, NotAllowed, Conflict.
 
-    The carrier of the place must know the new owner: its shipments are to them from now on.
+    The carrier of the place must know the new owner: its shipments are to them from now on. A car that is reached
+    through an account of the former owner is so for a while yet; meanwhile the new owner links it through their own.
     """
     standing = await require(connection, access_point_id, consignee_id, Right.HAND_OVER, is_locked=True)
     member = await _get_member(connection, access_point_id, member_id)
@@ -216,6 +222,14 @@ async def hand_over(
     await _write(connection, access_point_id, consignee_id, Deed.OWNERSHIP_GIVEN, now, member_id=member_id)
     key = f"{access_point_id}/{member_id}/{now.isoformat()}"
     await _tell(connection, NoticeEvent.OWNER_CHANGED, access_point_id, member_id, key=key, now=now)
+    link_ends_at = await links.set_link_end(
+        connection, access_point_id, owner_id=member_id, ends_at=now + timedelta(seconds=LINK_LASTS_S)
+    )
+    if link_ends_at is not None:
+        until = {"until": text_of_time(link_ends_at)}
+        await _tell(
+            connection, NoticeEvent.LINK_ENDING, access_point_id, member_id, key=key, now=now, more=until
+        )
 
 
 async def _get_member(connection: AsyncConnection, access_point_id: str, member_id: str) -> PersonRow:
@@ -255,10 +269,17 @@ async def _write(
 
 
 async def _tell(
-    connection: AsyncConnection, event: NoticeEvent, place_id: str, about_id: str, *, key: str, now: datetime
+    connection: AsyncConnection,
+    event: NoticeEvent,
+    place_id: str,
+    about_id: str,
+    *,
+    key: str,
+    now: datetime,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     names = await household.list_names(connection, [about_id])
     point = await consignees.find_access_point(connection, place_id)
     assert point is not None  # its row is locked
-    facts = {"who": first_name(names[about_id]), "place": point.name}
+    facts = {"who": first_name(names[about_id]), "place": point.name, **(more or {})}
     await tell(connection, event, place_id=place_id, key=key, now=now, facts=facts)

@@ -42,23 +42,39 @@ class Continuation:
     take: int
     part: int
     link: bytes
+    silent_since: datetime | None  # the last part that was told; None: none was
 
 
 async def recover_left(platform: Platform, recorder_id: str) -> dict[str, Continuation]:
     """Before a recorder begins: cut what the one before has left to what is whole, and find how it goes on."""
     async with platform.database.connection() as connection:
         left = await cameras.list_under_way(connection, recorder_id)
-    found: dict[str, Continuation] = {}
-    for recording in left:
-        if recording.state is not RecordingState.ENDING:
-            takes = await asyncio.to_thread(recover_takes, Path(recording.folder))
-            parts = [part for take in takes for part in take.parts]
-            found[recording.id] = Continuation(
-                take=max((take.number for take in takes), default=0) + 1,
-                part=len(parts) + 1,
-                link=last_link(parts, FIRST_LINK),
-            )
-    return found
+    return {
+        recording.id: after
+        for recording in left
+        if recording.state is not RecordingState.ENDING
+        and (after := await find_continuation(recording)) is not None
+    }
+
+
+async def find_continuation(recording: RecordingRow) -> Continuation | None:
+    """How a recording goes on that nobody writes any more. None: its takes are not what they were, or can't be read.
+
+    Then nothing is recorded on top of them: the visit is told of the loss, and finishing them is left to a person.
+    """
+    try:
+        takes = await asyncio.to_thread(recover_takes, Path(recording.folder))
+    except (RecordingError, OSError) as error:
+        log.error("a recording can't go on", recording=recording.id, why=type(error).__name__)  # noqa: TRY400
+        return None
+    parts = [part for take in takes for part in take.parts]
+    written = [part.written_at for part in parts if part.written_at is not None]
+    return Continuation(
+        take=max((take.number for take in takes), default=0) + 1,
+        part=len(parts) + 1,
+        link=last_link(parts, FIRST_LINK),
+        silent_since=max(written, default=None),
+    )
 
 
 def recover_takes(folder: Path, told: tuple[Part, ...] = ()) -> list[TakeFile]:
@@ -148,7 +164,7 @@ def _keep(
         size=clip.size,
         sha256=described.sha256,
         length_ms=described.length_ms,
-        poster=platform.vault.seal(described.poster, f"{clip_id}/poster"),
+        poster=platform.vault.seal(described.poster, clips.poster_row(clip_id)),
         parts=pack_parts(parts, clip.places),
         made_at=now,
         keep_until=now + timedelta(days=platform.settings.clip_days),
@@ -175,7 +191,12 @@ async def go_on(recorder: RecorderClient, recording: RecordingRow, after: Contin
     """Record on where the recorder before was cut off; whether the camera is there for it."""
     try:
         await recorder.start(
-            recording.camera_id, Path(recording.folder), take=after.take, part=after.part, link=after.link
+            recording.camera_id,
+            Path(recording.folder),
+            take=after.take,
+            part=after.part,
+            link=after.link,
+            silent_since=after.silent_since,
         )
     except NotFound:
         return False

@@ -1,10 +1,10 @@
-"""A consignee lets us into their account at a car's maker, chooses the car, and takes it all back.
+"""A consignee lets us into their account at a car's maker.
 
-Begin -> the maker's page -> back to us with a code -> tokens -> choose the car. The `state` alone says which link the
-browser that comes back belongs to, so that browser is first shown whose it is: else someone might have a stranger say
-yes for a link of theirs. What goes out to a maker goes out between transactions.
+Begin -> the maker's page -> back to us with a code -> tokens. The `state` alone says which link the browser that comes
+back belongs to, so that browser is first shown whose it is: else someone might have a stranger say yes for a link of
+theirs. What goes out to a maker goes out between transactions.
 
-How it is taken back: `flow/unlinking.py`.
+How a car is chosen: `flow/choosing.py`. How it is all taken back: `flow/unlinking.py`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,14 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from psycopg import AsyncConnection
 
-from unlatch.devices.base import LinkedCar
 from unlatch.devices.oauth import Desk, Tokens, challenge_of, make_verifier
-from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind, Position
-from unlatch.domain.eligibility import fold
-from unlatch.domain.household import Right
-from unlatch.domain.linking import AccountState, LinkPage, Power
-from unlatch.domain.vin import VinFault, read_vin
-from unlatch.errors import BadInput, Conflict, ConsentLost, DeviceError, NotFound
-from unlatch.flow import refreshing, registering
+from unlatch.domain.linking import NEEDED, AccountState, LinkPage, Power
+from unlatch.domain.notice import NoticeEvent
+from unlatch.errors import BadInput, Conflict, DeviceError, NotFound, TooOften
+from unlatch.flow import notifying, refreshing
 from unlatch.flow.duties import ask_for_rechecks
-from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees, deeds, maker_accounts
-from unlatch.store.consignees import AccessPointRow, VehicleRow
+from unlatch.store import consignees, deeds, links, maker_accounts
 from unlatch.store.ids import hash_key, make_id
 from unlatch.store.maker_accounts import LinkRequestRow, MakerAccountRow
 
@@ -37,21 +31,9 @@ log = structlog.get_logger(__name__)
 
 LINK_FOR = timedelta(minutes=10)  # real
 MOST_LINKS_AN_HOUR = 20
+LINK_AGAIN_AFTER_S = 600
 MOST_ACCOUNTS = 20
-MOST_PLACES = 100  # of one owner: as many as a list of them holds
-_CHOSEN = (
-    "latitude", "longitude", "range_m", "time_zone", "allows_unseen_lock", "is_consent_given", "country", "name",
-)  # fmt: skip
 CALLBACK = "/v1/links/callback"
-NEEDED = (Power.OPEN, Power.LOCK)  # without these a car is no place for parcels
-
-
-class TooManyLinks(Conflict):
-    """This consignee has begun too many links within an hour."""
-
-
-class MakerSilent(Conflict):
-    """The maker could not be asked just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,22 +57,6 @@ class LinkShown:
     language: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenCar:
-    """A car of an account, and the place that it becomes."""
-
-    account_id: str
-    vin: str
-    address: Position
-    country: str
-    time_zone: str
-    name: str
-    plate: str
-    colour: str | None  # None: as the maker tells
-    range_m: float = DEFAULT_RANGE_M
-    allows_unseen_lock: bool = False
-
-
 # ---- linking an account
 
 
@@ -102,7 +68,10 @@ async def begin(
     maker: str,
     account_id: str | None = None,
 ) -> LinkBegun:
-    """The owner is about to let us in. `account_id`: an account to link again. Raises BadInput, NotFound, Conflict."""
+    """The owner is about to let us in. `account_id`: an account to link again.
+
+    Raises BadInput, NotFound, Conflict, TooOften.
+    """
     desk = _find_desk(platform, maker)
     await maker_accounts.lock_owner(connection, consignee_id)
     real_now = datetime.now(UTC)
@@ -116,7 +85,7 @@ async def begin(
         raise Conflict(f"at most {MOST_ACCOUNTS} accounts can be linked: un-link one first")
     since = real_now - timedelta(hours=1)
     if await maker_accounts.count_requests(connection, consignee_id, since=since) >= MOST_LINKS_AN_HOUR:
-        raise TooManyLinks("too many links were begun within the last hour")
+        raise TooOften("too many links were begun within the last hour", retry_after_s=LINK_AGAIN_AFTER_S)
     state, verifier, request_id = secrets.token_urlsafe(32), make_verifier(), make_id("lnk")
     row = LinkRequestRow(
         id=request_id,
@@ -192,9 +161,15 @@ async def finish(platform: Platform, *, state: str, code: str, issuer: str | Non
         ended_at=None,
         is_revoked=False,
     )
-    async with platform.database.connection() as connection:
-        await maker_accounts.insert_account(connection, row)
-    return LinkPage.LINKED
+    async with platform.database.transaction() as connection:
+        # Asked again, behind the others of this owner: whoever began several at once was within the limit each time.
+        await maker_accounts.lock_owner(connection, request.consignee_id)
+        open_accounts = await maker_accounts.count_open_accounts(connection, request.consignee_id)
+        if open_accounts < MOST_ACCOUNTS:
+            await maker_accounts.insert_account(connection, row)
+            return LinkPage.LINKED
+    await _give_back(desk, tokens)
+    return LinkPage.TOO_MANY
 
 
 async def _link_again(
@@ -210,9 +185,10 @@ async def _link_again(
         log.warning("an account's cars could not be listed", maker=request.maker, why=error.code)
         return LinkPage.FAILED
     vins, now = {car.vin for car in listed}, platform.clock.now()
+    scopes = _scopes(desk, tokens)
     sealed = refreshing.seal_tokens(platform, desk, account_id, tokens)
     async with platform.database.transaction() as connection:
-        places = await maker_accounts.list_places(connection, account_id)
+        places = await links.list_places(connection, account_id)
         for place in places:  # the places first, as who un-links does
             await consignees.find_access_point(connection, place.access_point_id, is_locked=True)
         wanted = {platform.vault.open_mapping(one.sealed, one.access_point_id)["vin"] for one in places}
@@ -221,17 +197,36 @@ async def _link_again(
             connection,
             account_id,
             tokens=sealed,
-            scopes=_scopes(desk, tokens),
+            scopes=scopes,
             now=now,
         )
+        is_enough = platform.powers_of(request.maker, scopes) >= NEEDED
         if is_linked:
             for place in places:
                 await write_deed(connection, place.access_point_id, request.consignee_id, "linked_again", now)
                 await ask_for_rechecks(connection, place.access_point_id, now)
+                if not is_enough:
+                    await _tell_narrowed(connection, place.access_point_id, request, now)
     if is_linked:
-        return LinkPage.LINKED
+        return LinkPage.LINKED if is_enough or not places else LinkPage.NARROWED
     await _give_back(desk, tokens)
     return LinkPage.STALE if is_same else LinkPage.OTHER_ACCOUNT
+
+
+async def _tell_narrowed(
+    connection: AsyncConnection, access_point_id: str, request: LinkRequestRow, now: datetime
+) -> None:
+    """Its household may have parcels on the way there. Whether a stop is ruled out by it, pre-flight says."""
+    point = await consignees.find_access_point(connection, access_point_id)
+    facts = {"place": point.name} if point is not None and point.name else {}
+    await notifying.tell(
+        connection,
+        NoticeEvent.ACCOUNT_NARROWED,
+        place_id=access_point_id,
+        key=f"{access_point_id}/{request.id}",
+        now=now,
+        facts=facts,
+    )
 
 
 async def _give_back(desk: Desk, tokens: Tokens) -> None:
@@ -262,7 +257,7 @@ def _scopes(desk: Desk, tokens: Tokens) -> list[str]:
     return sorted(asked if tokens.scopes is None else tokens.scopes & set(asked))
 
 
-# ---- the cars of an account
+# ---- accounts
 
 
 async def get_account(connection: AsyncConnection, account_id: str, *, consignee_id: str) -> MakerAccountRow:
@@ -275,211 +270,7 @@ async def get_account(connection: AsyncConnection, account_id: str, *, consignee
 
 def powers_of(platform: Platform, account: MakerAccountRow) -> frozenset[Power]:
     """What the owner has let us do."""
-    authorization = platform.makers.maker(account.maker).authorization
-    scopes = {} if authorization is None else authorization.scopes
-    return frozenset(power for scope in account.scopes for power in scopes.get(scope, ()))
-
-
-async def list_cars(platform: Platform, account_id: str, *, consignee_id: str) -> list[LinkedCar]:
-    """The cars of an account, as its maker tells now. Raises NotFound, Conflict."""
-    async with platform.database.connection() as connection:
-        account = await get_account(connection, account_id, consignee_id=consignee_id)
-    if account.state is not AccountState.LIVE:
-        raise Conflict("this account is not linked any more: link it again")
-    maker = platform.makers.maker(account.maker)
-    opened = refreshing.open_account(account)
-    for is_refused in (False, True):
-        opened = await refreshing.freshen_account(platform, opened, account.maker, is_refused=is_refused)
-        if opened.sealed is None or not opened.is_open:
-            raise Conflict("the maker no longer lets us in: link the account again")
-        secrets_given = platform.secrets_of(
-            account.maker, platform.vault.open_mapping(opened.sealed, opened.id)
-        )
-        try:
-            return await maker.list_cars(secrets_given)
-        except ConsentLost as error:
-            if error.code != "auth_expired" or is_refused:
-                raise MakerSilent(f"{maker.label} does not show the cars of this account") from error
-        except DeviceError as error:
-            raise MakerSilent(f"{maker.label} can't be asked just now: try again in a moment") from error
-    raise AssertionError  # the second time round it returns or raises
-
-
-async def choose_car(
-    platform: Platform, chosen: ChosenCar, *, consignee_id: str, carrier_id: str, now: datetime
-) -> tuple[AccessPointRow, VehicleRow]:
-    """The car becomes a place for this consignee's parcels. Raises BadInput, NotFound, Conflict."""
-    registering.check_time_zone(chosen.time_zone)
-    car = await _find_car(platform, chosen.account_id, chosen.vin, consignee_id=consignee_id)
-    await _check_vin(platform, car)
-    point = AccessPointRow(
-        id=make_id("acc"),
-        carrier_id=carrier_id,
-        consignee_id=consignee_id,
-        kind=PlaceKind.CAR,
-        latitude=chosen.address.latitude,
-        longitude=chosen.address.longitude,
-        range_m=chosen.range_m,
-        time_zone=chosen.time_zone,
-        allows_unseen_lock=chosen.allows_unseen_lock,
-        is_consent_given=True,  # which is what choosing says
-        blocked_at=None,
-        consent_ends_at=None,
-        from_local=None,
-        until_local=None,
-        is_frozen=False,
-        created_at=now,
-        country=chosen.country,
-        name=chosen.name,
-    )
-    async with platform.database.transaction() as connection:
-        account = await _lock_live(connection, chosen.account_id, consignee_id=consignee_id)
-        _check_powers(platform, account, car)
-        places = await consignees.list_access_points(connection, consignee_id, limit=MOST_PLACES)
-        if (same := await _find_same(platform, connection, places, point, chosen, account)) is not None:
-            return same
-        if len(places) >= MOST_PLACES:
-            raise Conflict(f"at most {MOST_PLACES} places")
-        vehicle = VehicleRow(
-            access_point_id=point.id,
-            maker=account.maker,
-            account_kind=car.account_kind,
-            sealed=platform.vault.seal({"vin": car.vin}, point.id),
-            closure_key=consignees.closure_key_of(platform.vault, account.maker, car.vin),
-            make=car.make or platform.makers.maker(account.maker).label,
-            model=car.model or "",
-            model_year=car.model_year,
-            colour=chosen.colour or car.colour or "",
-            plate=chosen.plate,
-            picture_url=None,
-        )
-        await consignees.insert_access_point(connection, point, vehicle)
-        await _hang(platform, connection, account, point.id, car)
-        await write_deed(connection, point.id, consignee_id, "linked", now)
-    return point, vehicle
-
-
-async def _find_same(
-    platform: Platform,
-    connection: AsyncConnection,
-    places: list[AccessPointRow],
-    point: AccessPointRow,
-    chosen: ChosenCar,
-    account: MakerAccountRow,
-) -> tuple[AccessPointRow, VehicleRow] | None:
-    """The place that this very choice has made already: a server may have died before it had said so."""
-    key = consignees.closure_key_of(platform.vault, account.maker, chosen.vin)
-    hung = await maker_accounts.list_places(connection, account.id)
-    of_car = {place.access_point_id for place in hung if place.closure_key == key}
-    for one in places:
-        if one.id in of_car and all(getattr(one, name) == getattr(point, name) for name in _CHOSEN):
-            vehicle = await consignees.find_vehicle(connection, one.id)
-            if vehicle is not None and vehicle.plate == chosen.plate:
-                return one, vehicle
-    return None
-
-
-async def relink(
-    platform: Platform, access_point_id: str, *, account_id: str, consignee_id: str, now: datetime
-) -> AccessPointRow:
-    """A place's car is reached through this account from now on: the same car alone. Raises NotFound, Conflict.
-
-    Linking again is consent given again, where un-linking had ended it.
-    """
-    async with platform.database.connection() as connection:
-        await _get_own_place(connection, access_point_id, consignee_id=consignee_id)
-        vehicle = await consignees.find_vehicle(connection, access_point_id)
-        account = await get_account(connection, account_id, consignee_id=consignee_id)
-    if vehicle is None or vehicle.maker != account.maker:
-        raise Conflict("this account is at another maker than the place's car")
-    vin = platform.vault.open_mapping(vehicle.sealed, access_point_id)["vin"]
-    try:
-        car = await _find_car(platform, account_id, vin, consignee_id=consignee_id)
-    except BadInput:
-        raise Conflict("the car of this place is not in that account") from None
-    async with platform.database.transaction() as connection:
-        point = await _get_own_place(connection, access_point_id, consignee_id=consignee_id, is_locked=True)
-        account = await _lock_live(connection, account_id, consignee_id=consignee_id)
-        _check_powers(platform, account, car)
-        await _hang(platform, connection, account, access_point_id, car)
-        await maker_accounts.set_consent(connection, access_point_id, is_given=True)
-        await write_deed(connection, access_point_id, consignee_id, "linked_again", now)
-        await ask_for_rechecks(connection, access_point_id, now)
-    return point
-
-
-async def _find_car(platform: Platform, account_id: str, vin: str, *, consignee_id: str) -> LinkedCar:
-    listed = await list_cars(platform, account_id, consignee_id=consignee_id)
-    car = next((one for one in listed if one.vin == vin), None)
-    if car is None:
-        raise BadInput("vin", "is none of the cars of this account")
-    return car
-
-
-async def _check_vin(platform: Platform, car: LinkedCar) -> None:
-    """What the number tells must fit what the maker tells. Raises BadInput."""
-    number = read_vin(car.vin)
-    if number.fault is not None:
-        is_wrong = number.fault is VinFault.CHECK_DIGIT_WRONG
-        raise BadInput("vin", "its check digit is wrong" if is_wrong else "is no number of a car")
-    rules = await platform.rules.get()
-    rule = next((one for name, one in rules.vehicles.items() if car.make and name == fold(car.make)), None)
-    if (
-        rule is not None
-        and number.maker is not None
-        and number.maker not in rule.vin_makers | rule.vin_groups
-    ):
-        raise BadInput("vin", f"is not one of a {rule.make}, which the account says that it is")
-    if car.model_year is not None and number.years and car.model_year not in number.years:
-        raise BadInput("vin", f"is not one of model year {car.model_year}, which the account says that it is")
-
-
-def _check_powers(platform: Platform, account: MakerAccountRow, car: LinkedCar) -> None:
-    if not set(NEEDED) <= powers_of(platform, account):
-        raise Conflict(
-            "the owner has not agreed that we open and lock: link the account again and agree to both"
-        )
-    if car.powers is not None and not set(NEEDED) <= car.powers:
-        raise Conflict("this car can't be opened and locked from afar")
-
-
-async def _hang(
-    platform: Platform,
-    connection: AsyncConnection,
-    account: MakerAccountRow,
-    access_point_id: str,
-    car: LinkedCar,
-) -> None:
-    await maker_accounts.hang_car(
-        connection,
-        access_point_id,
-        account_id=account.id,
-        account_kind=car.account_kind,
-        sealed=platform.vault.seal({"vin": car.vin}, access_point_id),
-        closure_key=consignees.closure_key_of(platform.vault, account.maker, car.vin),
-        powers=car.powers,
-        has_service=car.has_service,
-    )
-
-
-async def _lock_live(connection: AsyncConnection, account_id: str, *, consignee_id: str) -> MakerAccountRow:
-    """The account, locked, so that it is not un-linked while a car is hung on it."""
-    account = await maker_accounts.find_account(
-        connection, account_id, consignee_id=consignee_id, is_locked=True
-    )
-    if account is None:
-        raise NotFound("there is no such account")
-    if account.state is not AccountState.LIVE:
-        raise Conflict("this account is not linked any more: link it again")
-    return account
-
-
-async def _get_own_place(
-    connection: AsyncConnection, access_point_id: str, *, consignee_id: str, is_locked: bool = False
-) -> AccessPointRow:
-    """A place that this consignee owns: a member of its household links nothing there. Raises NotFound, NotAllowed."""
-    standing = await require(connection, access_point_id, consignee_id, Right.LINK, is_locked=is_locked)
-    return standing.point
+    return platform.powers_of(account.maker, account.scopes)
 
 
 async def write_deed(

@@ -1,4 +1,5 @@
-"""Where the car stands, for the courier who is to find it: in the window, near the place, and only then.
+"""Where the car stands or how the door is found, for the courier who is to find it: in the window, near the place, and
+only then. At a home the cameras are connected as the courier comes near, so that they can prove themselves at the scan.
 
 Each look and each refused look is a row that the consignee is shown (A3), written in the transaction that reads
 what is shown. The first one that is shown means that the courier is arriving, and the household is told. A look at an
@@ -8,20 +9,22 @@ old reading asks for a new one, out of the car's read budget.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
 
 from unlatch.domain.access import Consent, Position, distance_m
+from unlatch.domain.home import HomeSettings
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.reading import Reading
 from unlatch.errors import NotFound
+from unlatch.flow.filming import WANTED_FOR
 from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
 from unlatch.flow.preflight import spend
-from unlatch.store import consignees, couriers, jobs, looks, preflights, readings, stops
+from unlatch.store import cameras, consignees, couriers, homes, jobs, looks, preflights, readings, stops
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import make_id
 from unlatch.store.looks import LookRow
@@ -33,11 +36,21 @@ FRESH_FOR = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How the door of a home is found."""
+
+    settings: HomeSettings
+    address: Position
+    rings_first: bool  # now: not in its quiet hours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
     """What the courier sees, or why not. A position that is not known is None."""
 
     reasons: tuple[Incident, ...]
     vehicle: VehicleRow | None = None
+    door: Door | None = None  # of a home
     reading: Reading | None = None
     is_being_read: bool = False  # a fresh reading was asked for: ask again in a moment
 
@@ -45,7 +58,7 @@ class Located:
 async def locate(
     platform: Platform, *, stop_id: str, courier_id: str, carrier_id: str, position: Position
 ) -> Located:
-    """Show this courier their stop's car, or say why not. Raises NotFound where it is not their stop."""
+    """Show this courier their stop's car or door, or say why not. Raises NotFound where it is not their stop."""
     now = platform.clock.now()
     rules = await platform.rules.get()
     async with platform.database.transaction() as connection:
@@ -56,11 +69,13 @@ async def locate(
         point = await consignees.find_access_point(connection, stop.access_point_id)
         vehicle = await consignees.find_vehicle(connection, stop.access_point_id)
         if point is None or vehicle is None:
-            raise NotFound("there is no car at this stop")
+            raise NotFound("there is no car and no door at this stop")
+        settings = await homes.find_home(connection, point.id)
         reasons = _list_reasons(stop, point, position, now)
         if not courier.is_active:
             reasons = (Incident.COURIER_NOT_ACTIVE, *reasons)
-        what = f"refused:{reasons[0]}" if reasons else "position_and_plate"
+        shown = "position_and_plate" if settings is None else "door_and_directions"
+        what = f"refused:{reasons[0]}" if reasons else shown
         await looks.insert_look(
             connection,
             LookRow(
@@ -75,6 +90,10 @@ async def locate(
         if reasons:
             return Located(reasons=reasons)
         await _say_arriving(connection, stop, courier.first_name, now)
+        if settings is not None:
+            if now >= stop.window_from:  # else the scan is refused, and nobody need look into that home yet
+                await cameras.want(connection, point.id, datetime.now(UTC) + WANTED_FOR)
+            return Located(reasons=(), vehicle=vehicle, door=_door_of(point, settings, now))
         reading = await readings.find_reading(connection, point.id)
         is_asked = False
         if reading is None or now - reading.observed_at > FRESH_FOR:
@@ -86,6 +105,15 @@ async def locate(
             else:
                 is_asked = spending.is_under_way(now, await readings.find_tried_at(connection, point.id))
         return Located(reasons=(), vehicle=vehicle, reading=reading, is_being_read=is_asked)
+
+
+def _door_of(point: AccessPointRow, settings: HomeSettings, now: datetime) -> Door:
+    local = now.astimezone(ZoneInfo(point.time_zone)).time()
+    return Door(
+        settings=settings,
+        address=Position(latitude=point.latitude, longitude=point.longitude),
+        rings_first=settings.rings_first and not settings.is_quiet(local),
+    )
 
 
 async def _say_arriving(connection: AsyncConnection, stop: StopRow, first_name: str, now: datetime) -> None:

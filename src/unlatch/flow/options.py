@@ -18,6 +18,7 @@ from unlatch.devices.base import Car
 from unlatch.domain.access import PlaceKind, Position
 from unlatch.domain.eligibility import (
     Address,
+    Home,
     Offer,
     ParcelDescription,
     PlaceDescription,
@@ -35,8 +36,9 @@ from unlatch.domain.window import (
     list_windows,
 )
 from unlatch.errors import BadInput, Conflict, NotFound
+from unlatch.flow.homes import closure_of
 from unlatch.flow.platform import Platform
-from unlatch.store import carriers, consignees, stops
+from unlatch.store import cameras, carriers, consignees, stops
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.stops import ParcelRow
 
@@ -105,8 +107,9 @@ def describe_parcel(row: ParcelRow) -> ParcelDescription:
     )
 
 
-def judge_place(
+async def judge_place(
     platform: Platform,
+    connection: AsyncConnection,
     rules: Rules,
     programme: Programme,
     point: AccessPointRow,
@@ -114,8 +117,10 @@ def judge_place(
     *,
     plans: Iterable[str],
     parcels: Sequence[ParcelDescription],
+    now: datetime,
 ) -> Offer:
     """The offer for one place, as its rows stand. `plans`: of whoever the parcels are for."""
+    hub = vehicle if point.kind == PlaceKind.HOME else None
     (offer,) = find_offers(
         rules,
         programme,
@@ -128,7 +133,10 @@ def judge_place(
             PlaceDescription(
                 id=point.id,
                 kind=PlaceKind(point.kind),
-                vehicle=None if vehicle is None else _describe_vehicle(platform, programme, vehicle),
+                vehicle=None
+                if vehicle is None or hub is not None
+                else _describe_vehicle(platform, programme, vehicle),
+                home=None if hub is None else await _describe_home(platform, connection, hub, now),
                 allows_unseen_lock=point.allows_unseen_lock,
                 range_m=point.range_m,
             )
@@ -160,6 +168,22 @@ def _describe_vehicle(platform: Platform, programme: Programme, row: VehicleRow)
     )
 
 
+async def _describe_home(
+    platform: Platform, connection: AsyncConnection, hub: VehicleRow, now: datetime
+) -> Home | None:
+    """The home as it was linked, with its cameras. Raises SealBroken."""
+    known = await cameras.list_cameras(connection, hub.access_point_id)
+    try:
+        assurance = closure_of(platform, hub).assurance
+    except NotFound:  # a connector of an earlier release
+        return None
+    return Home(
+        assurance=assurance,
+        has_witness=any(row.is_witness(now) for row in known),
+        was_witnessed=any(row.sees_door and row.methods for row in known),
+    )
+
+
 async def find_options(
     platform: Platform,
     connection: AsyncConnection,
@@ -177,8 +201,16 @@ async def find_options(
     options = []
     places = await consignees.list_places_of_household(connection, consignee_id, carrier_id=carrier_id)
     for point, vehicle in places:
-        offer = judge_place(
-            platform, rules, programme, point, vehicle, plans=consignee.plans, parcels=parcels
+        offer = await judge_place(
+            platform,
+            connection,
+            rules,
+            programme,
+            point,
+            vehicle,
+            plans=consignee.plans,
+            parcels=parcels,
+            now=now,
         )
         windows = _list_windows(programme, point, now) if offer.is_offered else ()
         options.append(Option(point=point, vehicle=vehicle, offer=offer, windows=windows))

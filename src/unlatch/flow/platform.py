@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from unlatch.cameras.proof import Proof
@@ -12,6 +12,7 @@ from unlatch.clock import Clock, monotonic_s
 from unlatch.devices.base import Car, Maker
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.incident import Incident
+from unlatch.domain.linking import NEEDED, Power
 from unlatch.flow.rules import Rulebook
 from unlatch.flow.turnstile import Turnstile, Turnstiles
 from unlatch.notices.dispatcher import Dispatcher
@@ -63,6 +64,9 @@ class Platform:
     joining: Turnstiles = field(
         default_factory=lambda: Turnstiles(a_second=1 / 60, at_once=10)
     )  # codes tried
+    asking: Turnstiles = field(
+        default_factory=lambda: Turnstiles(a_second=1 / 10, at_once=10)
+    )  # reads of an account's cars: each is a request to its maker
 
     clips: ClipStore = field(default_factory=lambda: ClipStore(open_store(None)))
     proofs: Proofs = field(default_factory=Proofs)
@@ -75,17 +79,26 @@ class Platform:
         """The car behind an access point, with what opens its cloud to us. Raises NotFound, SealBroken."""
         secrets = self.vault.open_mapping(place.sealed, place.access_point_id)
         vin = secrets.pop("vin")
-        account = place.account
+        account, maker = place.account, self.makers.maker(place.maker)
         if account is not None and account.sealed is not None and account.is_open:
             secrets |= self.secrets_of(place.maker, self.vault.open_mapping(account.sealed, account.id))
+        # A car that hangs on no account, and whose carrier gave nothing but its number: nobody lets us in.
+        is_let_in = account.is_open if account else maker.authorization is None or bool(secrets)
         car = Car(
             maker=place.maker,
             vin=vin,
             secrets=secrets,
             account_kind=place.account_kind,
-            is_let_in=account is None or account.is_open,
+            is_let_in=is_let_in,
+            may_be_opened=account is None or self.powers_of(place.maker, account.scopes) >= NEEDED,
         )
         return self.makers.maker_of(car), car
+
+    def powers_of(self, maker: str, scopes: Iterable[str]) -> frozenset[Power]:
+        """What an owner who agreed to these scopes of their maker lets us do."""
+        authorization = self.makers.maker(maker).authorization
+        known = {} if authorization is None else authorization.scopes
+        return frozenset(power for scope in scopes for power in known.get(scope, ()))
 
     def secrets_of(self, maker: str, tokens: Mapping[str, str]) -> dict[str, str]:
         """What goes along with each request for the cars of an account: its access token, never the refresh token."""
@@ -97,5 +110,7 @@ class Platform:
 
     def find_obstacle(self, maker: Maker, car: Car) -> Incident | None:
         """Why an unlock should not even be tried now, as far as this process knows."""
+        if not car.may_be_opened:
+            return Incident.DEVICE_CONSENT_LOST
         obstacle = maker.find_obstacle(car)
         return None if obstacle is None else _OBSTACLES.get(obstacle, Incident.DEVICE_CLOUD_OUTAGE)

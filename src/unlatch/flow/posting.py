@@ -28,7 +28,16 @@ from unlatch.domain.notice import (
     is_urgent,
 )
 from unlatch.domain.notice_texts import write_notice
-from unlatch.domain.notice_timing import QuietHours, is_pointless, leaves_at
+from unlatch.domain.notice_timing import (
+    CHANGES_TOLD_AT_ONCE,
+    CHANGES_WAIT_S,
+    CHANGES_WITHIN_S,
+    SWINGS,
+    QuietHours,
+    is_overtaken,
+    is_pointless,
+    leaves_at,
+)
 from unlatch.domain.wording import Language
 from unlatch.errors import DatabaseDown, SealBroken
 from unlatch.flow.failpoint import Point, reach
@@ -49,8 +58,11 @@ SEND_WITHIN_S = 15.0  # real; every sender has a shorter limit of its own
 SOON_S = 1.0
 URGENT_AHEAD_S = 3600  # an alarm stands in the queue as if it had waited so long already
 A_CHANNEL_AT_ONCE = 4
+# Of one reader's channels of one kind together: a quarter of what a process sends, however many channels they have.
+A_READER_AT_ONCE = {kind.value: max(1, most // 4) for kind, most in AT_ONCE.items()}
 GOES_ON_FOR_S = 3.0  # real: what is on its way when the worker is told to end may still end well
 POINTLESS = "it would help nobody any more"
+OVERTAKEN = "a newer notice tells how it stands"
 
 
 # ---------------------------------------------------------------- from notices to dispatches
@@ -60,11 +72,23 @@ async def post(platform: Platform, limit: int) -> int:
     """Make the dispatches of up to `limit` notices, the oldest first. How many notices there were."""
     now = platform.clock.now()
     async with platform.database.transaction() as connection:
-        rows = await dispatches.list_unposted(connection, limit)
+        rows = await dispatches.list_unposted(
+            connection,
+            limit,
+            swings=SWINGS,
+            within_s=CHANGES_WITHIN_S,
+            most_changes=CHANGES_TOLD_AT_ONCE,
+        )
         notice_ids = list(dict.fromkeys(row.notice_id for row in rows))
         if notice_ids:
             planned = [one for row in rows if (one := plan_dispatch(row, now)) is not None]
             await dispatches.insert_dispatches(connection, notice_ids, planned, now)
+            swinging = {row.notice_id for row in rows if row.event in SWINGS and not row.is_overtaken}
+            newest = [one for one in planned if one.notice_id in swinging]
+            if newest:
+                await dispatches.drop_overtaken(
+                    connection, newest, swings=SWINGS, within_s=CHANGES_WITHIN_S, why=OVERTAKEN
+                )
     return len(notice_ids)
 
 
@@ -76,16 +100,24 @@ def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
     if GROUPS[event] is not NoticeGroup.ALARM and GROUPS[event].value in (row.groups_off or ()):
         return None
     quiet = _quiet_hours(row.quiet_from, row.quiet_until, row.time_zone)
-    at = leaves_at(event, quiet, now)
+    is_too_often = row.changes >= CHANGES_TOLD_AT_ONCE
+    not_before = (row.waits_until or now + timedelta(seconds=CHANGES_WAIT_S)) if is_too_often else now
+    at = leaves_at(event, quiet, max(now, not_before))
+    dropped = OVERTAKEN if row.is_overtaken else None
     if is_pointless(event, row.facts, told_at=row.created_at, at=at):
+        dropped = POINTLESS
+    if dropped is not None:
         return NewDispatch(
             notice_id=row.notice_id,
             channel_id=row.channel_id,
             kind=row.kind,
             state=DispatchState.DROPPED,
             next_at=None,
-            why=POINTLESS,
+            why=dropped,
         )
+    why = None
+    if at > now:
+        why = "waits, as it changes often" if at == not_before else "waits for the end of the quiet hours"
     if is_urgent(event):
         at -= timedelta(seconds=URGENT_AHEAD_S)
     return NewDispatch(
@@ -94,7 +126,7 @@ def plan_dispatch(row: UnpostedRow, now: datetime) -> NewDispatch | None:
         kind=row.kind,
         state=DispatchState.DUE,
         next_at=at,
-        why=None if at <= now else "waits for the end of the quiet hours",
+        why=why,
     )
 
 
@@ -141,8 +173,9 @@ class Office:
             found = await dispatches.claim_due(
                 connection,
                 free=free,
-                busy=Counter(taken.channel_id for taken in self.under_way.values()),
+                under_way=self.under_way.values(),
                 a_channel=A_CHANNEL_AT_ONCE,
+                a_reader=A_READER_AT_ONCE,
                 now=now,
                 soon=now + timedelta(seconds=SOON_S),
                 lease=now + timedelta(seconds=lease_s),
@@ -182,6 +215,9 @@ async def _send_one(platform: Platform, taken: TakenRow) -> None:
     if is_pointless(event, taken.facts, told_at=taken.created_at, at=now):
         await _finish(platform, taken, DispatchState.DROPPED, why=POINTLESS, was_tried=False)
         return
+    if _is_overtaken(event, taken):
+        await _finish(platform, taken, DispatchState.DROPPED, why=OVERTAKEN, was_tried=False)
+        return
     quiet = _quiet_hours(taken.quiet_from, taken.quiet_until, taken.time_zone)
     if (later := leaves_at(event, quiet, now)) > now:
         # It was tried before the quiet hours, or waited until they had begun.
@@ -208,6 +244,15 @@ async def _send_one(platform: Platform, taken: TakenRow) -> None:
     else:
         reach(platform.settings, Point.AFTER_LETTER)
         await _finish(platform, taken, DispatchState.SENT)
+
+
+def _is_overtaken(event: NoticeEvent, taken: TakenRow) -> bool:
+    """Whether the booking is another one by now. A carrier's back end is told all: it goes by the timestamps."""
+    if taken.reader != NoticeReader.CONSIGNEE or taken.stop is None:
+        return False
+    return is_overtaken(
+        event, taken.facts, taken.stop, place_id=taken.access_point_id, told_at=taken.created_at
+    )
 
 
 def write_letter(taken: TakenRow) -> Letter:

@@ -8,13 +8,14 @@ never touched.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import PlaceKind
 from unlatch.domain.eligibility import Programme
 from unlatch.domain.incident import Incident
 from unlatch.domain.notice import NoticeEvent
@@ -23,6 +24,7 @@ from unlatch.domain.preflight import (
     TRIES,
     USABLE_FOR_S,
     Finding,
+    Picture,
     ask,
     is_by_preflight,
 )
@@ -30,6 +32,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.carry_out import read_place
 from unlatch.flow.duties import lock_stop, timetable_of, why_void
+from unlatch.flow.filming import look_at_cameras
 from unlatch.flow.notifying import tell, window_facts
 from unlatch.flow.platform import Platform
 from unlatch.store import deeds, duties, preflights
@@ -43,6 +46,9 @@ from unlatch.store.stops import StopState
 log = structlog.get_logger(__name__)
 
 SHARED_FOR = timedelta(minutes=5)  # one look at a car serves every stop there for so long
+KNOWN_FOR = timedelta(
+    hours=2
+)  # what was told is not told again for so long, however often the stop is planned anew
 UNDER_WAY = timedelta(seconds=30)  # another's reading is awaited this long before it is asked for again
 ASKED = "asked"  # the kind of a finding that a consignee asked for
 ANSWER_WITHIN_S = 15.0  # real seconds that a consignee waits for the car
@@ -57,6 +63,9 @@ class Looked:
     refused: Incident | None = None  # why the last try failed
     is_read: bool = False  # this look has cost a reading
     is_under_way: bool = False  # somebody else's reading is still on its way
+    picture: Picture | None = (
+        None  # what the cameras of a home show; None: a car, or none that may be a witness
+    )
 
 
 async def spend(
@@ -78,7 +87,20 @@ async def spend(
 
 
 async def look(platform: Platform, case: Case, programme: Programme, *, shared_for: timedelta) -> Looked:
-    """Read the car behind a stop, unless that was done less than `shared_for` ago or its budget is used up."""
+    """Read the car or the hub behind a stop, unless that was done less than `shared_for` ago or its budget is used up.
+
+    The cameras of a home are looked at each time: that costs no battery.
+    """
+    if case.kind is not PlaceKind.HOME:
+        return await _read(platform, case, programme, shared_for=shared_for)
+    looked, picture = await asyncio.gather(
+        _read(platform, case, programme, shared_for=shared_for),
+        look_at_cameras(platform, case.point.id),
+    )
+    return replace(looked, picture=picture)
+
+
+async def _read(platform: Platform, case: Case, programme: Programme, *, shared_for: timedelta) -> Looked:
     place = case.place
     if place is None:
         return Looked(is_looked_at=True)  # no car is linked: that is what is found
@@ -98,7 +120,8 @@ async def look(platform: Platform, case: Case, programme: Programme, *, shared_f
 
 
 def _is_within(at: datetime | None, now: datetime, span: timedelta) -> bool:
-    return at is not None and timedelta() <= now - at < span
+    """Less than `span` ago; or ahead by less, as a clock on another machine may be."""
+    return at is not None and abs(now - at) < span
 
 
 async def carry_out_preflight(platform: Platform, duty_text: str) -> None:
@@ -185,6 +208,7 @@ def find(platform: Platform, case: Case, looked: Looked, now: datetime) -> Findi
             obstacle=obstacle,
             refused=looked.refused,
             is_looked_at=looked.is_looked_at,
+            picture=looked.picture,
         )
     )
 
@@ -205,7 +229,7 @@ async def draw_consequence(
 ) -> None:
     """Keep a finding, rule the place out or no longer, and tell. Place and stop must be locked."""
     stop = case.stop
-    before = await preflights.find_latest(connection, stop.id, stop.plan_number)
+    before = await preflights.find_told(connection, stop.id, stop.plan_number, stop.access_point_id)
     was_alarming = before is not None and before.is_alarming
     was = Incident(stop.ruled_out) if stop.ruled_out else None
     event: NoticeEvent | None = None
@@ -222,7 +246,8 @@ async def draw_consequence(
             is_mended = finding.find_ruling(is_last=True) is None
             event = NoticeEvent.PREFLIGHT_MENDED if is_mended else NoticeEvent.PREFLIGHT_FAILED
         elif was is None and not finding.is_well:
-            event = NoticeEvent.PREFLIGHT_FAILED if occasion.kind == DutyKind.PREFLIGHT_1 else None
+            is_news = occasion.kind == DutyKind.PREFLIGHT_1 and not _is_known(before, finding, occasion)
+            event = NoticeEvent.PREFLIGHT_FAILED if is_news else None
         elif was is None and was_alarming and finding.is_seen:
             event = NoticeEvent.PREFLIGHT_MENDED
     is_alarming = was_alarming if event is None else event is not NoticeEvent.PREFLIGHT_MENDED
@@ -240,10 +265,18 @@ async def draw_consequence(
             observed_at=finding.observed_at,
             is_alarming=is_alarming,
             rules_version=occasion.rules_version,
+            access_point_id=stop.access_point_id,
         ),
     )
     if event is not None:
         await _tell(connection, case, finding, occasion, event)
+
+
+def _is_known(before: PreflightRow | None, finding: Finding, occasion: Occasion) -> bool:
+    """Whether the household was told the very same a while ago, before the stop was planned anew."""
+    if before is None or not before.is_alarming or not _is_within(before.at, occasion.at, KNOWN_FOR):
+        return False
+    return before.reasons == [reason.value for reason in finding.reasons]
 
 
 async def _tell(

@@ -131,8 +131,12 @@ def _window_of(booking: Booking, plan: NewPlan, judged: _Judged | None, now: dat
     # What a courier said on setting out may lie before the window, and is not the carrier's to mend.
     if plan.expected_at is not None and not window.has(plan.expected_at):
         raise BadInput("expected_at", "must lie in the window")
-    expected_at = plan.expected_at or (stop.expected_at if is_same else None)
-    return {"window_from": window.from_at, "window_until": window.until_at, "expected_at": expected_at}
+    return {
+        "window_from": window.from_at,
+        "window_until": window.until_at,
+        "expected_at": plan.expected_at or (stop.expected_at if is_same else None),
+        "planned_until": stop.planned_until if is_same else None,
+    }
 
 
 async def _check_courier(connection: AsyncConnection, stop: StopRow, courier_id: str | None) -> None:
@@ -151,8 +155,9 @@ async def _judge(platform: Platform, connection: AsyncConnection, booking: Booki
     rules, programme = await options.get_rules_of(platform, connection, stop.carrier_id)
     recipient = await consignees.find_consignee(connection, shipment.consignee_id, carrier_id=stop.carrier_id)
     assert recipient is not None
-    offer = options.judge_place(
+    offer = await options.judge_place(
         platform,
+        connection,
         rules,
         programme,
         point,
@@ -163,6 +168,7 @@ async def _judge(platform: Platform, connection: AsyncConnection, booking: Booki
             for row in await stops.list_parcels(connection, stop_id=stop.id)
             if row.place in (ParcelPlace.WITH_CARRIER, ParcelPlace.WITH_COURIER)
         ],
+        now=platform.clock.now(),
     )
     return _Judged(offer=offer, programme=programme, rules_version=rules.version)
 
@@ -360,7 +366,11 @@ async def extend(
             else "this window can't be extended: it ends at 23:00 or later",
         )
     extended = replace(
-        stop, window_until=until, extended_at=now, plan_number=stop.plan_number + 1
+        stop,
+        window_until=until,
+        extended_at=now,
+        planned_until=stop.planned_until or stop.window_until,
+        plan_number=stop.plan_number + 1,
     )  # the courier who has set out is still on the way
     await _save(platform, connection, booking, extended, wish, wisher, now, event=NoticeEvent.BOOKING_CHANGED)
     return Changed(wish=wish, outcome=outcome, stop=extended)

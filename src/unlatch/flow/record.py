@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -44,6 +44,7 @@ _LOOK_AFTER = frozenset(
 )
 FIRST_LOOK_S = 1.0  # after the gate: a car takes that long at least
 TAIL_LOOK_S = 30.0  # while a late unlock may come
+LINGERS_FOR = timedelta(seconds=20)  # real: a home's cameras, for a courier who scans again at once
 TAIL_LOOK_DONE_S = 60.0  # the same, where the unlock was seen to have had its effect
 
 
@@ -230,6 +231,7 @@ async def _carry_into_rows(
             await jobs.enqueue(connection, jobs.Job.RING, row.id, priority=jobs.PRIORITY["unlock"])
         elif order is Order.STOP_RECORDING:
             await cameras.end_recordings(connection, row.id, now)
+            await cameras.let_be(connection, row.access_point_id, datetime.now(UTC) + LINGERS_FOR)
         # WATCH: the row's next_read_at. REMIND_COURIER: the journal entry itself, which the courier is streamed.
 
 

@@ -4,7 +4,7 @@ Cameras that are wanted are connected, and let go when nobody wants them any mor
 holds its lease, is written down twice a second; the chain of what they record goes into the visits' journals every two
 seconds and at each end of a take. The recorder process may die: then another is started, takes that it left behind are
 recovered, and the recording goes on with the next take. This process may die: then its recorder ends with it, its
-leases run out, and every worker sees that.
+leases run out, and every worker sees that; another recorder of this machine goes on with its cameras and takes.
 """
 
 from __future__ import annotations
@@ -184,8 +184,16 @@ class RecorderKeeper:
                 room=MAX_CAMERAS - len(self._held) + len(dropped),
                 real_now=real_now,
             )
+            adopted = await cameras.adopt_recordings(
+                connection, self._id, machine=self._id.rpartition("_")[0] + "_", real_now=real_now
+            )
             under_way = await cameras.list_under_way(connection, self._id)
         self._beat += 1
+        for recording in adopted:
+            if recording.state is not RecordingState.ENDING:
+                after = await keeping.find_continuation(recording)
+                if after is not None:
+                    self._left[recording.id] = after
         self._chaining.recordings = {row.camera_id: row for row in under_way}
         busy = {row.camera_id for row in under_way}
         for camera_id in sorted(dropped - busy):
@@ -253,7 +261,7 @@ class RecorderKeeper:
             for camera_id, state in states.items()
         ]
         async with self._platform.database.connection() as connection:
-            await cameras.say(connection, self._id, said)
+            await cameras.say(connection, self._id, said, asked_at=asked_at)
 
     async def _finish(self, recorder: RecorderClient) -> None:
         """Recordings whose visit has ended become clips, one after the other."""

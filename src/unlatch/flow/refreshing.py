@@ -33,7 +33,7 @@ from unlatch.errors import CommandNotSent, ConsentLost, DatabaseDown, DeviceErro
 from unlatch.flow import notifying
 from unlatch.flow.failpoint import Point, reach
 from unlatch.flow.platform import Platform
-from unlatch.store import maker_accounts
+from unlatch.store import links, maker_accounts
 from unlatch.store.maker_accounts import MakerAccountRow, SealedTokens
 from unlatch.store.readings import OpenAccount, Place
 
@@ -68,6 +68,7 @@ def open_account(row: MakerAccountRow) -> OpenAccount:
         generation=row.generation,
         access_expires_at=row.access_expires_at,
         refresh_at=row.refresh_at,
+        scopes=tuple(row.scopes),
     )
 
 
@@ -275,7 +276,7 @@ async def _lose(platform: Platform, row: MakerAccountRow, holder: str) -> None:
             return
         if row.state is AccountState.ENDING:
             return
-        for place in await maker_accounts.list_places(connection, row.id):
+        for place in await links.list_places(connection, row.id):
             await notifying.tell(
                 connection,
                 NoticeEvent.ACCOUNT_LOST,

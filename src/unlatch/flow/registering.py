@@ -16,15 +16,19 @@ from psycopg import AsyncConnection
 
 from unlatch.devices.base import Maker
 from unlatch.domain.access import PlaceKind, Position
-from unlatch.errors import BadInput, NotFound
+from unlatch.errors import BadInput, Conflict, NotFound
+from unlatch.flow import homes
 from unlatch.flow.enrolment import CONSIGNEE_KEY, Admitted
+from unlatch.flow.forms import check_form
+from unlatch.flow.homes import HomeGiven
 from unlatch.flow.platform import Platform
-from unlatch.store import consignees
+from unlatch.store import consignees, maker_accounts
 from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
 from unlatch.store.ids import hash_key, make_id, make_key
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+MOST_PLACES = 100  # of one owner: as many as a list of them holds
 VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 
 
@@ -59,7 +63,8 @@ class PlaceGiven:
     consent_ends_at: datetime | None
     from_local: time | None
     until_local: time | None
-    car: CarGiven
+    car: CarGiven | None  # of a place of kind car
+    home: HomeGiven | None  # of kind home
     country: str
     name: str
 
@@ -128,32 +133,38 @@ async def get_consignee(connection: AsyncConnection, consignee_id: str, *, carri
 
 
 def _find_maker(platform: Platform, given: CarGiven) -> Maker:
-    try:
-        return platform.makers.maker(given.maker)
-    except NotFound:
-        known = ", ".join(sorted(platform.makers.makers))
-        raise BadInput("vehicle.maker", f"give one of {known}") from None
+    known = {name: maker for name, maker in platform.makers.makers.items() if not maker.has_own_hub}
+    if given.maker not in known:
+        raise BadInput("vehicle.maker", f"give one of {', '.join(sorted(known))}")
+    return known[given.maker]
 
 
 def _check_car(maker: Maker, given: CarGiven) -> None:
     """The maker says what a link needs; raises BadInput for the first thing that does not fit."""
-    fields = {field.name: field for field in maker.form_fields}
-    for name in fields:
-        if not given.secrets.get(name):
-            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} needs it")
-    for name, value in given.secrets.items():
-        if name not in fields:
-            wanted = ", ".join(fields)
-            raise BadInput(f"vehicle.secrets.{name}", f"{maker.label} takes only {wanted}")
-        if len(value) > fields[name].max_length:
-            raise BadInput(f"vehicle.secrets.{name}", f"at most {fields[name].max_length} characters")
-        if not (value.isascii() and value.isprintable()):
-            raise BadInput(f"vehicle.secrets.{name}", "give printable ASCII alone")
+    check_form(maker.label, maker.form_fields, given.secrets, path="vehicle.secrets")
     if given.account_kind is not None and given.account_kind not in maker.account_kinds:
         kinds = ", ".join(maker.account_kinds) or "none"
         raise BadInput("vehicle.account_kind", f"{maker.label} has {kinds}")
     if not VIN.fullmatch(given.vin):
         raise BadInput("vehicle.vin", "give 17 capital letters and digits, without I, O and Q")
+
+
+def _make_vehicle(platform: Platform, access_point_id: str, car: CarGiven) -> VehicleRow:
+    _check_car(_find_maker(platform, car), car)
+    return VehicleRow(
+        access_point_id=access_point_id,
+        maker=car.maker,
+        account_kind=car.account_kind,
+        sealed=platform.vault.seal({"vin": car.vin, **car.secrets}, access_point_id),
+        closure_key=consignees.closure_key_of(platform.vault, car.maker, car.vin),
+        make=car.make,
+        model=car.model,
+        model_year=car.model_year,
+        colour=car.colour,
+        plate=car.plate,
+        picture_url=car.picture_url,
+        has_service=car.has_service,
+    )
 
 
 async def register_access_point(
@@ -164,15 +175,11 @@ async def register_access_point(
     carrier_id: str,
     now: datetime,
 ) -> tuple[AccessPointRow, VehicleRow]:
-    """A new place with the car behind it, its secrets sealed. Raises BadInput, NotFound."""
-    if given.kind is not PlaceKind.CAR:
-        raise BadInput("kind", "give car: homes can't be registered yet")
+    """A new place with the car or the hub behind it, its secrets sealed. Raises BadInput, NotFound."""
     check_time_zone(given.time_zone)
     if (given.from_local is None) != (given.until_local is None):
         raise BadInput("from_local", "give both from_local and until_local, or neither")
     await get_consignee(connection, given.consignee_id, carrier_id=carrier_id)
-    car = given.car
-    _check_car(_find_maker(platform, car), car)
     ends_at = given.consent_ends_at
     point = AccessPointRow(
         id=make_id("acc"),
@@ -194,22 +201,28 @@ async def register_access_point(
         country=given.country,
         name=given.name,
     )
-    vehicle = VehicleRow(
-        access_point_id=point.id,
-        maker=car.maker,
-        account_kind=car.account_kind,
-        sealed=platform.vault.seal({"vin": car.vin, **car.secrets}, point.id),
-        closure_key=consignees.closure_key_of(platform.vault, car.maker, car.vin),
-        make=car.make,
-        model=car.model,
-        model_year=car.model_year,
-        colour=car.colour,
-        plate=car.plate,
-        picture_url=car.picture_url,
-        has_service=car.has_service,
-    )
+    if given.home is not None:
+        hub = homes.make_hub(platform, point.id, given.home)
+        await consignees.insert_access_point(connection, point, hub)
+        await homes.insert_home(platform, connection, point.id, given.home, now)
+        return point, hub
+    assert given.car is not None  # one of them is given
+    vehicle = _make_vehicle(platform, point.id, given.car)
     await consignees.insert_access_point(connection, point, vehicle)
     return point, vehicle
+
+
+async def register_own_place(
+    platform: Platform, connection: AsyncConnection, given: PlaceGiven, *, carrier_id: str, now: datetime
+) -> tuple[AccessPointRow, VehicleRow]:
+    """The same by its owner, who has at most `MOST_PLACES`. Raises BadInput, Conflict."""
+    await maker_accounts.lock_owner(
+        connection, given.consignee_id
+    )  # two at once are counted one after the other
+    places = await consignees.list_access_points(connection, given.consignee_id, limit=MOST_PLACES)
+    if len(places) >= MOST_PLACES:
+        raise Conflict(f"at most {MOST_PLACES} places")
+    return await register_access_point(platform, connection, given, carrier_id=carrier_id, now=now)
 
 
 async def get_access_point(

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from unlatch.domain.access import PlaceKind
+from unlatch.domain.access import Assurance, PlaceKind
 from unlatch.domain.amount import (
     read_box_mm,
     read_duration_s,
@@ -82,6 +82,7 @@ class ProgrammeTable(Struct, kw_only=True, forbid_unknown_fields=True):
     windows: Annotated[list[Word], Meta(max_length=48)] = []
     range: Word
     takes_unseen_lock: bool
+    home_locks: Annotated[tuple[Assurance, ...], Meta(min_length=1, max_length=10)] = (Assurance.SEEN,)
     morning: Word = "08:00"
     preflight: Annotated[tuple[Word, ...], Meta(max_length=6)] = ("60 min", "30 min")
     reads_a_day: Annotated[int, Meta(ge=0, le=MAX_READS_A_DAY)] = 24
@@ -268,6 +269,7 @@ def _read_programme(toml: _Toml, name: str, areas: frozenset[str]) -> Programme:
         windows=_read_windows(toml, given.windows, float(window_s)),
         range_m=float(range_m),
         takes_unseen_lock=given.takes_unseen_lock,
+        home_locks=frozenset(given.home_locks),
         morning_at=toml.convert("morning", given.morning, read_time_of_day),
         preflight_before_s=_read_preflight(toml, given.preflight),
         reads_a_day=given.reads_a_day,

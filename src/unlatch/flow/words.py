@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from unlatch.domain.proof import text_of_time
-from unlatch.domain.visit import Fact
+from unlatch.domain.visit import BEFORE_GATE, LIVE, TRANSITIONS, Fact, State
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
@@ -25,8 +26,23 @@ WORDS = frozenset(
         Fact.COURIER_CLOSED,
         Fact.COURIER_PULLED_HANDLE,
         Fact.COURIER_GAVE_UP,
+        Fact.COURIER_RANG,
+        Fact.COURIER_MET_SOMEONE,
+        Fact.COURIER_HANDED_OVER,
     }
 )
+# Words of a home's door, and the states in which each can be said. Elsewhere it would be taken for more than it is: who
+# believes that a parcel was handed over must not be left believing so where that counts for nothing.
+AT_THE_DOOR: Mapping[Fact, frozenset[State]] = {
+    Fact.COURIER_RANG: BEFORE_GATE,
+    **{
+        fact: frozenset(state for state in LIVE if fact in TRANSITIONS[state]) | {end}
+        for fact, end in (
+            (Fact.COURIER_MET_SOMEONE, State.ANSWERED),
+            (Fact.COURIER_HANDED_OVER, State.HANDED_OVER),
+        )
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +69,8 @@ class Word:
 async def record_word(platform: Platform, word: Word) -> VisitRow:
     """Record the courier's word; the visit afterwards.
 
-    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have.
+    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have,
+    or where what is said of a home's door can't be said any more.
     """
     if word.fact not in WORDS:
         raise ValueError(f"{word.fact} is not a courier's word")
@@ -69,6 +86,7 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
         row = await visits.lock_visit(connection, word.visit_id)
         if row.courier_id != word.courier_id:
             raise NotFound("there is no such visit")
+        _check_door(row, word.fact)
         if word.photo is not None:
             photo = word.photo
             if await visits.count_other_photos(connection, row.id, photo.sha256) >= MAX_PHOTOS:
@@ -83,3 +101,16 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
             )
         happening = Happening(fact=word.fact, who=f"courier:{word.courier_id}", body=body)
         return await record_in(connection, row, happening, now)
+
+
+def _check_door(row: VisitRow, fact: Fact) -> None:
+    known = AT_THE_DOOR.get(fact)
+    if known is None or (row.visit.is_recorded and row.visit.state in known):
+        return
+    if not row.visit.is_recorded:
+        raise Conflict("this is said at homes alone")
+    if row.visit.is_live:
+        raise Conflict(
+            "the door is ours to open by now: put the parcel in and close it, or say that you could not"
+        )
+    raise Conflict("this visit has ended")

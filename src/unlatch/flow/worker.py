@@ -25,6 +25,8 @@ from unlatch.flow import (
     claims,
     deadlines,
     due,
+    enrolling,
+    enrolling_steps,
     filming,
     forgetting,
     posting,
@@ -32,6 +34,7 @@ from unlatch.flow import (
     refreshing,
     ringing,
     scan,
+    unlinking,
     watch,
 )
 from unlatch.flow.carry_out import carry_out_command, read_place
@@ -54,6 +57,7 @@ BATCH = 20
 RESTART_AFTER_S = 0.5
 ANCHOR_EVERY_S = 60.0  # real seconds (A1)
 FORGET_EVERY_S = 60.0
+CHECKS_EVERY_S = 5.0
 TOKENS_EVERY_S = 1.0
 CLAIMS_EVERY_S = 2.0
 CLAIMS_AT_ONCE = 20
@@ -81,6 +85,9 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "unlinked": lambda: _repeat(
             stop, TOKENS_EVERY_S, lambda: refreshing.end_unlinked(platform), refreshing.DUE_AT_ONCE
         ),
+        "handed over": lambda: _repeat(
+            stop, TOKENS_EVERY_S, lambda: unlinking.end_links(platform), unlinking.LINKS_AT_ONCE
+        ),
         "posting": lambda: _repeat(
             stop,
             posting.POST_EVERY_S,
@@ -91,6 +98,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
         ),
+        "checks": lambda: _repeat(stop, CHECKS_EVERY_S, lambda: enrolling.tell_checks(platform)),
         "claims": lambda: _repeat(
             stop, CLAIMS_EVERY_S, lambda: claims.run_out_due(platform, CLAIMS_AT_ONCE), CLAIMS_AT_ONCE
         ),
@@ -124,6 +132,7 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         _register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
         _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
         _register(manager, Job.RING, lambda payload: ringing.ring(platform, payload))
+        _register(manager, Job.ENROL, lambda payload: enrolling_steps.carry_out_step(platform, payload))
         _register(manager, Job.PROVE, lambda payload: filming.prove_recording(platform, payload))
         _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
         _register(manager, Job.PREFLIGHT, lambda payload: preflight.carry_out_preflight(platform, payload))

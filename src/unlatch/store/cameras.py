@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 from typing import Any
 
@@ -180,6 +180,14 @@ async def want_camera(connection: AsyncConnection, camera_id: str, until_real: d
     )
 
 
+async def let_be(connection: AsyncConnection, access_point_id: str, until_real: datetime) -> None:
+    """The cameras of a place are wanted until then and no longer: nobody looks into a home for nothing."""
+    await connection.execute(
+        "UPDATE camera SET wanted_until_real = least(wanted_until_real, %s) WHERE access_point_id = %s",
+        (until_real, access_point_id),
+    )
+
+
 async def set_enrolment(
     connection: AsyncConnection,
     camera_id: str,
@@ -192,8 +200,18 @@ async def set_enrolment(
 ) -> None:
     """What enrolment, or its monthly check, has shown."""
     await connection.execute(
-        "UPDATE camera SET methods = %s, sees_door = %s, clock = %s, enrolled_at = %s, check_by = %s WHERE id = %s",
+        "UPDATE camera SET methods = %s, sees_door = %s, clock = %s, enrolled_at = %s, check_by = %s, "
+        "check_told = 'nothing' WHERE id = %s",
         (list(methods), sees_door, None if clock is None else Jsonb(clock), enrolled_at, check_by, camera_id),
+    )
+
+
+async def forget_enrolments(connection: AsyncConnection, access_point_id: str) -> None:
+    """The door is another: no camera there was shown to see it. The place's row must be locked."""
+    await connection.execute(
+        "UPDATE camera SET methods = '{}', sees_door = false, enrolled_at = NULL, check_by = NULL "
+        "WHERE access_point_id = %s AND removed_at IS NULL",
+        (access_point_id,),
     )
 
 
@@ -203,6 +221,21 @@ async def remove_camera(connection: AsyncConnection, camera_id: str, now: dateti
         "UPDATE camera SET removed_at = %s, sealed = %s, clock = NULL, wanted_until_real = NULL, recorder_id = NULL, "
         "state = 'off' WHERE id = %s AND removed_at IS NULL",
         (now, sealed, camera_id),
+    )
+
+
+async def list_sealed(connection: AsyncConnection, *, after: str, limit: int) -> list[tuple[str, bytes]]:
+    """What opens each camera, removed ones too, from the first behind `after`."""
+    cursor = await connection.execute(
+        "SELECT id, sealed FROM camera WHERE id > %s ORDER BY 1 LIMIT %s", (after, limit)
+    )
+    return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
+
+
+async def replace_sealed(connection: AsyncConnection, camera_id: str, *, was: bytes, sealed: bytes) -> None:
+    """Seal a camera anew, unless somebody has changed it meanwhile."""
+    await connection.execute(
+        "UPDATE camera SET sealed = %s WHERE id = %s AND sealed = %s", (sealed, camera_id, was)
     )
 
 
@@ -221,11 +254,13 @@ async def save_recorder(
 
 
 _CLAIM = f"""
-    -- Cameras that are wanted and held by no living recorder, as many as there is room for.
+    -- Cameras that are wanted, or record a visit, and are held by no living recorder, as many as there is room for.
     UPDATE camera SET recorder_id = %(recorder_id)s, state = 'connecting', verdict = NULL, code = NULL
     WHERE id IN (
         SELECT camera.id FROM camera LEFT JOIN recorder ON recorder.id = camera.recorder_id
-        WHERE wanted_until_real > %(real_now)s AND removed_at IS NULL
+        WHERE removed_at IS NULL
+            AND (wanted_until_real > %(real_now)s OR EXISTS (SELECT FROM recording
+                WHERE recording.camera_id = camera.id AND recording.state = 'recording'))
             AND (recorder.id IS NULL OR recorder.id = %(recorder_id)s OR recorder.alive_until_real < %(real_now)s)
             AND NOT camera.id = ANY(%(held)s)
         ORDER BY wanted_until_real DESC LIMIT %(room)s FOR NO KEY UPDATE OF camera SKIP LOCKED)
@@ -273,18 +308,20 @@ class Said:
     verdict: str | None
     code: str | None
     heard_at_real: datetime | None
-    lease_until_real: datetime | None  # None: it holds none now, and the last one ended when it ended
+    lease_until_real: datetime | None  # None: it holds none, and has held none since then at the latest
 
 
 _SAY = """
-    -- How the cameras of a recorder stand, twice a second. It does not wait for the disk: it is said again.
+    -- How the cameras of a recorder stand, twice a second. It does not wait for the disk: it is said again. A lease
+    -- that has ended keeps its end, however often it is said: an alarm counts from there.
     WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true)), said AS (
         SELECT * FROM unnest(%(ids)s::text[], %(states)s::text[], %(verdicts)s::text[], %(codes)s::text[],
             %(heard)s::timestamptz[], %(leases)s::timestamptz[])
             AS said(id, state, verdict, code, heard_at_real, lease_until_real)
     ), leases AS (
-        UPDATE recording SET lease_until_real = said.lease_until_real FROM said
-        WHERE recording.camera_id = said.id AND recording.state = 'recording' AND said.lease_until_real IS NOT NULL
+        UPDATE recording SET lease_until_real =
+            coalesce(said.lease_until_real, least(recording.lease_until_real, %(asked_at)s)) FROM said
+        WHERE recording.camera_id = said.id AND recording.state = 'recording'
             AND recording.recorder_id = %(recorder_id)s
     )
     UPDATE camera SET state = said.state, verdict = said.verdict, code = said.code,
@@ -293,9 +330,12 @@ _SAY = """
 """
 
 
-async def say(connection: AsyncConnection, recorder_id: str, said: Sequence[Said]) -> None:
-    """Write down how these cameras stand, and the leases of what they record."""
+async def say(
+    connection: AsyncConnection, recorder_id: str, said: Sequence[Said], *, asked_at: datetime | None = None
+) -> None:
+    """Write down how these cameras stood when they were asked, and the leases of what they record."""
     values = {
+        "asked_at": asked_at or datetime.now(UTC),
         "recorder_id": recorder_id,
         "ids": [one.camera_id for one in said],
         "states": [one.state for one in said],
@@ -323,7 +363,9 @@ async def want_recording(
     query = f"""
         INSERT INTO recording (id, visit_id, camera_id, recorder_id, state, folder, begun_at)
         VALUES (%s, %s, %s, %s, 'wanted', %s, %s)
-        ON CONFLICT (visit_id, camera_id) DO UPDATE SET recorder_id = excluded.recorder_id
+        -- One that is under way goes to another recorder only with its takes: see `adopt_recordings`.
+        ON CONFLICT (visit_id, camera_id) DO UPDATE SET recorder_id =
+            CASE recording.state WHEN 'wanted' THEN excluded.recorder_id ELSE recording.recorder_id END
         RETURNING {_RECORDING_COLUMNS}
     """
     async with connection.cursor(row_factory=dict_row) as cursor:
@@ -373,6 +415,29 @@ async def end_recordings(connection: AsyncConnection, visit_id: str, now: dateti
         "UPDATE recording SET state = 'ending', ended_at = %s WHERE visit_id = %s AND state IN ('wanted', 'recording')",
         (now, visit_id),
     )
+
+
+_ADOPT = f"""
+    -- What recorders of this machine have left behind that show no sign of life: to record on with cameras that are
+    -- this recorder's now, and to make clips of what has ended.
+    UPDATE recording SET recorder_id = %(recorder_id)s FROM recorder, camera
+    WHERE recorder.id = recording.recorder_id AND camera.id = recording.camera_id
+        AND recorder.id <> %(recorder_id)s AND starts_with(recorder.id, %(machine)s)
+        AND alive_until_real < %(real_now)s
+        AND (recording.state = 'ending' OR (recording.state IN ('wanted', 'recording')
+            AND camera.recorder_id = %(recorder_id)s))
+    RETURNING {_RECORDING_COLUMNS}
+"""
+
+
+async def adopt_recordings(
+    connection: AsyncConnection, recorder_id: str, *, machine: str, real_now: datetime
+) -> list[RecordingRow]:
+    """Recordings that this recorder goes on with. `machine`: with what the names of its recorders begin."""
+    values = {"recorder_id": recorder_id, "machine": machine, "real_now": real_now}
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ADOPT.encode(), values)
+        return [_recording(row) for row in await cursor.fetchall()]
 
 
 async def list_under_way(connection: AsyncConnection, recorder_id: str) -> list[RecordingRow]:

@@ -84,3 +84,30 @@ async def list_clips(connection: AsyncConnection, visit_id: str) -> list[ClipRow
         query = f"SELECT {_COLUMNS} FROM clip WHERE visit_id = %s ORDER BY recording_id, number LIMIT %s"
         await cursor.execute(query.encode(), (visit_id, MOST_OF_VISIT))
         return await cursor.fetchall()
+
+
+def poster_row(clip_id: str) -> str:
+    """What the picture of a clip is sealed for: not the same as its key."""
+    return f"{clip_id}/poster"
+
+
+async def list_sealed(
+    connection: AsyncConnection, *, after: str, limit: int
+) -> list[tuple[str, bytes, bytes | None]]:
+    """Key and picture of each clip that is not erased, from the first behind `after`."""
+    cursor = await connection.execute(
+        "SELECT id, sealed_key, poster FROM clip WHERE id > %s AND sealed_key IS NOT NULL ORDER BY 1 LIMIT %s",
+        (after, limit),
+    )
+    rows = await cursor.fetchall()
+    return [(row[0], bytes(row[1]), None if row[2] is None else bytes(row[2])) for row in rows]
+
+
+async def replace_sealed(
+    connection: AsyncConnection, clip_id: str, *, was: bytes, sealed_key: bytes, poster: bytes | None
+) -> None:
+    """Seal a clip anew, unless it was erased meanwhile."""
+    await connection.execute(
+        "UPDATE clip SET sealed_key = %s, poster = %s WHERE id = %s AND sealed_key = %s",
+        (sealed_key, poster, clip_id, was),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, time
+from urllib.parse import urlsplit
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
@@ -146,9 +147,20 @@ async def find_vehicle(connection: AsyncConnection, access_point_id: str) -> Veh
         return await cursor.fetchone()
 
 
-def closure_key_of(vault: Vault, maker: str, vin: str) -> bytes:
-    """By which two access points are known to have one car behind them."""
-    return vault.digest(maker, vin)
+def closure_key_of(vault: Vault, maker: str, vin: str, hub: str | None = None) -> bytes:
+    """By which two access points are known to have one car, or one door, behind them.
+
+    `hub`: the address of the hub that knows the door by that name: every second home has a `lock.front_door`. A hub
+    that is reached by two names is two hubs to us.
+    """
+    return vault.digest(maker, vin) if hub is None else vault.digest(maker, vin, _place_of(hub))
+
+
+def _place_of(hub: str) -> str:
+    """Where a hub stands, however its address is written."""
+    parts = urlsplit(hub)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{(parts.hostname or '').rstrip('.')}:{port}{parts.path.rstrip('/')}"
 
 
 async def list_sealed(
@@ -171,6 +183,27 @@ async def replace_sealed(
         "UPDATE vehicle SET sealed = %s, closure_key = %s WHERE access_point_id = %s AND sealed = %s",
         (sealed, closure_key, access_point_id, was),
     )
+
+
+async def set_hub(
+    connection: AsyncConnection, access_point_id: str, *, sealed: bytes, closure_key: bytes | None
+) -> None:
+    """Another token, address or name of a home's door. The place's row must be locked."""
+    await connection.execute(
+        "UPDATE vehicle SET sealed = %s, closure_key = %s WHERE access_point_id = %s",
+        (sealed, closure_key, access_point_id),
+    )
+
+
+async def is_under_watch(connection: AsyncConnection, access_point_id: str) -> bool:
+    """Whether a visit lives at a place, or the closure is watched after one."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM visit WHERE access_point_id = %(id)s AND ended_at IS NULL) OR EXISTS "
+        "(SELECT 1 FROM visit WHERE access_point_id = %(id)s AND tail IN ('watching', 'alarm', 'blind'))",
+        {"id": access_point_id},
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
 
 
 async def list_access_points(

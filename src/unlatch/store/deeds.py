@@ -58,9 +58,19 @@ async def list_deeds(
 
 
 async def list_deeds_of_stop(connection: AsyncConnection, stop_id: str, *, limit: int) -> list[DeedRow]:
-    """The deeds at one stop, oldest first."""
+    """The newest deeds at one stop, in the order in which they were done."""
     async with connection.cursor(row_factory=class_row(DeedRow)) as cursor:
         await cursor.execute(
-            "SELECT * FROM deed WHERE stop_id = %s ORDER BY at, id LIMIT %s", (stop_id, limit)
+            "SELECT * FROM (SELECT * FROM deed WHERE stop_id = %s ORDER BY at DESC, id DESC LIMIT %s) newest "
+            "ORDER BY at, id",
+            (stop_id, limit),
         )
         return await cursor.fetchall()
+
+
+async def count_deeds_of_stop(connection: AsyncConnection, stop_id: str) -> int:
+    """How many deeds there are at one stop."""
+    cursor = await connection.execute("SELECT count(*) FROM deed WHERE stop_id = %s", (stop_id,))
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
+from unlatch.domain.access import PlaceKind
 from unlatch.store.household import PLACES
 from unlatch.store.preflights import PreflightRow
 from unlatch.store.stops import StopRow
@@ -18,7 +19,7 @@ _COMING = f"""
     -- of their present plan. The courier's name once they are on their way, and no earlier.
     SELECT {", ".join(f"stop.{name} AS stop_{name}" for name in StopRow.__slots__)},
         {", ".join(f"found.{name} AS found_{name}" for name in PreflightRow.__slots__)},
-        access_point.time_zone, access_point.range_m,
+        access_point.kind, access_point.time_zone, access_point.range_m,
         (SELECT count(*) FROM parcel WHERE parcel.stop_id = stop.id) AS parcel_count,
         (SELECT min(duty.next_at) FROM duty WHERE duty.stop_id = stop.id AND duty.plan_number = stop.plan_number
             AND duty.kind LIKE 'preflight%%' AND duty.state IN ('due', 'taken')) AS next_check_at,
@@ -40,6 +41,7 @@ class DeliveryRow:
 
     stop: StopRow
     found: PreflightRow | None
+    kind: PlaceKind
     time_zone: str
     range_m: float
     parcel_count: int
@@ -69,6 +71,7 @@ def _delivery(row: dict[str, Any]) -> DeliveryRow:
     return DeliveryRow(
         stop=StopRow(**{name: row[f"stop_{name}"] for name in StopRow.__slots__}),
         found=found,
+        kind=PlaceKind(row["kind"]),
         time_zone=row["time_zone"],
         range_m=row["range_m"],
         parcel_count=row["parcel_count"],

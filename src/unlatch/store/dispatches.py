@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
+from unlatch.domain.booking import StopState
 from unlatch.domain.notice import DispatchState
+from unlatch.domain.notice_timing import StopNow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,10 @@ class UnpostedRow:
     quiet_from: time | None
     quiet_until: time | None
     time_zone: str | None  # of the quiet hours
+    # Of what swings (domain/notice_timing.py), at the same place and for the same reader:
+    is_overtaken: bool  # a newer notice tells how it stands
+    changes: int  # that were told of lately, as far as counted
+    waits_until: datetime | None  # when the older one leaves that waits on this channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ class TakenRow:
     tries: int  # this one among them; by it a worker that was late knows that another has taken over
     sealed: bytes
     reader: str
+    reader_id: str
     language: str
     event: str
     facts: dict[str, Any]
@@ -62,6 +70,7 @@ class TakenRow:
     quiet_from: time | None
     quiet_until: time | None
     time_zone: str | None
+    stop: StopNow | None  # that it is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +94,41 @@ class DispatchRow:
 _UNPOSTED = """
     -- The oldest notices without dispatches, locked, each with every live channel of its reader.
     WITH fresh AS MATERIALIZED (
-        SELECT id, reader, reader_id, event, facts, created_at FROM notice
+        SELECT id, reader, reader_id, event, access_point_id, facts, created_at FROM notice
         WHERE posted_at IS NULL ORDER BY created_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
     )
-    SELECT fresh.id AS notice_id, event, facts, fresh.created_at, channel.id AS channel_id, kind, groups_off,
-        quiet_from, quiet_until, time_zone
+    SELECT fresh.id AS notice_id, fresh.event, fresh.facts, fresh.created_at, channel.id AS channel_id, channel.kind,
+        groups_off, quiet_from, quiet_until, time_zone, coalesce(is_overtaken, false) AS is_overtaken,
+        coalesce(changes, 0) AS changes, waits_until
     FROM fresh
     LEFT JOIN channel ON channel.reader = fresh.reader AND channel.reader_id = fresh.reader_id
         AND channel.state = 'live'
     LEFT JOIN notice_preference ON fresh.reader = 'consignee' AND consignee_id = fresh.reader_id
+    LEFT JOIN LATERAL (
+        SELECT EXISTS (
+            SELECT 1 FROM notice other
+            WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+                AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+                AND (other.created_at, other.id) > (fresh.created_at, fresh.id)
+        ) AS is_overtaken, (
+            SELECT count(*) FROM (
+                SELECT 1 FROM notice other
+                WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+                    AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+                    AND (other.created_at, other.id) < (fresh.created_at, fresh.id)
+                    AND other.created_at > fresh.created_at - %(within_s)s * interval '1 second'
+                LIMIT %(most_changes)s) few
+        ) AS changes
+    ) swing ON fresh.event = ANY(%(swings)s)
+    LEFT JOIN LATERAL (
+        SELECT min(next_at) AS waits_until
+        FROM notice other JOIN dispatch ON dispatch.notice_id = other.id AND dispatch.channel_id = channel.id
+        WHERE other.reader = fresh.reader AND other.reader_id = fresh.reader_id
+            AND other.access_point_id = fresh.access_point_id AND other.event = ANY(%(swings)s)
+            AND (other.created_at, other.id) < (fresh.created_at, fresh.id)
+            AND other.created_at > fresh.created_at - %(within_s)s * interval '1 second'
+            AND dispatch.state = 'due'
+    ) waiting ON NOT is_overtaken AND changes >= %(most_changes)s
     ORDER BY fresh.created_at, fresh.id
 """
 _INSERT = """
@@ -104,20 +139,35 @@ _INSERT = """
         AS new (notice_id, channel_id, kind, state, next_at, why)
     ON CONFLICT DO NOTHING
 """
-_CLAIM = """
+_OVERTAKE = """
+    -- What waits on these channels of the same place's older changes: these notices tell how it stands now.
+    UPDATE dispatch SET state = 'dropped', next_at = NULL, why = %(why)s
+    FROM unnest(%(notices)s::text[], %(channels)s::text[]) AS new (notice_id, channel_id)
+    JOIN notice newer ON newer.id = new.notice_id
+    JOIN notice older ON older.reader = newer.reader AND older.reader_id = newer.reader_id
+        AND older.access_point_id = newer.access_point_id AND older.event = ANY(%(swings)s)
+        AND (older.created_at, older.id) < (newer.created_at, newer.id)
+        AND older.created_at > newer.created_at - %(within_s)s * interval '1 second'
+    WHERE dispatch.notice_id = older.id AND dispatch.channel_id = new.channel_id AND dispatch.state = 'due'
+"""
+_CLAIM = f"""
     -- What is due, the longest waiting first, for each kind as many as there is room for. What was taken by a worker
-    -- that has let its time run out is due again. A channel that rests, or has enough on its way, lets others pass: its
-    -- dispatches are put off, each once, so that looking stays cheap however many there are.
-    WITH slot AS (SELECT * FROM unnest(%(kinds)s::text[], %(free)s::int[]) AS slot (kind, free)),
+    -- that has let its time run out is due again. A channel that rests, or has enough on its way, and a reader whose
+    -- channels together have, let others pass: their dispatches are put off, each once, so that looking stays cheap
+    -- however many there are.
+    WITH slot AS (
+        SELECT * FROM unnest(%(kinds)s::text[], %(free)s::int[], %(a_reader)s::int[]) AS slot (kind, free, a_reader)
+    ),
     candidate AS MATERIALIZED (
-        SELECT slot.free, found.* FROM slot CROSS JOIN LATERAL (
+        SELECT slot.free, slot.a_reader, found.* FROM slot CROSS JOIN LATERAL (
             SELECT notice_id, channel_id, next_at, dispatch.kind FROM dispatch
             WHERE dispatch.kind = slot.kind AND state IN ('due', 'taken') AND next_at <= %(now)s
             ORDER BY next_at LIMIT 64 FOR NO KEY UPDATE SKIP LOCKED
         ) found
     ),
-    judged AS (
-        SELECT candidate.*, rests_until, CASE
+    of_channel AS (
+        SELECT candidate.*, rests_until, channel.kind || ' ' || channel.reader || ' ' || channel.reader_id AS reader,
+            CASE
             WHEN channel.state <> 'live' THEN 'gone'
             WHEN rests_until > %(now)s THEN 'rests'
             WHEN row_number() OVER (PARTITION BY channel_id ORDER BY next_at, notice_id) + coalesce(busy.letters, 0)
@@ -125,6 +175,15 @@ _CLAIM = """
             ELSE 'take' END AS verdict
         FROM candidate JOIN channel ON channel.id = candidate.channel_id
         LEFT JOIN unnest(%(busy)s::text[], %(letters)s::int[]) AS busy (id, letters) ON busy.id = channel_id
+    ),
+    judged AS (
+        SELECT notice_id, channel_id, next_at, kind, free, rests_until, CASE
+            WHEN verdict = 'take' AND coalesce(busy.letters, 0) + row_number()
+                OVER (PARTITION BY reader, verdict ORDER BY next_at, notice_id, channel_id) > a_reader THEN 'busy'
+            ELSE verdict END AS verdict
+        FROM of_channel
+        LEFT JOIN unnest(%(busy_readers)s::text[], %(reader_letters)s::int[]) AS busy (id, letters)
+            ON busy.id = reader
     ),
     counted AS (
         SELECT judged.*, row_number() OVER (PARTITION BY kind, verdict ORDER BY next_at) AS place FROM judged
@@ -141,14 +200,16 @@ _CLAIM = """
             AND (verdict <> 'take' OR place <= free)
         RETURNING dispatch.notice_id, dispatch.channel_id, dispatch.kind, tries, verdict
     )
-    SELECT moved.notice_id, moved.channel_id, moved.kind, tries, sealed, notice.reader,
-        coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, access_point_id, stop_id,
-        visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone
+    SELECT moved.notice_id, moved.channel_id, moved.kind, moved.tries, sealed, notice.reader, notice.reader_id,
+        coalesce(consignee.language, 'en') AS language, event, facts, notice.created_at, notice.access_point_id,
+        stop_id, visit_id, access_point.time_zone AS place_zone, quiet_from, quiet_until, notice_preference.time_zone,
+        {", ".join(f"stop.{name} AS now_{name}" for name in StopNow.__slots__)}
     FROM moved
     JOIN notice ON notice.id = moved.notice_id
     JOIN channel ON channel.id = moved.channel_id
     LEFT JOIN consignee ON notice.reader = 'consignee' AND consignee.id = notice.reader_id
     LEFT JOIN access_point ON access_point.id = notice.access_point_id
+    LEFT JOIN stop ON stop.id = notice.stop_id
     LEFT JOIN notice_preference ON notice.reader = 'consignee' AND notice_preference.consignee_id = notice.reader_id
     WHERE verdict = 'take'
 """
@@ -174,10 +235,16 @@ _SHOWN = """
 """
 
 
-async def list_unposted(connection: AsyncConnection, limit: int) -> list[UnpostedRow]:
-    """Up to `limit` notices without dispatches, locked by this transaction; a row for each channel."""
+async def list_unposted(
+    connection: AsyncConnection, limit: int, *, swings: Collection[str], within_s: int, most_changes: int
+) -> list[UnpostedRow]:
+    """Up to `limit` notices without dispatches, locked by this transaction; a row for each channel.
+
+    Of a notice whose event is among `swings`, the changes within the time before it are counted up to `most_changes`.
+    """
+    values = {"limit": limit, "swings": list(swings), "within_s": within_s, "most_changes": most_changes}
     async with connection.cursor(row_factory=class_row(UnpostedRow)) as cursor:
-        await cursor.execute(_UNPOSTED, {"limit": limit})
+        await cursor.execute(_UNPOSTED, values)
         return await cursor.fetchall()
 
 
@@ -199,32 +266,66 @@ async def insert_dispatches(
     await connection.execute("UPDATE notice SET posted_at = %s WHERE id = ANY(%s)", (now, list(notice_ids)))
 
 
+async def drop_overtaken(
+    connection: AsyncConnection,
+    new: Sequence[NewDispatch],
+    *,
+    swings: Collection[str],
+    within_s: int,
+    why: str,
+) -> None:
+    """What waits of older changes is not told any more on the channels of these newer ones."""
+    values = {
+        "notices": [one.notice_id for one in new],
+        "channels": [one.channel_id for one in new],
+        "swings": list(swings),
+        "within_s": within_s,
+        "why": why,
+    }
+    await connection.execute(_OVERTAKE, values)
+
+
 async def claim_due(
     connection: AsyncConnection,
     *,
     free: Mapping[str, int],
-    busy: Mapping[str, int],
+    under_way: Iterable[TakenRow],
     a_channel: int,
+    a_reader: Mapping[str, int],
     now: datetime,
     soon: datetime,
     lease: datetime,
 ) -> list[TakenRow]:
-    """Take dispatches that are due, until `lease`. `free`: how many of each kind; `busy`: how many letters of a channel
-    are on their way from this process, of at most `a_channel`; what has to wait for them waits until `soon`.
+    """Take dispatches that are due, until `lease`. `free`: how many of each kind.
+
+    `under_way`: what leaves from this process, of at most `a_channel` for one channel, and for all channels of one kind
+    of one reader at most `a_reader` of that kind; what has to wait for them waits until `soon`.
     """
+    under_way = list(under_way)
+    channels = Counter(taken.channel_id for taken in under_way)
+    readers = Counter(f"{taken.kind} {taken.reader} {taken.reader_id}" for taken in under_way)
     values = {
         "kinds": list(free),
         "free": list(free.values()),
-        "busy": list(busy),
-        "letters": list(busy.values()),
+        "a_reader": [a_reader[kind] for kind in free],
+        "busy": list(channels),
+        "letters": list(channels.values()),
+        "busy_readers": list(readers),
+        "reader_letters": list(readers.values()),
         "a_channel": a_channel,
         "now": now,
         "soon": soon,
         "lease": lease,
     }
-    async with connection.cursor(row_factory=class_row(TakenRow)) as cursor:
-        await cursor.execute(_CLAIM, values)
-        return await cursor.fetchall()
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_CLAIM.encode(), values)
+        return [_taken(row) for row in await cursor.fetchall()]
+
+
+def _taken(row: dict[str, Any]) -> TakenRow:
+    now = {name: row.pop(f"now_{name}") for name in StopNow.__slots__}
+    stop = None if now["state"] is None else StopNow(**{**now, "state": StopState(now["state"])})
+    return TakenRow(**row, stop=stop)
 
 
 async def finish_dispatch(

@@ -98,6 +98,14 @@ _POSTPONE = f"""
     UPDATE duty SET state = 'due', next_at = %(next_at)s, tries = tries + %(tries)s
     WHERE {_KEY} AND state IN ('due', 'taken')
 """
+_FORGET = """
+    -- The oldest that have ended, unless somebody has an open claim about their stop.
+    DELETE FROM duty WHERE (stop_id, plan_number, kind) IN (
+        SELECT stop_id, plan_number, kind FROM duty
+        WHERE ended_at < %(before)s
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = duty.stop_id AND claim.ended_at IS NULL)
+        ORDER BY ended_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
 
 
 def _key(duty: DutyRow) -> dict[str, object]:
@@ -173,3 +181,9 @@ async def end(
 async def postpone(connection: AsyncConnection, duty: DutyRow, next_at: datetime, *, tries: int) -> None:
     """Have it taken again at `next_at`; `tries` (0 or 1) counts towards its last one."""
     await connection.execute(_POSTPONE.encode(), {**_key(duty), "next_at": next_at, "tries": tries})
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete what had ended before then; how many duties."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount

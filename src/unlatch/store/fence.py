@@ -6,10 +6,12 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
+from unlatch.domain.visit import BEFORE_GATE
+
 _WAITING = """
     -- Visits that have not passed their gate, as far as this database knows.
     SELECT id, access_point_id FROM visit
-    WHERE ended_at IS NULL AND state IN ('requested', 'proving', 'granted')
+    WHERE ended_at IS NULL AND state = ANY(%s)
     ORDER BY access_point_id
 """
 
@@ -24,7 +26,7 @@ async def raise_epoch(connection: AsyncConnection) -> int:
 
 async def list_waiting_visits(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Visits before their gate, and their places, in the order in which the places are to be locked."""
-    cursor = await connection.execute(_WAITING)
+    cursor = await connection.execute(_WAITING, (sorted(BEFORE_GATE),))
     return [(row[0], row[1]) for row in await cursor.fetchall()]
 
 

@@ -66,6 +66,7 @@ class Job(StrEnum):
     DECIDE = "decide"  # look at the closure of that visit, then decide
     RING = "ring"  # the bell of that visit's home
     PROVE = "prove"  # have a camera prove that it records that visit
+    ENROL = "enrol"  # a step of an enrolment: its id, the step, its turn
     READ_PLACE = "read_place"  # read the closure of that access point
     PREFLIGHT = "preflight"  # the duty of that stop, plan and kind, which needs the car
 

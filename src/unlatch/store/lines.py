@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ _NEW_LINES = """
     -- What each of these journals holds after the number that its readers have seen.
     SELECT journal.visit_id, number, at, kind, name, who, body
     FROM unnest(%s::text[], %s::int[]) AS seen (visit_id, last_number)
-    JOIN journal ON journal.visit_id = seen.visit_id AND number > last_number
+    JOIN journal ON journal.visit_id = seen.visit_id AND number > last_number AND NOT name = ANY(%s)
     ORDER BY visit_id, number LIMIT %s
 """
 _OVER = """
@@ -46,11 +46,13 @@ class PhotoRow:
 
 
 async def list_new_lines(
-    connection: AsyncConnection, seen: Mapping[str, int], *, limit: int
+    connection: AsyncConnection, seen: Mapping[str, int], *, limit: int, without: Sequence[str] = ()
 ) -> list[LineRow]:
-    """The lines of these visits after the numbers given, by visit and number; at most `limit`."""
+    """The lines of these visits after the numbers given, by visit and number; at most `limit`, but for those
+    that are called as in `without`.
+    """
     async with connection.cursor(row_factory=class_row(LineRow)) as cursor:
-        await cursor.execute(_NEW_LINES, (list(seen), list(seen.values()), limit))
+        await cursor.execute(_NEW_LINES, (list(seen), list(seen.values()), list(without), limit))
         return await cursor.fetchall()
 
 

@@ -42,9 +42,19 @@ async def list_looks(
 
 
 async def list_looks_of_stop(connection: AsyncConnection, stop_id: str, *, limit: int) -> list[LookRow]:
-    """The looks for one stop, oldest first."""
+    """The newest looks for one stop, in the order in which they were made."""
     async with connection.cursor(row_factory=class_row(LookRow)) as cursor:
         await cursor.execute(
-            "SELECT * FROM look WHERE stop_id = %s ORDER BY at, id LIMIT %s", (stop_id, limit)
+            "SELECT * FROM (SELECT * FROM look WHERE stop_id = %s ORDER BY at DESC, id DESC LIMIT %s) newest "
+            "ORDER BY at, id",
+            (stop_id, limit),
         )
         return await cursor.fetchall()
+
+
+async def count_looks_of_stop(connection: AsyncConnection, stop_id: str) -> int:
+    """How many looks there were for one stop."""
+    cursor = await connection.execute("SELECT count(*) FROM look WHERE stop_id = %s", (stop_id,))
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])

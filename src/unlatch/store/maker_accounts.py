@@ -1,4 +1,4 @@
-"""Consignees' accounts at makers, the links that were begun, and which cars hang on which account.
+"""Consignees' accounts at makers, and the links that were begun. Which cars hang on them: `store/links.py`.
 
 Who refreshes or revokes holds the row (`held_by`, until `held_until`): taking hold commits before anything leaves, and
 what came of it is kept only by who still holds it. So two never spend one refresh token knowing nothing of each other.
@@ -6,7 +6,7 @@ what came of it is kept only by who still holds it. So two never spend one refre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,15 +63,6 @@ class LinkRequestRow:
     sealed: bytes | None
     expires_at: datetime
     used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkedPlace:
-    """A place whose car hangs on an account."""
-
-    access_point_id: str
-    sealed: bytes  # of the vehicle: its VIN
-    closure_key: bytes | None
 
 
 _NAMES = MakerAccountRow.__slots__
@@ -398,50 +389,6 @@ async def link_again(
         },
     )
     return cursor.rowcount == 1
-
-
-async def hang_car(
-    connection: AsyncConnection,
-    access_point_id: str,
-    *,
-    account_id: str,
-    account_kind: str | None,
-    sealed: bytes,
-    closure_key: bytes,
-    powers: Iterable[str] | None,
-    has_service: bool | None,
-) -> None:
-    """From now on this place's car is reached through this account."""
-    await connection.execute(
-        "UPDATE vehicle SET account_id = %s, account_kind = %s, sealed = %s, closure_key = %s, powers = %s, "
-        "has_service = %s WHERE access_point_id = %s",
-        (
-            account_id,
-            account_kind,
-            sealed,
-            closure_key,
-            None if powers is None else sorted(powers),
-            has_service,
-            access_point_id,
-        ),
-    )
-
-
-async def set_consent(connection: AsyncConnection, access_point_id: str, *, is_given: bool) -> None:
-    """The owner's consent for a place. Its row must be locked by this transaction."""
-    await connection.execute(
-        "UPDATE access_point SET is_consent_given = %s WHERE id = %s", (is_given, access_point_id)
-    )
-
-
-async def list_places(connection: AsyncConnection, account_id: str) -> list[LinkedPlace]:
-    """The places whose cars hang on this account, in the order in which their rows are to be locked."""
-    async with connection.cursor(row_factory=class_row(LinkedPlace)) as cursor:
-        await cursor.execute(
-            "SELECT access_point_id, sealed, closure_key FROM vehicle WHERE account_id = %s ORDER BY 1 LIMIT 1000",
-            (account_id,),
-        )
-        return await cursor.fetchall()
 
 
 # ---- un-linking

@@ -17,7 +17,12 @@ from unlatch.store.visits import VisitRow
 
 _NEW_ID = "'not_' || replace(gen_random_uuid()::text, '-', '')"
 _COLUMNS = "id, reader, reader_id, event, key, access_point_id, stop_id, visit_id, facts, created_at"
-_REST = "%(event)s, %(key)s, %(place_id)s, %(stop_id)s, %(visit_id)s, %(facts)s, %(now)s"
+# A home is spoken of otherwise than a car: that it is one is among the facts.
+_OF_HOME = """coalesce((SELECT jsonb_build_object('kind', kind) FROM access_point
+        WHERE access_point.id = %(place_id)s AND kind = 'home'), '{}'::jsonb)"""
+_REST = (
+    f"%(event)s, %(key)s, %(place_id)s, %(stop_id)s, %(visit_id)s, %(facts)s::jsonb || {_OF_HOME}, %(now)s"
+)
 _TELL = f"""
     -- Everyone whom the event concerns; whoever has been told of it already is not told again.
     INSERT INTO notice ({_COLUMNS})
@@ -36,7 +41,7 @@ _TELL_OF_VISIT = f"""
     -- The same of a visit, with what every text about it may need. `is_of_plan`: the key is about the stop's present
     -- plan, not about the visit alone, so that a second scan with the same end is not told again.
     WITH fresh AS (
-        SELECT %(facts)s::jsonb || jsonb_strip_nulls(jsonb_build_object(
+        SELECT %(facts)s::jsonb || {_OF_HOME} || jsonb_strip_nulls(jsonb_build_object(
                 'courier', courier.first_name, 'fallback', stop.fallback,
                 'window_from', to_char(stop.window_from AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                 'window_until', to_char(stop.window_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))) AS facts,
@@ -62,6 +67,18 @@ _SHOWN = """
     WHERE reader = %(reader)s AND reader_id = %(reader_id)s
         AND (notice.created_at, notice.id) < (%(before)s, %(before_id)s)
     ORDER BY notice.created_at DESC, notice.id DESC LIMIT %(limit)s
+"""
+_FORGET = """
+    -- The oldest that were told, with how they fared on each channel, unless there is an open claim about their stop.
+    WITH old AS MATERIALIZED (
+        SELECT id FROM notice
+        WHERE created_at < %(before)s AND posted_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM dispatch WHERE notice_id = notice.id AND state IN ('due', 'taken'))
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = notice.stop_id AND claim.ended_at IS NULL)
+        ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ),
+    fared AS (DELETE FROM dispatch USING old WHERE notice_id = old.id)
+    DELETE FROM notice USING old WHERE notice.id = old.id
 """
 
 
@@ -177,3 +194,9 @@ async def count_unseen(connection: AsyncConnection, reader: str, reader_id: str,
     row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete notices that were written before then, and how they fared; how many notices."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
-from unlatch.domain.access import Closure, Consent, Position
+from unlatch.domain.access import Closure, Consent, PlaceKind, Position
 from unlatch.domain.incident import Incident
-from unlatch.domain.preflight import Preflight
+from unlatch.domain.preflight import Picture, Preflight
 from unlatch.domain.reading import Reading
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
@@ -28,14 +28,18 @@ _CASE = f"""
     -- All that pre-flight looks at.
     SELECT {", ".join(f"{table}.{name} AS {short}_{name}" for short, table, names in _TABLES for name in names)},
         reading.observed_at, reading.is_locked, reading.is_open, reading.is_moving, reading.latitude,
-        reading.longitude, reading.accuracy_m, reading.refused, reading.tried_at,
-        stop.access_point_id, {PLACE_COLUMNS},
+        reading.longitude, reading.accuracy_m, reading.is_bolted_inside, reading.is_alarm_armed,
+        reading.is_pet_loose, reading.refused, reading.tried_at,
+        stop.access_point_id, {PLACE_COLUMNS}, home.is_pet_loose AS is_pet_said_loose,
+        (SELECT max(check_by) FROM camera WHERE camera.access_point_id = home.access_point_id
+            AND removed_at IS NULL AND sees_door AND methods <> '{{}}') AS witness_until,
         EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
     FROM stop
     JOIN access_point ON access_point.id = stop.access_point_id
     LEFT JOIN vehicle ON vehicle.access_point_id = stop.access_point_id
     {JOIN_ACCOUNT}
     LEFT JOIN reading ON reading.access_point_id = stop.access_point_id
+    LEFT JOIN home ON home.access_point_id = stop.access_point_id
     WHERE stop.id = %(stop_id)s
 """
 
@@ -52,6 +56,17 @@ class Case:
     refused: Incident | None  # why the last try to read failed
     tried_at: datetime | None
     is_visited: bool  # a visit of this stop lives
+    # homes alone
+    is_pet_loose: bool = False  # its household says so
+    witness_until: datetime | None = None  # until when a camera may be a witness; None: there is none
+
+    @property
+    def kind(self) -> PlaceKind:
+        return PlaceKind(self.point.kind)
+
+    def is_witnessed(self, at: datetime) -> bool:
+        """Whether a camera of this home may be a witness then."""
+        return self.witness_until is not None and self.witness_until > at
 
     @property
     def zone(self) -> ZoneInfo:
@@ -69,12 +84,14 @@ class Case:
         obstacle: Incident | None,
         refused: Incident | None,
         is_looked_at: bool,
+        picture: Picture | None = None,
     ) -> Preflight:
         """What pre-flight is asked about."""
         stop, point = self.stop, self.point
+        comes_at = max(now, stop.expected_at or stop.window_from)
         return Preflight(
             now=now,
-            comes_at=max(now, stop.expected_at or stop.window_from),
+            comes_at=comes_at,
             local_times=_local_times(max(now, stop.window_from), stop.window_until, self.zone),
             consent=Consent(
                 is_given=point.is_consent_given,
@@ -92,6 +109,11 @@ class Case:
             reading=self.reading,
             refused=refused,
             is_looked_at=is_looked_at,
+            kind=self.kind,
+            heard_at=self.tried_at if self.refused is None else None,
+            is_pet_loose=self.is_pet_loose,
+            is_camera_enrolled=self.is_witnessed(comes_at),
+            picture=picture,
         )
 
 
@@ -117,6 +139,8 @@ async def find_case(connection: AsyncConnection, stop_id: str) -> Case | None:
         refused=Incident(refused) if refused else None,
         tried_at=row["tried_at"],
         is_visited=row["is_visited"],
+        is_pet_loose=bool(row["is_pet_said_loose"]),
+        witness_until=row["witness_until"],
     )
 
 
@@ -139,6 +163,7 @@ class PreflightRow:
     observed_at: datetime | None
     is_alarming: bool  # the household was told that something stands in the way, and nothing better since
     rules_version: str
+    access_point_id: str | None  # None: of one that an earlier release wrote
 
 
 _NAMES = PreflightRow.__slots__
@@ -148,6 +173,14 @@ _KEEP = f"""
     INSERT INTO preflight ({_COLUMNS}) VALUES ({", ".join(f"%({name})s" for name in _NAMES)})
     ON CONFLICT (stop_id, plan_number, kind) DO UPDATE SET
         {", ".join(f"{name} = excluded.{name}" for name in _NAMES[3:])}
+"""
+_FORGET = """
+    -- The oldest findings, unless somebody has an open claim about their stop.
+    DELETE FROM preflight WHERE (stop_id, plan_number, kind) IN (
+        SELECT stop_id, plan_number, kind FROM preflight
+        WHERE at < %(before)s
+          AND NOT EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = preflight.stop_id AND claim.ended_at IS NULL)
+        ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 
 
@@ -166,12 +199,31 @@ async def find_latest(connection: AsyncConnection, stop_id: str, plan_number: in
         return await cursor.fetchone()
 
 
+async def find_told(
+    connection: AsyncConnection, stop_id: str, plan_number: int, access_point_id: str
+) -> PreflightRow | None:
+    """What was found last of this place for the stop, by whichever of its plans: the household remembers it."""
+    query = (
+        f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND (access_point_id = %s "
+        "OR (access_point_id IS NULL AND plan_number = %s)) ORDER BY plan_number DESC, at DESC LIMIT 1"
+    )
+    async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
+        await cursor.execute(query.encode(), (stop_id, access_point_id, plan_number))
+        return await cursor.fetchone()
+
+
 async def list_kinds(connection: AsyncConnection, stop_id: str, plan_number: int) -> list[PreflightRow]:
     """The latest finding of each kind, the oldest first."""
     query = f"SELECT {_COLUMNS} FROM preflight WHERE stop_id = %s AND plan_number = %s ORDER BY at"
     async with connection.cursor(row_factory=class_row(PreflightRow)) as cursor:
         await cursor.execute(query.encode(), (stop_id, plan_number))
         return await cursor.fetchall()
+
+
+async def forget_old(connection: AsyncConnection, before: datetime, *, limit: int) -> int:
+    """Delete what was found before then; how many findings."""
+    cursor = await connection.execute(_FORGET, {"before": before, "limit": limit})
+    return cursor.rowcount
 
 
 # ---- what follows for the stop

@@ -10,6 +10,9 @@ from psycopg import AsyncConnection
 from unlatch.store.consignees import VehicleRow
 
 APART = timedelta(seconds=60)  # between two readings of one car
+TAKES_AT_MOST = timedelta(
+    minutes=3
+)  # a reading: OnStar's classic accounts have been seen to need a minute and a half
 _SPEND = """
     -- One more reading of the day, if there is one left and the last one is long enough ago. Of any number at once, one
     -- gets it. A car at two addresses may have two days at a time: only a later day begins anew. A clock that was set
@@ -32,8 +35,11 @@ class Spending:
     last_at: datetime | None = None
 
     def is_under_way(self, now: datetime, tried_at: datetime | None) -> bool:
-        """Whether somebody else's reading is still on its way: `tried_at` is when the car last answered, or refused."""
-        if self.is_granted or self.last_at is None or not timedelta() <= now - self.last_at < APART:
+        """Whether somebody else's reading is still on its way: `tried_at` is when the car last answered, or refused.
+
+        It may have been asked for later than it is here: by a clock that is ahead, or while we waited to ask ourselves.
+        """
+        if self.is_granted or self.last_at is None or abs(now - self.last_at) >= TAKES_AT_MOST:
             return False
         return tried_at is None or tried_at < self.last_at
 

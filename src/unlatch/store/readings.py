@@ -17,22 +17,21 @@ from unlatch.domain.reading import Reading
 _SAVE = """
     -- A newer look at the closure; an older one changes nothing of what it showed (S7), but it was an answer: why the
     -- try before it had failed is over. What the device did not tell this time is not known now: least of all where it
-    -- stands (S9).
+    -- stands (S9). What stands inside a home is of the moment at which its hub was asked, whenever its door last moved.
     INSERT INTO reading AS kept (access_point_id, observed_at, is_locked, is_open, is_moving, latitude, longitude,
         accuracy_m, is_bolted_inside, is_alarm_armed, is_pet_loose, refused, tried_at)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, NULL, %s)
     ON CONFLICT (access_point_id) DO UPDATE SET
-        (observed_at, is_locked, is_open, is_moving, latitude, longitude, accuracy_m, is_bolted_inside,
-            is_alarm_armed, is_pet_loose) = (
+        (observed_at, is_locked, is_open, is_moving, latitude, longitude, accuracy_m) = (
             SELECT excluded.observed_at, excluded.is_locked, excluded.is_open, excluded.is_moving,
-                excluded.latitude, excluded.longitude, excluded.accuracy_m, excluded.is_bolted_inside,
-                excluded.is_alarm_armed, excluded.is_pet_loose
+                excluded.latitude, excluded.longitude, excluded.accuracy_m
             WHERE kept.observed_at IS NULL OR kept.observed_at < excluded.observed_at
             UNION ALL
             SELECT kept.observed_at, kept.is_locked, kept.is_open, kept.is_moving,
-                kept.latitude, kept.longitude, kept.accuracy_m, kept.is_bolted_inside,
-                kept.is_alarm_armed, kept.is_pet_loose
+                kept.latitude, kept.longitude, kept.accuracy_m
             WHERE kept.observed_at >= excluded.observed_at),
+        is_bolted_inside = excluded.is_bolted_inside, is_alarm_armed = excluded.is_alarm_armed,
+        is_pet_loose = excluded.is_pet_loose,
         refused = NULL, tried_at = greatest(kept.tried_at, excluded.tried_at)
 """
 _SAVE_REFUSAL = """
@@ -51,6 +50,7 @@ class OpenAccount:
     generation: int
     access_expires_at: datetime
     refresh_at: datetime
+    scopes: tuple[str, ...]  # what its owner agreed to, in the maker's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ class Place:
 PLACE_COLUMNS = """
     vehicle.maker, vehicle.account_kind, vehicle.sealed, vehicle.account_id, maker_account.state AS account_state,
     maker_account.sealed AS account_sealed, maker_account.generation AS account_generation,
-    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at
+    maker_account.access_expires_at AS account_expires_at, maker_account.refresh_at AS account_refresh_at,
+    maker_account.scopes AS account_scopes
 """
 JOIN_ACCOUNT = "LEFT JOIN maker_account ON maker_account.id = vehicle.account_id"
 
@@ -85,6 +86,7 @@ def place_of(row: dict[str, Any]) -> Place:
             generation=row["account_generation"],
             access_expires_at=row["account_expires_at"],
             refresh_at=row["account_refresh_at"],
+            scopes=tuple(row["account_scopes"]),
         )
     return Place(
         access_point_id=row["access_point_id"],
@@ -143,6 +145,11 @@ async def save_refusal(
 ) -> None:
     """Keep why the device could not be read."""
     await connection.execute(_SAVE_REFUSAL, (access_point_id, refused, now))
+
+
+async def forget_reading(connection: AsyncConnection, access_point_id: str) -> None:
+    """What is known of it was told by another hub, or of another door."""
+    await connection.execute("DELETE FROM reading WHERE access_point_id = %s", (access_point_id,))
 
 
 async def find_reading(connection: AsyncConnection, access_point_id: str) -> Reading | None:

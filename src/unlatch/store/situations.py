@@ -135,6 +135,8 @@ class Doorstep:
             is_reading_refused=Incident(refused) if refused else None,
             is_cloud_down=obstacle is Incident.DEVICE_CLOUD_OUTAGE,
             is_quota_used_up=obstacle is Incident.DEVICE_QUOTA_USED_UP,
+            heard_at=row["tried_at"] if row["refused"] is None else None,
+            is_opening_agreed=obstacle is not Incident.DEVICE_CONSENT_LOST,
             is_pet_loose=bool(row["is_pet_said_loose"]),
             is_camera_enrolled=bool(row["is_enrolled"]),
             is_camera_heard=bool(row["is_heard"]),

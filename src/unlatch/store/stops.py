@@ -77,6 +77,7 @@ class StopRow:
     heading_at: datetime | None = None  # the courier has set out for it
     arriving_at: datetime | None = None  # the courier is near
     extended_at: datetime | None = None  # the household's one extension of this plan
+    planned_until: datetime | None = None  # the window's end before that; None: it was not extended
     before_redirect: dict[str, Any] | None = None  # what the household's redirect has replaced
     again_of: str | None = None  # "again tomorrow": the stop before this one
     tries: int = 1  # how many days in a row, this one too
@@ -107,7 +108,7 @@ _LOAD_LEFT = """
 _CHANGING = (
     "courier_id", "access_point_id", "window_from", "window_until", "fallback", "state", "expected_at",
     "later_fallbacks", "plan_number", "ruled_out", "ruled_out_at", "heading_at", "arriving_at", "extended_at",
-    "before_redirect", "programme", "rules_version",
+    "planned_until", "before_redirect", "programme", "rules_version",
 )  # fmt: skip
 _UPDATE = f"UPDATE stop SET {', '.join(f'{name} = %({name})s' for name in _CHANGING)} WHERE id = %(id)s"
 _ROUND = f"""

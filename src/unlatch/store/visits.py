@@ -267,6 +267,14 @@ async def list_visits_of_stop(connection: AsyncConnection, stop_id: str, limit: 
         return [visit_row(row) for row in await cursor.fetchall()]
 
 
+async def count_visits_of_stop(connection: AsyncConnection, stop_id: str) -> int:
+    """How many attempts there were at one stop."""
+    cursor = await connection.execute("SELECT count(*) FROM visit WHERE stop_id = %s", (stop_id,))
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def list_visits_of_place(
     connection: AsyncConnection, access_point_id: str, limit: int
 ) -> list[VisitRow]:

@@ -52,6 +52,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     tail: str
     begun_at: datetime
     ended_at: datetime | None
+    recording: str = "none"
+    is_clean: bool = True
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +194,17 @@ class Caller:
                 if is_late or problem.status not in TRY_AGAIN:
                     raise
             await asyncio.sleep(PAUSE_S)
+
+    async def find_line(self, visit_id: str, name: str, *, timeout_s: float = 60.0) -> Line:
+        """The first line of this name in its journal, once there is one. Raises TimeoutError (real seconds)."""
+        try:
+            async with asyncio.timeout(timeout_s), aclosing(self.follow(visit_id)) as lines:
+                async for line in lines:
+                    if line.name == name:
+                        return line
+        except TimeoutError:
+            pass
+        raise TimeoutError(f"{visit_id} never came to a line {name}")
 
     async def wait_for(self, visit_id: str, *states: str, timeout_s: float = 60.0) -> Line:
         """The next line, behind those that were waited for already, that names one of these states.

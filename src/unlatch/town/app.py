@@ -49,6 +49,7 @@ class TownApp:
     def __init__(self, town: Town) -> None:
         self.town = town
         self.post_office = PostOffice(town.clock)
+        self.control = Control(town, self.post_office)
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
         self._hubs = HomeHubs(town.homes)
         self._endpoints: dict[str, Endpoint] = {
@@ -60,7 +61,7 @@ class TownApp:
             "sec": AuthorizationServer(town, Maker.ONSTAR).serve,
             "push": self.post_office.serve_push,
             "hooks": self.post_office.serve_hook,
-            "town": Control(town, self.post_office).serve,
+            "town": self.control.serve,
             "hub": self._hubs.serve,
         }
 
@@ -137,6 +138,7 @@ class TownServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._mail is not None:
             self._mail.close()
+        await self._app.control.close()
         await super().shutdown(sockets)
 
 

@@ -15,6 +15,8 @@ What a fault does:
 | clock_shift | the camera's clock goes wrong by `by_s` seconds, in the picture and in its reports |
 | light_change | the hall becomes lighter or darker by `by_levels` |
 | off | no power: whoever knocks hears nothing |
+
+Beside its fault, a camera may have lost its network (`has_network`): a de-auth takes it away together with its hub.
 """
 
 from __future__ import annotations
@@ -129,6 +131,8 @@ class TownCamera:
         self.user, self.password = "unlatch", password or secrets.token_urlsafe(12)
         self.view, self.lamp = view, Lamp()
         self.fault: CameraFault | None = None
+        self.has_network = True
+        self._hall = (False, False)  # as its home told it: door open, lamp on
         self.viewers: dict[object, Hear] = {}
         self.cut: dict[object, Callable[[], None]] = {}
         self._plain_view = view
@@ -146,9 +150,10 @@ class TownCamera:
         return self._film.sps, self._film.pps
 
     @property
-    def is_off(self) -> bool:
-        """Without power."""
-        return self.fault is not None and self.fault.kind is CameraFaultKind.OFF
+    def is_mute(self) -> bool:
+        """Without power or network: whoever knocks hears nothing."""
+        is_off = self.fault is not None and self.fault.kind is CameraFaultKind.OFF
+        return is_off or not self.has_network
 
     @property
     def clock_offset_s(self) -> float:
@@ -186,6 +191,18 @@ class TownCamera:
         """Change what is before it."""
         self.view = view
         self._tune()
+
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None:
+        """What became of the home's door and lamp. What did not change stays as it was set by hand."""
+        before, self._hall = self._hall, (is_open, is_lamp_on)
+        if before[1] is not is_lamp_on:
+            self.play(Lamp(is_on=is_lamp_on, begun_s=monotonic_s()))  # dated: it stays this camera's own film
+        if before[0] is not is_open:
+            self.show(replace(self.view, door_open=float(is_open)))
+
+    def set_network(self, *, is_up: bool) -> None:
+        """Whether what it sends arrives anywhere."""
+        self.has_network = is_up
 
     def play(self, lamp: Lamp) -> None:
         """Give the hall's lamp another state or pattern."""
@@ -265,8 +282,8 @@ class TownCamera:
     # ---- what is sent -----------------------------------------------------------------------------------
 
     def _send(self, film: Film, unit: Unit) -> None:
-        if film is not self._heard:
-            return  # of the film before
+        if film is not self._heard or not self.has_network:
+            return  # of the film before, or into the void
         for bent in self._bend(unit):
             for hear in list(self.viewers.values()):
                 hear(bent)

@@ -29,6 +29,8 @@ from unlatch.town.camera import (
 )
 from unlatch.town.film import Format
 from unlatch.town.hall import View
+from unlatch.town.home_control import HomeId
+from unlatch.town.homes import Homes
 from unlatch.town.rtsp import RtspServer
 from unlatch.town.wire import Answer, Refused, Request
 
@@ -50,6 +52,7 @@ class NewCamera(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     is_moving: bool = False
     light: Annotated[float, msgspec.Meta(ge=-250, le=250)] = 0.0
     noise: Annotated[float, msgspec.Meta(ge=0, le=20)] = 2.0
+    home_id: HomeId | None = None  # in whose hall it hangs: then it sees that home's door
 
 
 class CameraState(msgspec.Struct, kw_only=True, frozen=True):
@@ -62,6 +65,7 @@ class CameraState(msgspec.Struct, kw_only=True, frozen=True):
     viewers: int
     door_open: float
     is_lamp_lit: bool
+    has_network: bool
     fault: CameraFault | None
 
 
@@ -71,6 +75,7 @@ class NewView(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     door_open: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     is_moving: bool | None = None
     light: Annotated[float, msgspec.Meta(ge=-250, le=250)] | None = None
+    walker: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class NewLamp(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +89,9 @@ class NewLamp(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class CameraControl:
     """The endpoints under /town/cameras, and the cameras behind them."""
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Homes | None = None) -> None:
+        """`homes`: in whose halls cameras may hang."""
+        self.homes = homes
         self.cameras: dict[str, TownCamera] = {}
         self.library = FilmLibrary()
         self.server = RtspServer(self.cameras)
@@ -136,6 +143,11 @@ class CameraControl:
             raise Refused(Answer(409, {"error": "the town has no room for another camera"}))
         if new.camera_id in self.cameras:
             raise Refused(Answer(409, {"error": "there is a camera of that name"}))
+        dwelling = None
+        if new.home_id is not None:
+            dwelling = self.homes.dwellings.get(new.home_id) if self.homes is not None else None
+            if dwelling is None:
+                raise Refused(Answer(404, {"error": "no such home"}))
         await self.server.start()
         form = Format(
             width=new.width, height=new.height, fps=new.fps, bitrate=new.bitrate, keyframe_s=new.keyframe_s
@@ -143,10 +155,14 @@ class CameraControl:
         view = View(has_clock=new.has_clock, is_moving=new.is_moving, light=new.light, noise=new.noise)
         camera = TownCamera(new.camera_id, form, self.library, view=view, seed=new.seed)
         self.cameras[new.camera_id] = camera
+        if self.homes is not None and dwelling is not None:
+            self.homes.hang(dwelling, camera)
         return Answer(201, self._state(camera))
 
     def _remove(self, camera: TownCamera) -> None:
         self.cameras.pop(camera.camera_id, None)
+        if self.homes is not None:
+            self.homes.take_down(camera)
         for cut in list(camera.cut.values()):
             cut()
 
@@ -163,5 +179,6 @@ class CameraControl:
             viewers=len(camera.viewers),
             door_open=camera.view.door_open,
             is_lamp_lit=camera.lamp.is_lit(monotonic_s()),
+            has_network=camera.has_network,
             fault=camera.fault,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -244,6 +245,22 @@ class TownClient:
     async def add_home(self, home_id: str, **papers: Any) -> AddedHome:
         """Add a closed, locked home; `papers` are the further fields of `home_control.NewHome`."""
         return await self._ask("POST", "homes", AddedHome, NewHome(home_id=home_id, **papers))
+
+    async def furnish_home(
+        self, home_id: str, *, cameras: int = 1, picture: Mapping[str, Any] | None = None, **papers: Any
+    ) -> tuple[AddedHome, list[dict[str, Any]]]:
+        """A home with cameras that see its door and share its network. `picture`: fields of `NewCamera` for each.
+
+        A camera's id is the home's with a number, and each has another hall before it.
+        """
+        given = dict(picture or {})
+        seed = given.pop("seed", 0)
+        home = await self.add_home(home_id, **papers)
+        added = [
+            await self.add_camera(f"{home_id}-{number}", home_id=home_id, seed=seed + number, **given)
+            for number in range(1, cameras + 1)
+        ]
+        return home, added
 
     async def home(self, home_id: str) -> HomeTruth:
         """What is physically so."""

@@ -205,12 +205,17 @@ class Control:
             "smtp_url": self.post_office.smtp_url,
         }
 
+    async def close(self) -> None:
+        """The end of the town: its cameras' server ends with it."""
+        if self._camera_control is not None:
+            await self._camera_control.close()
+
     def _cameras(self) -> CameraControl:
         """The cameras' own part. A town without cameras is not made to wait for the video library."""
         if self._camera_control is None:
             from unlatch.town.camera_control import CameraControl  # noqa: PLC0415
 
-            self._camera_control = CameraControl()
+            self._camera_control = CameraControl(self.town.homes)
         return self._camera_control
 
     def _get(self, vin: str) -> Citizen:

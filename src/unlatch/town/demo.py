@@ -1,6 +1,7 @@
-"""`unlatch demo`: seven deliveries in a simulated town, each with its timeline, its proof, and the truth beside it.
+"""`unlatch demo`: thirteen deliveries in a simulated town, each with its timeline, its proof, and the truth beside it.
 
-The demo is a test as well: what must hold is held against what the town knows, and a line BROKEN fails it.
+Homes have a town of their own beside the cars' (`home_demo`). The demo is a test as well: what must hold is held
+against what the town knows, and a line BROKEN fails it.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-
-import msgspec
 
 from unlatch.domain.access import Position
 from unlatch.errors import UnlatchError
 from unlatch.town.api import Problem
 from unlatch.town.car import Maker
 from unlatch.town.desk import CarrierDesk, Consignee, OperatorDesk
+from unlatch.town.home_demo import HomeDemo
 from unlatch.town.installation import LOGS, Installation, make_data_dir
 from unlatch.town.labels import photograph, print_label
 from unlatch.town.narrator import Narrator
 from unlatch.town.papers import make_sscc, make_vin
+from unlatch.town.proving import LABELS, PROOFS, keep_proof_key, make_folders, prove
 from unlatch.town.rules import make_rules
 from unlatch.town.stories import PLOTS, Cast, Ending, Plot
 from unlatch.town.stories_before import STORIES, Before, Scene
-from unlatch.town.timeline import Verified
+from unlatch.town.stories_home import HOME_PLOTS
 from unlatch.town.truth import count_unlocks_asked, was_secured
 
 FACTOR = 20.0
@@ -40,11 +41,9 @@ ADDRESS = Position(latitude=33.7490, longitude=-84.3880)
 BLOCK_M = 0.0009  # degrees of latitude: about 100 m
 CHECKS = ("5 min", "2 min")  # before the courier is expected: nearer than usual, so that nobody need wait
 BADNESS = 0.4  # of a photo: from 0, a good one, to 1, what a person would take again
-LABELS, PROOFS = "labels", "proofs"
-KEY_FILE = "public.key"  # beside the proofs: what `unlatch verify --key` takes
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STORY_WITHIN_S = 240.0  # real
-VERIFY_WITHIN_S = 60.0
+LETTERS = "".join(one.letter for one in (*PLOTS, *STORIES, *HOME_PLOTS))
 
 
 def read_demo_factor(text: str) -> float:
@@ -76,7 +75,6 @@ class Demo:
     narrator: Narrator
     carrier: CarrierDesk
     operator: OperatorDesk
-    public_key: str
     lot: random.Random
 
     @property
@@ -149,7 +147,16 @@ class Demo:
         try:
             async with asyncio.timeout(STORY_WITHIN_S):
                 ending = await plot.play(cast)
-                checks = [*await self._check(cast, ending), *await self._prove(cast, ending)]
+                checks = await self._check(cast, ending)
+                checks += await prove(
+                    self.installation,
+                    self.narrator,
+                    visit_id=ending.visit_id,
+                    exporter=ending.exporter,
+                    exporter_name=ending.exporter_name,
+                    proof=self.folder / PROOFS / f"{plot.letter}.unlatch-proof",
+                    lot=self.lot,
+                )
         except (UnlatchError, TimeoutError) as error:
             self.narrator.check(f"the story came to its end: {error}", holds=False)
             return [f"({plot.letter}) the story did not come to its end: {error}"]
@@ -196,59 +203,9 @@ class Demo:
             *ending.more,
         ]
 
-    async def _prove(self, cast: Cast, ending: Ending) -> list[tuple[str, bool]]:
-        """Export the proof, verify it offline, and again with one byte changed."""
-        proof = self.folder / PROOFS / f"{cast.plot.letter}.unlatch-proof"
-        changed = proof.with_name(f"{cast.plot.letter}-changed.unlatch-proof")
-        content = await ending.exporter.export_proof(ending.visit_id)
-        other, what = change_a_byte(content, self.lot)
-        proof.write_bytes(content)
-        changed.write_bytes(other)
-        key = ("--key", str(proof.with_name(KEY_FILE)))
-        (code, printed, complaint), (changed_code, changed_printed, _) = await asyncio.gather(
-            self.installation.try_to_run("verify", *key, "--json", str(proof), timeout_s=VERIFY_WITHIN_S),
-            self.installation.try_to_run("verify", *key, str(changed), timeout_s=VERIFY_WITHIN_S),
-        )
-        if not printed:
-            raise UnlatchError(f"unlatch verify ended with {code}: {complaint[:500]}")
-        verdict = msgspec.json.decode(printed, type=Verified).files[0]
-        for row in verdict.timeline:
-            self.narrator.line(f"    {row}")
-        self.narrator.line(
-            f"  unlatch verify {proof.name}, exported by {ending.exporter_name}: "
-            f"{'good' if verdict.is_good else 'BAD'}, {verdict.entries} rows",
-            "faint",
-        )
-        faults = [line.strip() for line in changed_printed.splitlines()[1:] if line.startswith("  line ")]
-        fault = faults[0] if faults else "nothing"
-        self.narrator.line(f"  unlatch verify {changed.name}, {what}:", "faint")
-        self.narrator.line(f"    {fault}", "faint")
-        return [
-            ("unlatch verify finds the proof good", code == 0),
-            ("unlatch verify finds the changed byte", changed_code == 1 and bool(faults)),
-        ]
-
-
-def make_folders(data_dir: Path) -> None:
-    """Where labels and proofs are put."""
-    for folder in (LABELS, PROOFS):
-        (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
-
 
 def _say_asked(unlocks: int) -> str:
     return "the cloud was asked to unlock once" if unlocks else "the cloud was never asked to unlock"
-
-
-def change_a_byte(content: bytes, lot: random.Random) -> tuple[bytes, str]:
-    """The proof with a digit changed in one of its middle lines, and which one that is."""
-    lines = content.splitlines(keepends=True)
-    number = len(lines) // 2
-    begins = sum(map(len, lines[:number]))
-    digits = [at for at, byte in enumerate(lines[number]) if chr(byte).isdigit()]
-    at = begins + lot.choice(digits)
-    other = ord("0") + (content[at] - ord("0") + 1) % 10
-    what = f"byte {at} of {len(content)} changed from {chr(content[at])} to {chr(other)}"
-    return content[:at] + bytes([other]) + content[at + 1 :], what
 
 
 async def run_demo(data_dir: Path, wishes: Wishes) -> int:
@@ -260,11 +217,16 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
         loop.add_signal_handler(number, playing.cancel)
     narrator = Narrator()
     make_data_dir(data_dir)
-    more = {"UNLATCH_RULES_DIR": str(make_rules(data_dir, CHECKS))}
-    installation = Installation(data_dir=data_dir, factor=wishes.factor, tell=narrator.step, more=more)
+    summary = Summary()
     try:
-        async with installation:
-            broken = await _play(installation, narrator, wishes)
+        async with _homes_beside(data_dir, narrator, wishes) as homes, contextlib.AsyncExitStack() as stack:
+            if any(one.letter in wishes.letters for one in (*PLOTS, *STORIES)):
+                await _play(data_dir, narrator, wishes, stack, summary)
+            if homes is not None:
+                await _tell_homes(homes, narrator, summary)
+            _sum_up(narrator, summary)
+            if wishes.is_removed:
+                narrator.line("  The folder is removed at the end; --keep or --data-dir DIR keeps it.")
             if not wishes.is_once:
                 for number in ENDING:
                     loop.add_signal_handler(number, stop.set)
@@ -274,11 +236,25 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
     except asyncio.CancelledError:
         narrator.line("interrupted", "bad")
         return 130
-    return 1 if broken else 0
+    return 1 if summary.broken else 0
 
 
-async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) -> list[str]:
-    """Set the stage, tell each story, and sum up: what did not hold."""
+@dataclass(kw_only=True)
+class Summary:
+    """What is said in the end."""
+
+    count: int = 0
+    broken: list[str] = field(default_factory=list)
+    places: list[tuple[str, str]] = field(default_factory=list)  # where to look further
+
+
+async def _play(
+    data_dir: Path, narrator: Narrator, wishes: Wishes, stack: contextlib.AsyncExitStack, summary: Summary
+) -> None:
+    """The stories at cars: set the stage, and tell each of them. What was started ends with the stack."""
+    more = {"UNLATCH_RULES_DIR": str(make_rules(data_dir, CHECKS))}
+    installation = Installation(data_dir=data_dir, factor=wishes.factor, tell=narrator.step, more=more)
+    await stack.enter_async_context(installation)
     narrator.step("registering a carrier and an operator")
     carrier_key, operator_key, merchant_key = await asyncio.gather(
         installation.admit_carrier("Parcel Post"),
@@ -286,39 +262,67 @@ async def _play(installation: Installation, narrator: Narrator, wishes: Wishes) 
         installation.run("carrier", "add", "Merchant of 2018", "--programme", "launch-2018"),
     )
     narrator.clock = installation.clock
-    make_folders(installation.data_dir)
-    async with (
-        CarrierDesk(installation.server_url, carrier_key) as carrier,
-        OperatorDesk(installation.server_url, operator_key) as operator,
-        contextlib.AsyncExitStack() as stack,
-    ):
-        demo = Demo(
-            installation=installation,
-            narrator=narrator,
-            carrier=carrier,
-            operator=operator,
-            public_key=(await carrier.read_proof_key()).public_key,
-            lot=random.Random(),
-        )
-        await _clear_desk(operator)
-        (demo.folder / PROOFS / KEY_FILE).write_text(f"{demo.public_key}\n", encoding="ascii")
-        narrator.step("registering consignees, cars, couriers and their phones; printing labels")
-        plots = [plot for plot in PLOTS if plot.letter in wishes.letters]
-        casts = await asyncio.gather(*(demo.cast(plot) for plot in plots))
-        for cast in casts:
-            await stack.enter_async_context(cast.consignee)
-            await stack.enter_async_context(cast.phone)
-        narrator.step(f"ready; one second here is {installation.clock.factor:g} seconds in the town")
-        began_s = time.monotonic()
-        broken = [line for cast in casts for line in await demo.tell(cast)]
-        merchant = await stack.enter_async_context(CarrierDesk(installation.server_url, merchant_key.strip()))
-        befores = [one for one in STORIES if one.letter in wishes.letters]
-        broken += [line for one in befores for line in await demo.tell_before(one, merchant)]
-        broken += [f"{member.name} has ended by itself: {member.log}" for member in installation.list_dead()]
-        _sum_up(demo, broken, len(casts) + len(befores), time.monotonic() - began_s)
-        if wishes.is_removed:
-            narrator.line("  The folder is removed at the end; --keep or --data-dir DIR keeps it.")
-    return broken
+    make_folders(data_dir)
+    carrier = await stack.enter_async_context(CarrierDesk(installation.server_url, carrier_key))
+    operator = await stack.enter_async_context(OperatorDesk(installation.server_url, operator_key))
+    merchant = await stack.enter_async_context(CarrierDesk(installation.server_url, merchant_key.strip()))
+    demo = Demo(
+        installation=installation, narrator=narrator, carrier=carrier, operator=operator, lot=random.Random()
+    )
+    await _clear_desk(operator)
+    keep_proof_key(data_dir, (await carrier.read_proof_key()).public_key)
+    narrator.step("registering consignees, cars, couriers and their phones; printing labels")
+    plots = [plot for plot in PLOTS if plot.letter in wishes.letters]
+    casts = await asyncio.gather(*(demo.cast(plot) for plot in plots))
+    for cast in casts:
+        await stack.enter_async_context(cast.consignee)
+        await stack.enter_async_context(cast.phone)
+    narrator.step(f"ready; one second here is {installation.clock.factor:g} seconds in the town")
+    befores = [one for one in STORIES if one.letter in wishes.letters]
+    broken = [line for cast in casts for line in await demo.tell(cast)]
+    broken += [line for one in befores for line in await demo.tell_before(one, merchant)]
+    broken += [f"{member.name} has ended by itself: {member.log}" for member in installation.list_dead()]
+    summary.count += len(casts) + len(befores)
+    summary.broken += broken
+    summary.places += [
+        ("API", f"{installation.server_url}/v1/docs"),
+        ("town", f"{installation.town_url}/town/cars"),
+        ("labels", str(data_dir / LABELS)),
+        ("proofs", str(data_dir / PROOFS)),
+        ("logs", str(data_dir / LOGS)),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _homes_beside(data_dir: Path, narrator: Narrator, wishes: Wishes) -> AsyncIterator[HomeDemo | None]:
+    """The homes' stories, which are played beside the cars' and told afterwards; None: none is wished for."""
+    letters = [plot.letter for plot in HOME_PLOTS if plot.letter in wishes.letters]
+    if not letters:
+        yield None
+        return
+    narrator.step("starting the homes' own town beside it, at the pace of their cameras")
+    homes = HomeDemo(data_dir=data_dir, letters=letters, is_coloured=bool(narrator.is_coloured))
+    homes.begin()
+    try:
+        yield homes
+    finally:
+        await homes.end()
+
+
+async def _tell_homes(homes: HomeDemo, narrator: Narrator, summary: Summary) -> None:
+    """One after the other, as each is over."""
+    for story in await homes.list_stories():
+        told = await story
+        narrator.out.write(told.said.getvalue())
+        narrator.out.flush()
+        summary.count += 1
+        summary.broken += told.broken
+    installation = homes.installation
+    summary.broken += homes.list_dead()
+    summary.places += [
+        ("homes", f"{installation.server_url}/v1/docs, {installation.town_url}/town/homes"),
+        ("", str(installation.data_dir)),
+    ]
 
 
 async def _clear_desk(operator: OperatorDesk) -> None:
@@ -330,20 +334,14 @@ async def _clear_desk(operator: OperatorDesk) -> None:
             await operator.close_call(call.id)
 
 
-def _sum_up(demo: Demo, broken: list[str], count: int, played_s: float) -> None:
-    narrator, installation = demo.narrator, demo.installation
+def _sum_up(narrator: Narrator, summary: Summary) -> None:
     narrator.title("In the end")
-    stories = "1 story" if count == 1 else f"{count} stories"
+    stories = "1 story" if summary.count == 1 else f"{summary.count} stories"
+    took_s = time.monotonic() - narrator.began_s
     narrator.line(
-        f"  {stories} in {played_s:.1f} s: {'everything held' if not broken else 'NOT everything held'}"
+        f"  {stories} in {took_s:.1f} s: {'everything held' if not summary.broken else 'NOT everything held'}"
     )
-    for line in broken:
+    for line in summary.broken:
         narrator.line(f"  BROKEN  {line}", "bad")
-    for name, where in (
-        ("API", f"{installation.server_url}/v1/docs"),
-        ("town", f"{installation.town_url}/town/cars"),
-        ("labels", demo.folder / LABELS),
-        ("proofs", demo.folder / PROOFS),
-        ("logs", demo.folder / LOGS),
-    ):
+    for name, where in summary.places:
         narrator.line(f"  {name:<8}{where}")

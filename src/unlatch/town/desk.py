@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from unlatch.errors import UnlatchError
 from unlatch.town.api import Caller, Line, Reason, Visit
 from unlatch.town.client import TownClient
 from unlatch.town.control import AddedCar
+from unlatch.town.home_control import AddedHome
 from unlatch.town.phone import CourierPhone, position_of
 
 
@@ -140,6 +141,18 @@ class _Deliveries(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
 
 
+class HomeCamera(msgspec.Struct, frozen=True, kw_only=True):
+    """A camera of a home, as its household sees it."""
+
+    id: str
+    name: str
+    is_witness: bool
+
+
+class _HomeCameras(msgspec.Struct, frozen=True, kw_only=True):
+    cameras: list[HomeCamera]
+
+
 class _Dispatches(msgspec.Struct, frozen=True, kw_only=True):
     dispatches: list[dict[str, Any]]
 
@@ -176,6 +189,45 @@ class CarrierDesk(Caller):
             "time_zone": time_zone,
             "is_consent_given": True,
             "vehicle": vehicle,
+        }
+        return await self.post("/v1/access_points", body, Made)
+
+    async def register_home(
+        self,
+        consignee_id: str,
+        home: AddedHome,
+        hub_url: str,
+        cameras: Sequence[Mapping[str, Any]],
+        address: Position,
+        *,
+        time_zone: str = "America/New_York",
+        **settings: Any,
+    ) -> Made:
+        """A consignee's home, its hub and cameras as the town gave them; `settings`: rings_first, directions ..."""
+        secrets = {"address": hub_url + home.path, "access_token": home.token}
+        secrets |= {"contact": home.contact} if home.contact else {}
+        secrets |= {"second_bolt": home.second_bolt} if home.second_bolt else {}
+        body = {
+            "consignee_id": consignee_id,
+            "kind": "home",
+            "address": position_of(address),
+            "time_zone": time_zone,
+            "is_consent_given": True,
+            "home": {
+                "maker": "home_assistant",
+                "entity": home.entity,
+                "secrets": secrets,
+                "cameras": [
+                    {
+                        "maker": "rtsp",
+                        "name": one["camera_id"],
+                        "address": one["address"],
+                        "secrets": {"user": one["user"], "password": one["password"]},
+                    }
+                    for one in cameras
+                ],
+                **settings,
+            },
         }
         return await self.post("/v1/access_points", body, Made)
 
@@ -255,6 +307,10 @@ class Consignee(Caller):
             if delivery.stop_id == stop_id:
                 return delivery
         raise UnlatchError(f"{stop_id} is not among what is to come")
+
+    async def cameras(self, access_point_id: str) -> list[HomeCamera]:
+        """Those of a home."""
+        return (await self.get(f"/v1/me/access_points/{access_point_id}/cameras", _HomeCameras)).cameras
 
     async def timeline(self) -> Timeline:
         return await self.get("/v1/me/timeline", Timeline)

@@ -37,6 +37,9 @@ class View:
     noise: float = 2.0  # standard deviation of the sensor, grey levels
     has_clock: bool = True
     is_moving: bool = False  # a curtain in the wind
+    walker: float | None = (
+        None  # someone on the way through the hall: 0 comes in at the left, 1 is gone at the right
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ class Hall:
             swing = 0.08 * np.sin(2.1 * phase_s) + 0.05 * np.sin(2.1 * 1.618 * phase_s)
             middle = int(self.width * (0.3 + swing))
             level[self.height // 3 : self.height * 4 // 5, middle : middle + self.width // 12] -= 40
+        if view.walker is not None:
+            self._paint_walker(level, view.walker, phase_s)
         if view.light:
             level += np.int16(view.light)
             np.clip(level, BLACK + 2, WHITE, out=level)  # a dark hall still has its sensor's floor
@@ -131,6 +136,15 @@ class Hall:
             if edge - left > 8:  # and who stands there
                 sway = int((edge - left) * (0.4 + 0.15 * np.sin(3.0 * phase_s)))
                 level[top + (bottom - top) // 5 : bottom, left + sway : left + sway + self.width // 16] = 50
+
+    def _paint_walker(self, level: NDArray[np.int16], walker: float, phase_s: float) -> None:
+        wide = self.width // 10
+        left = int(-wide + walker * (self.width + wide))
+        top = self.height // 4 + int(self.height * 0.01 * np.sin(9.0 * phase_s))  # nobody glides
+        for begin, end, grey in ((0.0, 0.2, 150), (0.2, 0.6, 45), (0.6, 1.0, 95)):  # head, coat, legs
+            tall = self.height * 0.96 - top
+            rows = slice(int(top + begin * tall), int(top + end * tall))
+            level[rows, max(0, left) : max(0, left + wide)] = grey
 
     def _paint_clock(self, picture: Picture, text: str) -> None:
         place = clock_place(self.width, self.height)

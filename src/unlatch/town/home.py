@@ -48,6 +48,10 @@ class HomeDeed(StrEnum):
     DISARM_ALARM = auto()
     COME_HOME = auto()
     LEAVE_HOME = auto()
+    LET_PET_OUT = auto()  # of its room: it could run out of the door
+    SHUT_PET_AWAY = auto()
+    LAMP_ON = auto()  # hub or hands: the lamp in the hall
+    LAMP_OFF = auto()
     WIFI_DOWN = auto()  # hub and camera lose their network together, as a de-auth makes them
     WIFI_UP = auto()
 
@@ -55,6 +59,7 @@ class HomeDeed(StrEnum):
 BY_HUB = frozenset(
     {HomeDeed.UNLOCK, HomeDeed.UNLATCH, HomeDeed.LOCK, HomeDeed.OPEN_COVER, HomeDeed.CLOSE_COVER}
 )
+OF_LAMP = frozenset({HomeDeed.LAMP_ON, HomeDeed.LAMP_OFF})
 OF_COVER = frozenset({HomeDeed.OPEN_COVER, HomeDeed.CLOSE_COVER})
 LASTS_S = {deed: COVER_S if deed in OF_COVER else BOLT_S for deed in BY_HUB}
 
@@ -92,6 +97,8 @@ class Home:
     tells_way: bool = True  # whether its hub is told that a bolt is under way
     locks_itself_after_s: float | None = None
     has_pet: bool = False
+    is_pet_loose: bool = False
+    has_lamp: bool = False  # in the hall, that its hub can turn on and off
     is_thrown: bool = True
     is_open: bool = False
     is_second_thrown: bool = False
@@ -103,6 +110,7 @@ class Home:
     is_alarm_armed: bool = False
     is_alarm_ringing: bool = False
     is_someone_in: bool = False
+    is_lamp_on: bool = False
     rung: int = 0
     jams_left: int | None = 0  # lock commands that get stuck; None: until mended
     will_not_close_left: int | None = 0
@@ -226,8 +234,14 @@ class Home:
             case HomeDeed.ARM_ALARM | HomeDeed.DISARM_ALARM:
                 self.is_alarm_armed = deed is HomeDeed.ARM_ALARM
                 self.is_alarm_ringing = False
+            case HomeDeed.LET_PET_OUT | HomeDeed.SHUT_PET_AWAY:
+                return self._move_pet(is_loose=deed is HomeDeed.LET_PET_OUT)
             case HomeDeed.COME_HOME | HomeDeed.LEAVE_HOME:
                 self.is_someone_in = deed is HomeDeed.COME_HOME
+            case HomeDeed.LAMP_ON | HomeDeed.LAMP_OFF if not self.has_lamp:
+                return Outcome.UNSUPPORTED
+            case HomeDeed.LAMP_ON | HomeDeed.LAMP_OFF:
+                self.is_lamp_on = deed is HomeDeed.LAMP_ON
             case HomeDeed.WIFI_DOWN | HomeDeed.WIFI_UP:
                 self.is_wifi_up = deed is HomeDeed.WIFI_UP
         return Outcome.DONE
@@ -293,6 +307,12 @@ class Home:
             return Outcome.UNSUPPORTED
         was, self.is_second_thrown = self.is_second_thrown, is_thrown
         return Outcome.ALREADY if was is is_thrown else Outcome.DONE
+
+    def _move_pet(self, *, is_loose: bool) -> Outcome:
+        if not self.has_pet:
+            return Outcome.UNSUPPORTED
+        self.is_pet_loose = is_loose
+        return Outcome.DONE
 
     def _swing_open(self) -> None:
         self.is_open = True

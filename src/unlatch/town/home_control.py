@@ -11,6 +11,7 @@ from unlatch.town.car import Outcome
 from unlatch.town.faults import Fault, FaultKind
 from unlatch.town.home import BY_HUB, Home, HomeDeed, HomeKind
 from unlatch.town.homes import MAX_HOMES, Dwelling, Homes
+from unlatch.town.hub_states import ALARM, CAMERA, CHIME, LAMP, PET
 from unlatch.town.wire import Answer, Refused, Request
 
 HomeId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,40}$")]
@@ -29,6 +30,7 @@ class NewHome(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     tells_way: bool = True
     is_assumed: bool = False  # its lock's state is what was sent to it
     has_pet: bool = False
+    has_lamp: bool = False
     locks_itself_after_s: Annotated[float, msgspec.Meta(ge=1, le=9_999)] | None = None
     latency_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 2.0
 
@@ -42,6 +44,11 @@ class AddedHome(msgspec.Struct, kw_only=True, frozen=True):
     entity: str
     contact: str | None
     second_bolt: str | None
+    alarm: str
+    pet: str | None
+    bell: str
+    lamp: str | None
+    camera: str  # shows what the first camera in its hall sees, if one hangs there
 
 
 class HomeTruth(msgspec.Struct, kw_only=True, frozen=True):
@@ -63,6 +70,8 @@ class HomeTruth(msgspec.Struct, kw_only=True, frozen=True):
     is_alarm_ringing: bool
     is_someone_in: bool
     has_pet: bool
+    is_pet_loose: bool
+    is_lamp_on: bool
     rung: int
     changed_at: datetime
     next_at: datetime | None
@@ -139,6 +148,7 @@ class HomeControl:
             has_second_bolt=new.has_second_bolt,
             tells_way=new.tells_way,
             has_pet=new.has_pet,
+            has_lamp=new.has_lamp,
             locks_itself_after_s=new.locks_itself_after_s,
         )
         dwelling = self.homes.settle(home, new.latency_s)
@@ -152,6 +162,11 @@ class HomeControl:
             entity=states.main,
             contact=states.contact if home.has_contact else None,
             second_bolt=states.second_bolt if home.has_second_bolt else None,
+            alarm=ALARM,
+            pet=PET if home.has_pet else None,
+            bell=CHIME,
+            lamp=LAMP if home.has_lamp else None,
+            camera=CAMERA,
         )
         return Answer(201, added)
 
@@ -174,6 +189,8 @@ class HomeControl:
             is_alarm_ringing=home.is_alarm_ringing,
             is_someone_in=home.is_someone_in,
             has_pet=home.has_pet,
+            is_pet_loose=home.is_pet_loose,
+            is_lamp_on=home.is_lamp_on,
             rung=home.rung,
             changed_at=home.changed_at,
             next_at=home.next_at,

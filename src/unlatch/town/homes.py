@@ -6,6 +6,7 @@ import random
 import secrets
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
 
 from unlatch.clock import Clock, monotonic_s
 from unlatch.town.car import Happening, Outcome
@@ -26,8 +27,35 @@ from unlatch.town.home import BOLT_S, LASTS_S, Home, HomeDeed, HomeRun
 from unlatch.town.hub_states import HubStates
 from unlatch.town.ledger import Ledger
 
+if TYPE_CHECKING:
+    from unlatch.town.wire import Answer, Request
+
 MAX_HOMES = 20_000
+MAX_HUNG = 8  # cameras in one hall
 MAX_FAULTS = 32
+
+
+class HallCamera(Protocol):
+    """A camera in the hall of a home: it sees the door and the lamp."""
+
+    def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
+
+    def set_network(self, *, is_up: bool) -> None: ...
+
+
+class HallStream(Protocol):
+    """What its hub makes of the first camera in its hall."""
+
+    token: str
+
+    @property
+    def is_over(self) -> bool: ...
+
+    async def picture(self) -> bytes | None: ...
+
+    async def serve(self, request: Request, rest: list[str]) -> Answer: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +69,8 @@ class Dwelling:
     latency_s: float
     chance: random.Random
     faults: list[Standing] = field(default_factory=list)
+    cameras: list[HallCamera] = field(default_factory=list)  # that hang in its hall; its hub shows the first
+    stream: HallStream | None = None  # while somebody watches that
 
 
 class Homes:
@@ -55,6 +85,9 @@ class Homes:
 
     def reset(self) -> None:
         """No homes."""
+        for dwelling in self.dwellings.values():
+            if dwelling.stream is not None:
+                dwelling.stream.close()
         self.dwellings.clear()
         self._waiting.clear()
 
@@ -71,6 +104,30 @@ class Homes:
         self.dwellings[home.home_id] = dwelling
         return dwelling
 
+    # ---- what its cameras see -----------------------------------------------------------------------------
+
+    def hang(self, dwelling: Dwelling, camera: HallCamera) -> None:
+        """A camera in its hall. The oldest goes where there are too many."""
+        dwelling.cameras = [*dwelling.cameras, camera][-MAX_HUNG:]
+        camera.show_hall(is_open=dwelling.home.is_open, is_lamp_on=dwelling.home.is_lamp_on)
+        camera.set_network(is_up=dwelling.home.is_wifi_up)
+
+    def take_down(self, camera: HallCamera) -> None:
+        """It hangs nowhere any more."""
+        for dwelling in self.dwellings.values():
+            if camera in dwelling.cameras:
+                dwelling.cameras.remove(camera)
+                if dwelling.stream is not None:
+                    dwelling.stream.close()
+                    dwelling.stream = None
+
+    def _show(self, dwelling: Dwelling) -> None:
+        """What has become of the door and the lamp is seen in the hall; without its network, nobody sees the hall."""
+        home = dwelling.home
+        for camera in dwelling.cameras:
+            camera.show_hall(is_open=home.is_open, is_lamp_on=home.is_lamp_on)
+            camera.set_network(is_up=home.is_wifi_up)
+
     # ---- time -------------------------------------------------------------------------------------------
 
     def look(self, dwelling: Dwelling) -> Home:
@@ -79,7 +136,9 @@ class Homes:
         while (next_at := home.next_at) is not None and next_at <= now:
             self._write(home, home.advance(next_at))
             dwelling.states.refresh(next_at)
+            self._show(dwelling)
         home.advance(now)
+        self._show(dwelling)
         return home
 
     def look_at_all(self) -> None:
@@ -97,6 +156,7 @@ class Homes:
         self._write(home, happened)
         dwelling.states.refresh(home.now)
         dwelling.states.wake()
+        self._show(dwelling)
         return outcome
 
     def take_on(self, dwelling: Dwelling, run: HomeRun, course: Course, *, tells_way: bool = True) -> None:

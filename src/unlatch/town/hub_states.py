@@ -25,6 +25,7 @@ MAX_WAITING = 256  # messages to one subscriber that have not been sent yet
 LOCK, SECOND_BOLT, COVER = "lock.front_door", "lock.night_bolt", "cover.garage_door"
 CONTACTS = {HomeKind.DOOR: "binary_sensor.front_door", HomeKind.GARAGE: "binary_sensor.garage_door"}
 ALARM, PERSON, CAMERA, CHIME = "alarm_control_panel.home", "person.resident", "camera.hall", "button.chime"
+LAMP, PET = "light.hall", "binary_sensor.pet_is_loose"
 WAYS = {
     HomeDeed.UNLOCK: "unlocking",
     HomeDeed.UNLATCH: "opening",
@@ -42,6 +43,8 @@ SERVICES: dict[tuple[str, str], tuple[HomeDeed, Verb]] = {
     ("cover", "close_cover"): (HomeDeed.CLOSE_COVER, Verb.LOCK),
     ("button", "press"): (HomeDeed.RING, Verb.ALERT),
     ("notify", "notify"): (HomeDeed.RING, Verb.ALERT),
+    ("light", "turn_on"): (HomeDeed.LAMP_ON, Verb.ALERT),
+    ("light", "turn_off"): (HomeDeed.LAMP_OFF, Verb.ALERT),
 }
 
 
@@ -210,6 +213,10 @@ class HubStates:
             words[self.contact] = "on" if home.is_open else "off"
         if home.has_second_bolt:
             words[SECOND_BOLT] = "locked" if home.is_second_thrown else "unlocked"
+        if home.has_pet:
+            words[PET] = "on" if home.is_pet_loose else "off"
+        if home.has_lamp:
+            words[LAMP] = "on" if home.is_lamp_on else "off"
         alarm = "armed_away" if home.is_alarm_armed else "disarmed"
         words[ALARM] = "triggered" if home.is_alarm_ringing else alarm
         words[PERSON] = "home" if home.is_someone_in else "not_home"

@@ -1,4 +1,4 @@
-"""A whole installation on this machine: town, PostgreSQL, server and workers, each a process of its own.
+"""A whole installation on this machine: town, PostgreSQL, server, workers and recorders, each a process of its own.
 
 For the demo, the journeys and the bench. Everything lies in one data folder; what each process says goes to
 `logs/` in it. Nothing outlives whoever started it, not even after kill -9 (see `tied`).
@@ -146,6 +146,7 @@ class Installation:
     data_dir: Path
     factor: float = FACTOR
     workers_at_start: int = 1
+    recorders_at_start: int = 0  # for homes: each takes the cameras of 32
     seed: int = 0
     take_over_s: float = TAKE_OVER_S
     database_url: str | None = None
@@ -158,6 +159,7 @@ class Installation:
     server_url: str = field(init=False, default="")
     server: Member = field(init=False)
     workers: list[Member] = field(init=False, default_factory=list)  # those that were started, dead or alive
+    recorders: list[Member] = field(init=False, default_factory=list)  # the same
     _members: list[Member] = field(init=False, default_factory=list)
     _names: int = field(init=False, default=0)
 
@@ -193,12 +195,13 @@ class Installation:
             self.tell(f"{first}, server and workers")
         self.server = await self._launch("server", "serve")
         self.workers += [await self._launch_worker(None) for _ in range(self.workers_at_start)]
+        self.recorders += [await self._launch_recorder() for _ in range(self.recorders_at_start)]
         self.server_url = await self._wait_until_ready(self.server)
         for maker in Maker:  # so that owners can link their cars themselves
             client_id, secret, _ = oauth_client(maker)
             await self.town.add_oauth_client(maker, client_id, secret, f"{self.server_url}/v1/links/callback")
-        for worker in self.workers:
-            await self._wait_until_ready(worker)
+        for member in (*self.workers, *self.recorders):
+            await self._wait_until_ready(member)
 
     async def end(self) -> None:
         """End every process, and wait until each has ended."""
@@ -231,6 +234,13 @@ class Installation:
     def running_workers(self) -> list[Member]:
         """The workers that have not ended."""
         return [worker for worker in self.workers if worker.is_running]
+
+    async def start_recorder(self) -> Member:
+        """One more recorder of homes' cameras, ready."""
+        recorder = await self._launch_recorder()
+        self.recorders.append(recorder)
+        await self._wait_until_ready(recorder)
+        return recorder
 
     async def restart_server(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the server and start it again, at the same address."""
@@ -268,6 +278,7 @@ class Installation:
                 "UNLATCH_VAPID_SUBJECT": "mailto:deliveries@unlatch.example",
                 "UNLATCH_ALLOW_PRIVATE_WEBHOOKS": "yes",
             }
+        given["UNLATCH_PRIVATE_HUBS"] = "yes"  # the town's hubs are on this machine
         if self.database_url is not None:
             given["UNLATCH_DATABASE_URL"] = self.database_url
         return {**kept, **given, **self.more}
@@ -313,6 +324,10 @@ class Installation:
         self._names += 1
         more = {} if fail_at is None else {"UNLATCH_FAIL_AT": fail_at}
         return await self._launch(f"worker-{self._names}", "work", more=more)
+
+    async def _launch_recorder(self) -> Member:
+        self._names += 1
+        return await self._launch(f"recorder-{self._names}", "record")
 
     async def _launch(self, name: str, *words: str, more: Mapping[str, str] | None = None) -> Member:
         log = self.data_dir / LOGS / f"{name}.log"

@@ -23,6 +23,9 @@ _STYLES: Mapping[str, str] = {
     "operator": "33",
     "mechanic": "33",
     "car": "34",
+    "camera": "34",
+    "door": "34",
+    "home": "34",
 }
 
 

@@ -66,6 +66,20 @@ class FoundCar(msgspec.Struct, frozen=True, kw_only=True):
     is_being_read: bool
 
 
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """How a home's door is found."""
+
+    form_text: str
+    directions: str
+    rings_first: bool
+
+
+class FoundDoor(msgspec.Struct, frozen=True, kw_only=True):
+    """What the courier may look for at a home."""
+
+    door: Door
+
+
 class _Enrolled(msgspec.Struct, frozen=True, kw_only=True):
     device_id: str
     courier_id: str
@@ -136,6 +150,11 @@ class CourierPhone(Caller):
             f"/v1/courier/stops/{stop_id}/locate", {"position": position_of(position)}, FoundCar
         )
 
+    async def find_door(self, stop_id: str, position: Position) -> Door:
+        """How a home's door is found; its cameras are connected by that. Problem where it may not be seen."""
+        body = {"position": position_of(position)}
+        return (await self.post(f"/v1/courier/stops/{stop_id}/locate", body, FoundDoor)).door
+
     async def scan_photo(self, stop_id: str, photo: bytes, position: Position | None) -> Visit:
         """Ask for the place to be opened, with a picture of the label."""
         return await self._scan(stop_id, {"photo": b64encode(photo).decode()}, position)
@@ -157,6 +176,18 @@ class CourierPhone(Caller):
         return await self.post(f"/v1/courier/stops/{stop_id}/fallback", body, dict[str, Any])
 
     # ---- the courier's word -----------------------------------------------------------------------------
+
+    async def rang(self, visit_id: str) -> Visit:
+        """At a home, before anything opens."""
+        return await self._say(visit_id, "rang", {})
+
+    async def met_someone(self, visit_id: str) -> Visit:
+        """Someone came to the door."""
+        return await self._say(visit_id, "met_someone", {})
+
+    async def handed_over(self, visit_id: str) -> Visit:
+        """They took the parcel."""
+        return await self._say(visit_id, "handed_over", {})
 
     async def opened(self, visit_id: str) -> Visit:
         return await self._say(visit_id, "opened", {})

@@ -178,7 +178,7 @@ class Conversation:
                     raise ValueError("too long")
                 await self._reader.readexactly(length)
             camera = self._cameras.get(ask.camera_id)
-            if camera is not None and camera.is_off:
+            if camera is not None and camera.is_mute:
                 await asyncio.sleep(IDLE_S)  # nobody is there to answer
                 return
             self._answer(ask, camera)

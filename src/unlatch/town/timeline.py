@@ -34,7 +34,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             failed = body.get("reasons") or []
             details.append(f"{body['checks']} checks" + (f", not met: {', '.join(failed)}" if failed else ""))
         if "observed_at" in body:
-            details.append(f"the car saw it at {body['observed_at'][11:23]}")
+            details.append(f"observed at {body['observed_at'][11:23]}")
         if self.name in ("lock_failed", "unlock_rejected", "unlock_unknown") and "code" in body:
             details.append(str(body["code"]))
         if "incident" in body:

@@ -40,9 +40,14 @@ def was_secured(rows: Iterable[LedgerRow], at: datetime) -> bool:
     return is_locked and not is_open
 
 
+def is_opening_asked(row: LedgerRow) -> bool:
+    """Whether this is a request to open a home's door that has reached its hub, whatever its fate."""
+    return row.kind == "request" and row.what in _OPENING_SERVICES
+
+
 def count_openings_asked(rows: Iterable[LedgerRow]) -> int:
-    """How many requests to open a home's door reached its hub, whatever their fate."""
-    return sum(row.kind == "request" and row.what in _OPENING_SERVICES for row in rows)
+    """How many of them there were."""
+    return sum(map(is_opening_asked, rows))
 
 
 def was_home_secured(rows: Iterable[LedgerRow], at: datetime) -> bool:

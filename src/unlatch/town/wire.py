@@ -35,7 +35,7 @@ encode = msgspec.json.Encoder().encode
 class Answer:
     """A status, a body that msgspec can encode (None: empty), further headers. `is_cut`: no answer at all.
 
-    `text` is a page of HTML instead of a body.
+    `text` is a page of HTML instead of a body; `content` any bytes, whose media type stands in `headers`.
     """
 
     status: int
@@ -43,6 +43,7 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     is_cut: bool = False
     text: str | None = None
+    content: bytes | None = None
 
 
 CUT_OFF = Answer(0, is_cut=True)
@@ -178,11 +179,10 @@ async def send_answer(send: Send, answer: Answer) -> None:
     media_type = b"application/json"
     if answer.text is not None:
         body, media_type = answer.text.encode(), b"text/html; charset=utf-8"
-    headers = [
-        (b"content-type", media_type),
-        (b"content-length", b"%d" % len(body)),
-        *answer.headers,
-    ]
+    headers = [(b"content-type", media_type), *answer.headers]
+    if answer.content is not None:
+        body, headers = answer.content, list(answer.headers)
+    headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -91,12 +91,22 @@ class _Once:
         return f"{self.principal} {self.key}"
 
     async def in_transaction(self) -> Response[Any]:
-        """The work and its kept answer are one transaction."""
+        """The work and its kept answer are one transaction. What is asked of the world outside comes before it; a
+        refusal by that is told only if the request was not answered before.
+        """
+        refusal = None
+        if self.endpoint.ask_first is not None:
+            try:
+                await self.endpoint.ask_first(self.asked)
+            except UnlatchError as error:
+                refusal = error
         try:
             async with self.database.transaction() as connection:
                 kept = await idempotency.find_answer(connection, self.principal, self.key)
                 if kept is not None:
                     return self._repeat(kept)
+                if refusal is not None:
+                    raise refusal
                 content = _encode(await self.endpoint.run(replace(self.asked, transaction=connection)))
                 await self._keep(connection, content)
         except UniqueViolation as error:

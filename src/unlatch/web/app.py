@@ -20,6 +20,7 @@ from unlatch.flow.platform import Platform
 from unlatch.store.migrate import check_schema
 from unlatch.web.answering import make_handler
 from unlatch.web.api import (
+    camera_feed,
     carrier,
     claims,
     consignee,
@@ -27,6 +28,8 @@ from unlatch.web.api import (
     courier_card,
     deliveries,
     eligibility,
+    enrolment,
+    homes,
     household,
     linking,
     newcomer,
@@ -37,6 +40,7 @@ from unlatch.web.api import (
     stops,
     visits,
 )
+from unlatch.web.camera_page import make_camera_routes
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import MAX_JSON_BYTES, EndpointTable
 from unlatch.web.openapi import make_document
@@ -65,12 +69,15 @@ TABLES: Sequence[EndpointTable] = (
     consignee.TABLE,
     deliveries.TABLE,
     household.TABLE,
+    homes.TABLE,
+    enrolment.TABLE,
     operator.TABLE,
     visits.TABLE,
     ratings.TABLE,
     claims.TABLE,
     eligibility.TABLE,
     stops.TABLE,
+    camera_feed.TABLE,
     linking.TABLE,
     notices.TABLE,
 )
@@ -113,6 +120,8 @@ def create_app(platform: Platform) -> Litestar:
             *_pages(platform, document),
             make_asset_handler(),
             *(make_page_handler(page, platform, hub, darkroom) for page in list_pages()),
+            *make_camera_routes(platform),
+            camera_feed.make_feed_handler(platform),
         ],
         exception_handlers={Exception: answer_error},
         openapi_config=None,
@@ -136,8 +145,8 @@ async def add_headers(message: Message, _: Scope) -> None:
     headers = [(name, value) for name, value in message["headers"] if name.lower() != b"server"]
     if not any(name.lower() == b"cache-control" for name, _ in headers):
         headers.append(NOT_KEPT)
-    has_policy = any(name.lower() == b"content-security-policy" for name, _ in headers)
-    message["headers"] = [*headers, *(SECURITY_HEADERS[:-1] if has_policy else SECURITY_HEADERS)]
+    given = {name.lower() for name, _ in headers}  # a page with a script says itself what it may do
+    message["headers"] = [*headers, *(one for one in SECURITY_HEADERS if one[0] not in given)]
 
 
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

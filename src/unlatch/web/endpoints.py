@@ -53,6 +53,7 @@ class Asked(Generic[Body]):
 
 
 Run = Callable[[Asked[Any]], Awaitable[Any]]
+Ask = Callable[[Asked[Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Endpoint:
     tag: str
     examples: tuple[Any, ...] = field(default=())
     is_closing: bool = False  # leads to a lock: has database connections of its own (L5)
+    ask_first: Ask | None = None  # asks the world outside, before the transaction of IN_TRANSACTION begins
 
     @property
     def name(self) -> str:
@@ -114,6 +116,7 @@ class EndpointTable:
         max_body_bytes: int = MAX_JSON_BYTES,
         examples: Sequence[Any] = (),
         is_closing: bool = False,
+        ask_first: Ask | None = None,
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
         if method == "POST" and repeat is Repeat.FREE:
@@ -140,6 +143,7 @@ class EndpointTable:
                     tag=self.tag,
                     examples=tuple(examples),
                     is_closing=is_closing,
+                    ask_first=ask_first,
                 )
             )
             return run

@@ -11,7 +11,15 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from unlatch.errors import BadInput, Conflict, DatabaseDown, NotAllowed, NotFound, UnlatchError
+from unlatch.errors import (
+    BadInput,
+    Conflict,
+    DatabaseDown,
+    NotAllowed,
+    NotFound,
+    TooOften,
+    UnlatchError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ECHO = 200  # characters of a message that may hold what the client sent
@@ -146,6 +154,9 @@ def problem_of(error: UnlatchError) -> ProblemError:
         return ProblemError(Trouble.NOT_ALLOWED, str(error))
     if isinstance(error, Conflict):
         return ProblemError(Trouble.CONFLICT, str(error))
+    if isinstance(error, TooOften):
+        headers = {"Retry-After": str(error.retry_after_s)}
+        return ProblemError(Trouble.TOO_MANY, str(error), headers=headers)
     if isinstance(error, DatabaseDown):
         return ProblemError(Trouble.UNAVAILABLE, "try again in a moment", headers={"Retry-After": "2"})
     return ProblemError(Trouble.BROKEN)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum, auto
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 from psycopg import AsyncConnection
 
+from unlatch.domain.access import Assurance
 from unlatch.domain.incident import Incident, NextStep, next_step_of
+from unlatch.domain.note import note_text
 from unlatch.domain.proof import Kind
-from unlatch.domain.visit import Fact, State, Tail, Whereabouts
+from unlatch.domain.visit import BEFORE_GATE, Fact, State, Tail, Visit, Whereabouts
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
 from unlatch.store import journal, stops
@@ -22,6 +25,14 @@ from unlatch.web.signing_in import Reader
 FIRST_ENTRIES = 20  # a refusal stands among the first entries of its visit
 _TEXT_READERS = {Reader.COURIER: TextReader.COURIER, Reader.CONSIGNEE: TextReader.CONSIGNEE}
 _SHOWN_WHOLE = frozenset({Reader.CARRIER, Reader.OPERATOR})
+
+
+class Recorded(StrEnum):
+    """What a home's cameras have shown of a visit."""
+
+    NONE = auto()  # nothing: a car, or no camera has proven yet, or ever, that it records
+    PROVEN = auto()  # one has, before anything was opened, and was not lost
+    LOST = auto()  # it was lost for a while, or still is, while the door may have stood open
 
 
 class VisitShown(Struct, kw_only=True):
@@ -38,6 +49,14 @@ class VisitShown(Struct, kw_only=True):
     incident_text: str | None
     reasons: Annotated[list[ReasonShown], Meta(description="Of a refusal, all of them")]
     has_opened: bool
+    is_recorded: Annotated[
+        bool, Meta(description="At a home: nothing opens unless a camera proves that it records")
+    ]
+    recording: Recorded
+    is_clean: Annotated[
+        bool, Meta(description="False: the recording had a gap while the door may have stood open")
+    ]
+    assurance: Annotated[Assurance, Meta(description="How well the closure can show that it is locked")]
     whereabouts: Annotated[Whereabouts, Meta(description="Of the parcel, by the courier's latest word")]
     tail: Annotated[Tail, Meta(description="The watch over the closure after the visit has ended")]
     begun_at: Moment
@@ -99,12 +118,26 @@ def show_visit(
             reasons or ([incident] if _is_refused(row) and incident else []), reader, language
         ),
         has_opened=visit.has_opened,
+        is_recorded=visit.is_recorded,
+        recording=recorded(visit),
+        is_clean=visit.is_clean,
+        assurance=visit.closure.assurance,
         whereabouts=visit.whereabouts,
         tail=visit.tail,
         begun_at=row.begun_at,
         deadline_at=visit.deadline_at,
         ended_at=row.ended_at,
     )
+
+
+def recorded(visit: Visit) -> Recorded:
+    """What a home's cameras have shown of it. Only a proof leads to a grant, and only a grant further."""
+    if not visit.is_recorded:
+        return Recorded.NONE
+    if not visit.is_clean and visit.state is not State.REFUSED:
+        return Recorded.LOST
+    never_opened = visit.state in (*BEFORE_GATE, State.REFUSED, State.HANDED_OVER)
+    return Recorded.NONE if never_opened and visit.state is not State.GRANTED else Recorded.PROVEN
 
 
 def _is_refused(row: VisitRow) -> bool:
@@ -133,7 +166,7 @@ def _text_of_line(line: LineRow, words: TextReader, language: Language) -> str:
     try:
         return text_of(Fact(line.name), words, language)
     except ValueError:
-        return text_of(Kind(line.kind), words, language)
+        return note_text(line.name, words, language) or text_of(Kind(line.kind), words, language)
 
 
 def show_line(line: LineRow, reader: Reader, language: str) -> LineShown:

@@ -13,11 +13,16 @@ What libavformat does that nobody would guess, each seen here and tried by the t
 - The first packet has no time at all; later ones count from it.
 - Every packet comes one frame late, since the parser waits for the next one to know its end.
 - Its messages hold the address with user and password.
+
+The address was typed by a stranger (outward.py): its name is resolved by us, each of its addresses is judged, and
+libavformat is given the first of them, so that a name that changes its mind leads nowhere else. What it can't be kept
+from is to follow a camera's own redirect (RTSP 3xx): a host of ours that this leads to is asked for RTSP.
 """
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -34,10 +39,7 @@ from av.error import (
 )
 
 from unlatch.cameras.base import (
-    CODECS,
     MAX_FRAME_BYTES,
-    MAX_HEIGHT,
-    MAX_WIDTH,
     OPEN_S,
     SILENT_S,
     Camera,
@@ -45,13 +47,22 @@ from unlatch.cameras.base import (
     Coded,
     FormField,
     Session,
+    video_of,
 )
 from unlatch.clock import monotonic_s
 from unlatch.errors import CameraUnreachable
+from unlatch.outward import AddressRefused, choose_hosts, find_literal
 
-OPTIONS = {"rtsp_transport": "tcp", "probesize": "32", "analyzeduration": "0", "allowed_media_types": "video"}
+OPTIONS = {
+    "rtsp_transport": "tcp",
+    "timeout": str(round(SILENT_S * 500_000)),  # microseconds
+    "probesize": "32",
+    "analyzeduration": "0",
+    "allowed_media_types": "video",
+}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_ADDRESS = 2048
+CLOCK_EVERY_S = 0.5  # the camera says anew what its clock shows; between, that goes as ours does
 
 
 class RtspCamera(CameraMaker):
@@ -59,6 +70,7 @@ class RtspCamera(CameraMaker):
 
     name = "rtsp"
     label = "RTSP (any ONVIF camera)"
+    schemes = ("rtsps", "rtsp")
     form_fields = (
         FormField(name="user", is_secret=False),
         FormField(name="password"),
@@ -67,7 +79,7 @@ class RtspCamera(CameraMaker):
     def open(self, camera: Camera) -> Session:
         address = _address_of(camera)
         try:
-            container = av.open(address, "r", options=dict(OPTIONS), timeout=(OPEN_S, SILENT_S / 2))
+            container = av.open(address, "r", options=dict(OPTIONS), timeout=(OPEN_S, None))
         except FFmpegError as error:
             raise _unreachable(error) from None
         try:
@@ -82,21 +94,10 @@ class RtspSession(Session):
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
-        if not container.streams.video:
-            raise CameraUnreachable("the camera sends no video", code="no_video")
-        self.video = container.streams.video[0]
-        context = self.video.codec_context
-        if context.name not in CODECS:
-            raise CameraUnreachable(f"the camera sends {context.name}: set it to H.264", code="codec")
-        if not (0 < context.width <= MAX_WIDTH and 0 < context.height <= MAX_HEIGHT):
-            raise CameraUnreachable(
-                f"the camera's picture is {context.width} by {context.height}: "
-                f"set it to at most {MAX_WIDTH} by {MAX_HEIGHT}",
-                code="too_large",
-            )
+        self.video = video_of(container)
 
     def read(self) -> Iterator[Coded]:
-        has_key = False
+        has_key, told_s = False, float("-inf")
         try:
             for packet in self._container.demux(self.video):
                 if packet.size > MAX_FRAME_BYTES:
@@ -108,11 +109,12 @@ class RtspSession(Session):
                     packet.pts = packet.dts if packet.dts is not None else 0
                 if packet.dts is None:
                     packet.dts = packet.pts
-                taken_at = None
-                if packet.has_sidedata("prft"):
+                received_s, taken_at = monotonic_s(), None
+                if received_s - told_s >= CLOCK_EVERY_S and packet.has_sidedata("prft"):
+                    told_s = received_s
                     (since_epoch_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata("prft")))
                     taken_at = EPOCH + timedelta(microseconds=since_epoch_us)
-                yield Coded(packet=packet, received_s=monotonic_s(), taken_at=taken_at)
+                yield Coded(packet=packet, received_s=received_s, taken_at=taken_at)
         except FFmpegError as error:
             is_silent = isinstance(error, (av.error.ExitError, av.error.TimeoutError))
             code = "silent" if is_silent else "cut"
@@ -125,7 +127,7 @@ class RtspSession(Session):
 
 
 def _address_of(camera: Camera) -> str:
-    """The address with user and password, as libavformat wants them. Raises CameraUnreachable."""
+    """The address with user and password, as libavformat wants them, its host by number. Raises CameraUnreachable."""
     parts = SplitResult("", "", "", "", "")
     is_good = False
     with contextlib.suppress(ValueError):
@@ -133,10 +135,25 @@ def _address_of(camera: Camera) -> str:
         is_good = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and parts.port != 0
     if not is_good or len(camera.address) > MAX_ADDRESS or not camera.address.isprintable():
         raise CameraUnreachable("give an address like rtsp://camera.example:554/stream", code="not_found")
-    place = parts.netloc.rpartition("@")[2]
+    host, port = _find_host(parts.hostname or "", camera.allows_private), parts.port
+    place = f"[{host}]" if ":" in host else host
+    place = place if port is None else f"{place}:{port}"
     if user := camera.secrets.get("user"):
         place = f"{quote(user, safe='')}:{quote(camera.secrets.get('password', ''), safe='')}@{place}"
     return urlunsplit(parts._replace(netloc=place))
+
+
+def _find_host(name: str, allows_private: bool) -> str:
+    """Where the name leads, if we may go there. Blocks. Raises CameraUnreachable."""
+    try:
+        if find_literal(name) is not None:
+            return choose_hosts([name], allows_private=allows_private)[0]
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return choose_hosts((str(one[4][0]) for one in found), allows_private=allows_private)[0]
+    except AddressRefused:
+        raise CameraUnreachable("the camera's address leads where none may be", code="not_found") from None
+    except (OSError, UnicodeError):
+        raise CameraUnreachable("the camera's name is not known now", code="unreachable") from None
 
 
 def _unreachable(error: FFmpegError) -> CameraUnreachable:

@@ -10,7 +10,8 @@ source of homeassistant 2025.4 and measured there. Authorization: a long-lived a
 | a context id | links a state to a command for 5 s only. An end that comes later counts where its beginning (`unlocking`) was ours and its own context names neither user nor automation |
 | latency | the answer comes when the integration's call returns: 2.0 s measured with the demo lock, 4-11 ms with MQTT, no limit known. We wait 30 s for it, 6 s for a first sign of movement after it, 45 s for a movement's end |
 | expiry | of a command: none documented. A call goes on when the connection is cut; a broker may hold a message for a lock. `late_effect_s` = 300 is assumed |
-| reads | GET /api/states/{entity}: lock or cover, and contact sensor. No position: a home stays where it is |
+| reads | GET /api/states/{entity}: lock or cover, and contact sensor; ahead of an unlock also second bolt, alarm and animal (devices/inside.py). No position: a home stays where it is |
+| rings | POST /api/services/button/press and its like. What the answer says of the bell: nothing |
 | `unavailable`, `unknown` | not told. A lock with `assumed_state` tells what was sent to it, not what it is: not told either |
 | times | are when *Home Assistant* saw it. A restart sets them anew, also for a state restored from its own disk: right after a restart *locked* may be old news with a new time, and nothing in the API tells. *Locked* is as old as `last_changed`: `last_updated` also moves with the battery, `last_reported` with every poll of a cache |
 | limits | none; a token refused several times may ban our address (403) |
@@ -25,13 +26,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from unlatch.clock import monotonic_s
+from unlatch.devices import inside
 from unlatch.devices.base import (
     Answer,
     Car,
@@ -43,6 +46,7 @@ from unlatch.devices.base import (
     Verb,
 )
 from unlatch.devices.entities import ERRORS, MISSING, State, Step, Talk, judge
+from unlatch.devices.lamp import play_lamp
 from unlatch.devices.link import Heard, quoted
 from unlatch.devices.makers.home_assistant_examples import EXAMPLES
 from unlatch.devices.wire import Cut, WireError
@@ -60,11 +64,12 @@ from unlatch.errors import (
 READY_WITHIN_S = 1.5  # real: until the WebSocket could take the command; then the other way is taken
 READY_SHARE = 0.6  # of what is left until the first byte must have left
 ANSWER_WITHIN_S = 30.0
+RUNG_WITHIN_S = 10.0
 QUIET_S = 6.0  # a context lives for 5 s: what begins later could not be told from another's doing
 MOVES_WITHIN_S = 45.0  # the slowest garage door
 AHEAD_S = 2.0  # a hub's clock that is ahead of ours by more is set right
 
-OBJECT = "[a-z0-9_]{1,190}"
+OBJECT = inside.OBJECT
 DOOR = re.compile(rf"(?:lock|cover)\.{OBJECT}")
 NOT_LOCKED = ("unlocked", "unlocking", "locking", "open", "opening", "jammed")
 LOCKS = {"locked": True, **dict.fromkeys(NOT_LOCKED, False)}
@@ -154,12 +159,7 @@ class HomeAssistant(Maker):
             name="access_token", meaning="a long-lived token of a user who may control this door alone"
         ),
         FormField(name="contact", is_secret=False, is_required=False, pattern=rf"binary_sensor\.{OBJECT}"),
-        FormField(
-            name="second_bolt",
-            is_secret=False,
-            is_required=False,
-            pattern=rf"(?:lock|binary_sensor)\.{OBJECT}",
-        ),
+        *inside.FORM_FIELDS,
         FormField(
             name="opening",
             is_secret=False,
@@ -173,6 +173,13 @@ class HomeAssistant(Maker):
             is_required=False,
             pattern="[1-9][0-9]{0,3}",
             meaning="seconds after which the lock locks by itself, if it does",
+        ),
+        FormField(
+            name="lamp",
+            is_secret=False,
+            is_required=False,
+            pattern=rf"light\.{OBJECT}",
+            meaning="a lamp that the home's camera sees: it plays a pattern to show that the picture lives",
         ),
     )
 
@@ -196,9 +203,43 @@ class HomeAssistant(Maker):
         """Throw the bolt or close the cover. Not while the contact sensor tells an open door: it would be stuck."""
         return await self._command(car, Verb.LOCK, sending)
 
+    async def play(self, car: Car, chips: Sequence[bool], chip_s: float) -> float:
+        """By light.turn_on and turn_off, a turn of the pattern each; see `devices/lamp.py`."""
+        self._door(car, Verb.PLAY)
+        if (lamp := car.secrets.get("lamp")) is None:
+            return await super().play(car, chips, chip_s)
+        token = car.secrets.get("access_token", "")
+        return await play_lamp(self.link, car, lamp, token, chips=chips, chip_s=chip_s)
+
+    async def ring(self, car: Car) -> None:
+        """By the service of its kind of bell. That it was taken on says nothing of whether anyone has heard it."""
+        self._door(car, Verb.RING)
+        if not (bell := car.secrets.get(inside.BELL)):
+            return await super().ring(car)
+        service, entity = inside.bell_service(bell)
+        heard = await self.link.post(
+            car,
+            Verb.RING,
+            f"/api/services/{service}",
+            headers=self._headers(car),
+            json={"entity_id": entity},
+            sending=Sending(),
+            answer_within_s=RUNG_WITHIN_S,
+        )
+        if (refused := self.link.refusal(car, Verb.RING, heard)) is not None:
+            raise refused
+        return None
+
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
-        """The door and its contact sensor. A home stands where its address is: no position."""
+        """The door and its contact sensor; if more is wanted, what stands inside. A home stands where it stands."""
         door = self._door(car, Verb.READ)
+        if wants_position:
+            at_door, told = await asyncio.gather(self._read_door(car, door), self._read_inside(car))
+            reading: Reading = replace(at_door, **told)
+            return reading
+        return await self._read_door(car, door)
+
+    async def _read_door(self, car: Car, door: Door) -> Reading:
         main, contact = await asyncio.gather(self._get(car, door.entity), self._find(car, door.contact))
         state = State.of(main.json)
         word = "" if state.is_assumed else state.word
@@ -219,6 +260,15 @@ class HomeAssistant(Maker):
         now = self.link.clock.now()
         observed_at = max(times) - timedelta(seconds=_ahead_s(main, now))
         return Reading(observed_at=min(observed_at, now), is_locked=is_locked, is_open=is_open)
+
+    async def _read_inside(self, car: Car) -> dict[str, Any]:
+        """The fields of a reading that are about the inside. What can't be had is not told."""
+        names = [name for name in inside.ENTITIES if car.secrets.get(name)]
+        found = await asyncio.gather(*(self._find(car, car.secrets[name]) for name in names))
+        states = {
+            name: State.of(heard.json) for name, heard in zip(names, found, strict=True) if heard is not None
+        }
+        return dict(inside.told_inside(car.secrets, states))
 
     async def _command(self, car: Car, verb: Verb, sending: Sending) -> Answer:
         door = self._door(car, verb)
@@ -328,7 +378,6 @@ class HomeAssistant(Maker):
         is_opening = verb is Verb.UNLOCK
         state = states.get(door.entity)
         contact = states.get(door.contact or "", State())
-        second = states.get(door.second_bolt or "", State())
         needed = COVER_BITS[verb] if door.is_cover else LATCH_BIT if is_opening and door.opens_latch else 0
         if state is None or (needed and not state.can(needed)) or (door.is_cover and state.is_assumed):
             raise DeviceUnsupported(self.link.text(verb, "not_supported"), code="not_supported")
@@ -336,9 +385,7 @@ class HomeAssistant(Maker):
             raise self.link.not_sent(verb, "offline")
         if door.is_cover and is_opening and state.word != "closed":
             raise self.link.not_sent(verb, "door_open" if state.word == "open" else "unsafe_state")
-        if is_opening and second.word == (
-            "locked" if (door.second_bolt or "").startswith("lock.") else "off"
-        ):
+        if is_opening and inside.is_bolted(door.second_bolt, states.get(door.second_bolt or "", State())):
             raise self.link.not_sent(verb, "unsafe_state")  # shut from inside: someone is at home
         if not is_opening and not door.is_cover and CONTACTS.get(contact.word):
             raise self.link.not_sent(verb, "door_open")  # a bolt thrown now would keep it from closing

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from unlatch.devices.base import End, Example, Reply, Verb
 from unlatch.devices.entities import ERRORS
@@ -16,6 +18,7 @@ _RAN = "homeassistant 2025.4.4, run"
 _SOURCE = "homeassistant 2025.4, websocket_api/commands.py"
 _AT = "2026-11-22T10:00:00+00:00"
 _LOCK, _SECOND = "lock.front_door", "lock.night_bolt"
+_BOLT, _ALARM = "binary_sensor.night_bolt", "alarm_control_panel.home"
 _COVER, _CONTACT = "cover.garage_door", "binary_sensor.front_door"
 _OUR, _OTHER = "01JOURS", "01JOTHER"
 
@@ -102,6 +105,14 @@ def _looked(title: str, reading: Reading, *states: dict[str, object], **told: st
 
 def _seen(is_locked: bool | None, is_open: bool | None = None, at: str = _AT) -> Reading:
     return Reading(observed_at=datetime.fromisoformat(at), is_locked=is_locked, is_open=is_open)
+
+
+def _inside(title: str, entity: str, word: str, form_name: str, **inside: Any) -> Example:
+    """A look at a locked door and at one thing that stands inside."""
+    states = (_state("locked"), _state(word, entity, _LATER))
+    told = {form_name: entity}
+    looked = _looked(title, replace(_seen(True), **inside), *states, **told)
+    return replace(looked, wants_position=True)
 
 
 _ENDS: dict[type[DeviceError], End] = {CommandUnknown: End.UNKNOWN, CommandRejected: End.REJECTED}
@@ -326,6 +337,72 @@ EXAMPLES: tuple[Example, ...] = (
     *(
         _looked(f"a garage door {word} is open", _seen(False, True), _state(word, _COVER))
         for word in ("open", "opening", "closing")
+    ),
+    *(
+        _inside(f"second bolt {word}", _SECOND, word, "second_bolt", is_bolted_inside=is_so)
+        for word, is_so in (("locked", True), ("unlocked", False), ("jammed", None), ("unavailable", None))
+    ),
+    _inside("a second bolt's sensor: off is locked", _BOLT, "off", "second_bolt", is_bolted_inside=True),
+    _inside("a second bolt's sensor: on is unlocked", _BOLT, "on", "second_bolt", is_bolted_inside=False),
+    *(
+        _inside(f"alarm {word}", _ALARM, word, "alarm", is_alarm_armed=is_so)
+        for word, is_so in (
+            ("disarmed", False),
+            ("armed_away", True),
+            ("armed_home", True),
+            ("armed_night", True),
+            ("armed_vacation", True),
+            ("armed_custom_bypass", True),
+            ("arming", True),
+            ("pending", True),
+            ("triggered", True),
+            ("disarming", True),
+            ("unknown", None),
+        )
+    ),
+    *(
+        _inside(f"animal: {entity} is {word}", entity, word, "pet", is_pet_loose=is_so)
+        for entity, word, is_so in (
+            ("binary_sensor.pet_flap", "on", True),
+            ("binary_sensor.pet_flap", "off", False),
+            ("input_boolean.dog_is_loose", "on", True),
+            ("input_boolean.dog_is_loose", "unavailable", None),
+        )
+    ),
+    *(
+        Example(
+            title=f"a {bell.partition('.')[0]} as bell",
+            verb=Verb.RING,
+            replies=(Reply(to=f"POST /api/services/{service}", body=[]),),
+            name=_LOCK,
+            told={"bell": bell},
+            source=_REST_PAGE,
+        )
+        for bell, service in (
+            ("button.chime", "button/press"),
+            ("input_button.chime", "input_button/press"),
+            ("script.ding_dong", "script/turn_on"),
+            ("switch.gong", "switch/turn_on"),
+        )
+    ),
+    Example(
+        title="no bell",
+        verb=Verb.RING,
+        replies=(),
+        end=End.NOT_SENT,
+        code="not_supported",
+        name=_LOCK,
+        source=_REST_PAGE,
+    ),
+    Example(
+        title="a bell whose service is gone",
+        verb=Verb.RING,
+        replies=(Reply(to="POST /api/services/button/press", status=400, body="400: Bad Request"),),
+        end=End.NOT_SENT,
+        code="bad_request",
+        name=_LOCK,
+        told={"bell": "button.chime"},
+        source=_RAN,
     ),
     Example(
         title="no such entity",

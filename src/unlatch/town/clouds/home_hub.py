@@ -13,7 +13,7 @@ As homeassistant 2025.4.4 was seen to behave, or its source says:
 * Times are the hub's own, written when *it* saw something; the header Date bears its clock.
 
 Assumed: a proxy in front answers 502 when the hub is down behind it, and 429; an integration that hears nothing from
-its lock raises after 10 s. /api/camera_proxy has no picture yet.
+its lock raises after 10 s. The camera: see hub_stream.py.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ from unlatch.clock import monotonic_s
 from unlatch.town.clouds.gate import HELD_S
 from unlatch.town.clouds.hub_talk import HubTalk
 from unlatch.town.faults import Course, Ending, Fault, FaultKind, Verb, after_s, plan_command
-from unlatch.town.home import COVER_S, OF_COVER, HomeDeed, HomeRun
-from unlatch.town.homes import Dwelling, Homes
-from unlatch.town.hub_states import CHIME, SERVICES, Context, EntityState, Subscriber, new_context
+from unlatch.town.home import COVER_S, OF_COVER, OF_LAMP, HomeDeed, HomeRun
+from unlatch.town.homes import Dwelling, HallStream, Homes
+from unlatch.town.hub_states import (
+    CAMERA,
+    CHIME,
+    LAMP,
+    SERVICES,
+    Context,
+    EntityState,
+    Subscriber,
+    new_context,
+)
 from unlatch.town.wire import CUT, CUT_OFF, Answer, Receive, Request, Send
 
 RAISES_AFTER_S = 10.0
@@ -75,6 +84,10 @@ class HomeHubs:
         if not self.homes.look(dwelling).can_be_reached:
             return CUT_OFF
         match (method, *parts[3:]):
+            case ("GET", "hls", token, *rest):  # who has that token needs no other
+                stream = dwelling.stream
+                is_known = stream is not None and not stream.is_over and stream.token == token
+                return await stream.serve(request, rest) if stream and is_known else Answer(404, None)
             case ("POST", "services", domain, service):
                 return await self._service(request, dwelling, domain, service)
             case ("GET", *rest):
@@ -105,8 +118,12 @@ class HomeHubs:
                 return self._answer(200, states[entity_id].told())
             case ["states", _]:
                 return self._answer(404, {"message": "Entity not found."})
-            case ["camera_proxy", _]:
-                return self._answer(503, {"message": "no picture"})
+            case ["camera_proxy", entity_id] if entity_id == CAMERA:
+                stream = self.find_stream(dwelling)
+                picture = await stream.picture() if stream is not None else None
+                if picture is None:
+                    return self._answer(500, "500 Internal Server Error")
+                return Answer(200, headers=((b"content-type", b"image/jpeg"),), content=picture)
         return self._answer(404, {"message": "Not Found"})
 
     async def _service(self, request: Request, dwelling: Dwelling, domain: str, service: str) -> Answer:
@@ -156,6 +173,19 @@ class HomeHubs:
         date = format_datetime(self.homes.clock.now(), usegmt=True).encode("ascii")
         return Answer(status, body, ((b"date", date), *headers))
 
+    def find_stream(self, dwelling: Dwelling) -> HallStream | None:
+        """The stream of the first camera in the hall, which begins with the first that asks; None: there is none."""
+        if dwelling.stream is not None and dwelling.stream.is_over:
+            dwelling.stream = None
+        if dwelling.stream is None and dwelling.cameras:
+            from unlatch.town.camera import TownCamera  # noqa: PLC0415 - the video library takes its time
+            from unlatch.town.clouds.hub_stream import HubStream  # noqa: PLC0415
+
+            camera = dwelling.cameras[0]
+            assert isinstance(camera, TownCamera)
+            dwelling.stream = HubStream(camera)
+        return dwelling.stream
+
     # ---- what both ways share ---------------------------------------------------------------------------
 
     def take_on(
@@ -186,6 +216,11 @@ class HomeHubs:
                 homes.act(dwelling, deed, why=f"by {domain}")
             return call
         ids = entity_id if isinstance(entity_id, list) else [entity_id]
+        if deed in OF_LAMP:
+            if LAMP in ids and dwelling.home.has_lamp:
+                states.lend(LAMP, context, now)
+                homes.act(dwelling, deed, why=f"by {domain}")
+            return call
         if states.main not in ids or not states.main.startswith(domain) or not dwelling.home.is_radio_on:
             return call  # Home Assistant passes over what it does not know and what is unavailable, and says nothing
         states.is_doubled = FaultKind.DUPLICATE_ANSWERS in drawn

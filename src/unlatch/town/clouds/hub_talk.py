@@ -10,7 +10,7 @@ import msgspec
 
 from unlatch.town.faults import Ending, FaultKind
 from unlatch.town.homes import Dwelling
-from unlatch.town.hub_states import MAX_SUBSCRIBERS, SERVICES, Change, Subscriber, new_context
+from unlatch.town.hub_states import CAMERA, MAX_SUBSCRIBERS, SERVICES, Change, Subscriber, new_context
 from unlatch.town.wire import MAX_BODY, Receive, Send
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class HubTalk:
                 await self._result(number, None)
             case "call_service":
                 await self._call(number, message)
+            case "camera/stream":
+                await self._show_camera(number, message)
             case _:
                 await self._failed(number, "unknown_command")
 
@@ -128,6 +130,16 @@ class HubTalk:
         if is_of_entities:
             told = {one: state.compressed() for one, state in states.items() if one in ids}
             await self._say({"id": number, "type": "event", "event": {"a": told}})
+
+    async def _show_camera(self, number: int, message: dict[str, Any]) -> None:
+        """Where the picture is to be had; a way that needs no token but that in it."""
+        stream = self.hubs.find_stream(self.dwelling) if message.get("entity_id") == CAMERA else None
+        if message.get("format", "hls") != "hls":
+            await self._failed(number, "invalid_format")
+        elif stream is None:
+            await self._failed(number, "start_stream_failed")
+        else:
+            await self._result(number, {"url": f"/api/hls/{stream.token}/master_playlist.m3u8"})
 
     async def _call(self, number: int, message: dict[str, Any]) -> None:
         name = (str(message.get("domain")), str(message.get("service")))

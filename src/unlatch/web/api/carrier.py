@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unlatch.domain.access import PlaceKind
 from unlatch.domain.wording import Language
-from unlatch.flow import booking, enrolment, registering
+from unlatch.flow import booking, enrolment, homes, registering
 from unlatch.flow.booking import LabelGiven, NotOffered, ParcelGiven, StopGiven
 from unlatch.flow.options import WindowGiven
 from unlatch.flow.registering import CarGiven, PlaceGiven
@@ -22,13 +22,15 @@ from unlatch.web.api.carrier_shapes import (
     NewCourier,
     NewShipment,
     NewStop,
+    NewVehicle,
     PlansBody,
     Shipment,
-    show_access_point,
     show_consignee,
     show_courier,
     show_shipment,
 )
+from unlatch.web.api.home_shapes import read_home
+from unlatch.web.api.homes import show_place
 from unlatch.web.api.options import show_offer_reasons
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.parcel_shapes import read_parcel
@@ -130,38 +132,34 @@ async def set_plans(asked: Asked[PlansBody]) -> Consignee:
     )
 
 
+async def _check_addresses(asked: Asked[NewAccessPoint]) -> None:
+    if asked.body.home is not None:
+        home = read_home(asked.body.home)
+        await homes.check_addresses(asked.platform, home, home.cameras)
+
+
 @TABLE.add(
     "POST",
     "/v1/access_points",
     readers=CARRIER,
-    summary="Register a place and link its car",
+    summary="Register a place and link its car, or the hub of the home",
     takes=NewAccessPoint,
     gives=AccessPoint,
     status=201,
     repeat=KEPT,
     troubles=(Trouble.NOT_FOUND,),
+    ask_first=_check_addresses,
 )
 async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
-    """Registers a place of a consignee and the car behind it. The car's VIN and secrets are encrypted with a
-    key of their own and never shown again. Nothing is asked of the car yet.
+    """Registers a place of a consignee and the car behind it, or with `kind` home, the hub of the home and its cameras.
+    The car's VIN or the door's name, and all secrets, are encrypted with a key of their own and never shown again.
+    Nothing is asked of the car or the hub yet. A home is offered once its household has enrolled one of its cameras.
     """
     body = asked.body
-    car = CarGiven(
-        maker=body.vehicle.maker,
-        account_kind=body.vehicle.account_kind,
-        vin=body.vehicle.vin,
-        secrets=body.vehicle.secrets,
-        make=body.vehicle.make,
-        model=body.vehicle.model,
-        model_year=body.vehicle.model_year,
-        colour=body.vehicle.colour,
-        plate=body.vehicle.plate,
-        picture_url=body.vehicle.picture_url,
-        has_service=body.vehicle.has_service,
-    )
+    _check_kind(body)
     given = PlaceGiven(
         consignee_id=body.consignee_id,
-        kind=PlaceKind(body.kind),
+        kind=body.kind,
         address=body.address.position(),
         range_m=body.range_m,
         time_zone=body.time_zone,
@@ -170,7 +168,8 @@ async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
         consent_ends_at=body.consent_ends_at,
         from_local=body.from_local,
         until_local=body.until_local,
-        car=car,
+        car=None if body.vehicle is None else _read_car(body.vehicle),
+        home=None if body.home is None else read_home(body.home),
         country=body.country,
         name=body.name,
     )
@@ -181,7 +180,36 @@ async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
         carrier_id=asked.asker.id,
         now=asked.platform.clock.now(),
     )
-    return show_access_point(point, vehicle)
+    return await show_place(asked, asked.connection, point, vehicle)
+
+
+def _check_kind(body: NewAccessPoint) -> None:
+    """A place is one thing alone."""
+    is_home = body.kind is PlaceKind.HOME
+    if is_home and body.vehicle is not None:
+        raise bad_input("vehicle", "leave it out: a home has none")
+    if not is_home and body.home is not None:
+        raise bad_input("home", "give kind home with it")
+    if is_home and body.home is None:
+        raise bad_input("home", "is required for kind home")
+    if not is_home and body.vehicle is None:
+        raise bad_input("vehicle", "is required for kind car")
+
+
+def _read_car(body: NewVehicle) -> CarGiven:
+    return CarGiven(
+        maker=body.maker,
+        account_kind=body.account_kind,
+        vin=body.vin,
+        secrets=body.secrets,
+        make=body.make,
+        model=body.model,
+        model_year=body.model_year,
+        colour=body.colour,
+        plate=body.plate,
+        picture_url=body.picture_url,
+        has_service=body.has_service,
+    )
 
 
 @TABLE.add(
@@ -195,11 +223,10 @@ async def create_access_point(asked: Asked[NewAccessPoint]) -> AccessPoint:
 async def read_access_point(asked: Asked[None]) -> AccessPoint:
     """A place that you registered."""
     async with asked.platform.database.connection() as connection:
-        return show_access_point(
-            *await registering.get_access_point(
-                connection, asked.path["access_point_id"], carrier_id=asked.asker.id
-            )
+        point, vehicle = await registering.get_access_point(
+            connection, asked.path["access_point_id"], carrier_id=asked.asker.id
         )
+        return await show_place(asked, connection, point, vehicle)
 
 
 @TABLE.add(

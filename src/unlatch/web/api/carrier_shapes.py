@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
@@ -11,6 +11,7 @@ from unlatch.domain.access import DEFAULT_RANGE_M, Fallback, PlaceKind
 from unlatch.store.consignees import AccessPointRow, ConsigneeRow, VehicleRow
 from unlatch.store.couriers import CourierRow
 from unlatch.store.stops import ParcelRow, ShipmentRow
+from unlatch.web.api.home_shapes import HomeShown, NewHome
 from unlatch.web.parcel_shapes import ParcelAnnounced, ParcelAsked, show_announced
 from unlatch.web.shapes import (
     Identifier,
@@ -102,14 +103,15 @@ class NewVehicle(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class NewAccessPoint(Struct, kw_only=True, forbid_unknown_fields=True):
-    """A place of a consignee where parcels may be put: the trunk of a car near an address."""
+    """A place of a consignee where parcels may be put: the trunk of a car near an address, or their home there."""
 
     consignee_id: Identifier
     address: PositionGiven
     time_zone: Annotated[str, Meta(min_length=1, max_length=64, examples=["America/Los_Angeles"])]
     is_consent_given: bool
-    vehicle: NewVehicle
-    kind: Literal["car"] = "car"
+    vehicle: Annotated[NewVehicle | None, Meta(description="Of kind car")] = None
+    home: Annotated[NewHome | None, Meta(description="Of kind home")] = None
+    kind: PlaceKind = PlaceKind.CAR
     country: Annotated[str, Meta(pattern="^[A-Z]{2}$", max_length=2, examples=["US"])] = "US"
     name: Annotated[
         str,
@@ -164,7 +166,8 @@ class AccessPoint(Struct, kw_only=True):
     consent_ends_at: Moment | None
     from_local: time | None
     until_local: time | None
-    vehicle: Vehicle
+    vehicle: Annotated[Vehicle | None, Meta(description="Null: a home")]
+    home: Annotated[HomeShown | None, Meta(description="Null: a car")]
     created_at: Moment
 
 
@@ -259,8 +262,10 @@ def show_consignee(row: ConsigneeRow) -> Consignee:
     )
 
 
-def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint:
-    """The place of a row."""
+def show_access_point(
+    point: AccessPointRow, vehicle: VehicleRow, home: HomeShown | None = None
+) -> AccessPoint:
+    """The place of a row; `home`: what it is, if it is one."""
     return AccessPoint(
         id=point.id,
         consignee_id=point.consignee_id,
@@ -277,7 +282,9 @@ def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint
         consent_ends_at=point.consent_ends_at,
         from_local=point.from_local,
         until_local=point.until_local,
-        vehicle=Vehicle(
+        vehicle=None
+        if home is not None
+        else Vehicle(
             maker=vehicle.maker,
             account_kind=vehicle.account_kind,
             make=vehicle.make,
@@ -287,6 +294,7 @@ def show_access_point(point: AccessPointRow, vehicle: VehicleRow) -> AccessPoint
             picture_url=vehicle.picture_url,
             has_service=vehicle.has_service,
         ),
+        home=home,
         created_at=point.created_at,
     )
 

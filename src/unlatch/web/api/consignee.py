@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from unlatch.domain.deed import deed_text, doer_text
 from unlatch.domain.household import Role
+from unlatch.domain.note import Note
 from unlatch.domain.wording import Language as SpokenLanguage
 from unlatch.errors import BadInput
 from unlatch.flow import consent
@@ -180,8 +181,9 @@ def _show_stopped(row: VisitRow | None, language: Language) -> VisitShown | None
     gives=Timeline,
 )
 async def read_timeline(asked: Asked[None]) -> Timeline:
-    """What happened at your places, and at those that you share: every visit with each line of its journal, every
-    deed of a person with who did it, every look at where your car is. One list (`entries`), newest first.
+    """What happened at your places, and at those that you share: every visit with the lines of its journal (but for the
+    links of a recording, one every two seconds), every deed of a person with who did it, every look at where your car
+    or your door is. One list (`entries`), newest first.
     """
     language, query, asker_id = language_of(asked), asked.query, asked.asker.id
     async with asked.platform.database.connection() as connection:
@@ -224,7 +226,9 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
 async def _list_visits(
     connection: AsyncConnection, visit_ids: list[str], language: Language
 ) -> list[TimelineVisit]:
-    found = await lines.list_new_lines(connection, dict.fromkeys(visit_ids, 0), limit=LINES_OF_PAGE)
+    found = await lines.list_new_lines(
+        connection, dict.fromkeys(visit_ids, 0), limit=LINES_OF_PAGE, without=[Note.RECORDING_LINK]
+    )
     shown = []
     for visit_id in visit_ids:
         row = await visits.get_visit(connection, visit_id)

@@ -10,6 +10,7 @@ import msgspec
 from unlatch.domain.access import PlaceKind
 from unlatch.domain.booking import Advice, StopState, advise, stage_of
 from unlatch.domain.booking_wording import advice_text
+from unlatch.domain.home import form_text
 from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol
 from unlatch.domain.visit import Fact, State
@@ -18,7 +19,7 @@ from unlatch.domain.wording import Reader as TextReader
 from unlatch.domain.wording import text_of
 from unlatch.errors import BadInput, LabelUnreadable, NotFound
 from unlatch.flow.fallback import FallbackGiven, take_fallback
-from unlatch.flow.locating import locate
+from unlatch.flow.locating import Door, locate
 from unlatch.flow.registering import check_moment
 from unlatch.flow.scan import ScanRequest, request_visit
 from unlatch.flow.words import Photo, Word, record_word
@@ -27,13 +28,15 @@ from unlatch.store.stops import RoundStop
 from unlatch.store.visits import VisitRow
 from unlatch.web.api.courier_shapes import (
     MAX_BODY_WITH_PHOTO_BYTES,
-    CarShown,
     CouldNotBody,
     CourierStop,
     CourierStops,
     DepositedBody,
+    DoorShown,
     FallbackBody,
+    HandedOverBody,
     LocateBody,
+    PlaceLocated,
     ScanBody,
     StopQuery,
     WordBody,
@@ -146,17 +149,17 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     "POST",
     "/v1/courier/stops/{stop_id}/locate",
     readers=COURIER,
-    summary="Find the car",
+    summary="Find the car, or the door",
     takes=LocateBody,
-    gives=CarShown,
+    gives=PlaceLocated,
     repeat=Repeat.BY_NATURE,
     troubles=(Trouble.NOT_FOUND, Trouble.REFUSED),
     examples=({"position": POSITION_EXAMPLE},),
 )
-async def locate_car(asked: Asked[LocateBody]) -> CarShown:
-    """Shows where the car stands and what it looks like: from 30 minutes before the window until its end, and
-    within 1000 m of the address. Each look, and each refused one, is written down and shown to the consignee; a
-    repeat is another look.
+async def locate_car(asked: Asked[LocateBody]) -> PlaceLocated:
+    """Shows where the car stands and what it looks like, or how the door of a home is found: from 30 minutes before
+    the window until its end, and within 1000 m of the address. Each look, and each refused one, is written down and
+    shown to the consignee; a repeat is another look. Asked at a home within the window, its cameras are connected.
     """
     asker = asked.asker
     located = await locate(
@@ -171,8 +174,12 @@ async def locate_car(asked: Asked[LocateBody]) -> CarShown:
         raise ProblemError(Trouble.REFUSED, shown[0].text, reasons=shown)
     assert located.vehicle is not None
     vehicle, reading = located.vehicle, located.reading
+    if located.door is not None:
+        return _show_door(located.door, vehicle.picture_url, language_of(asked))
     position = reading.position if reading is not None else None
-    return CarShown(
+    return PlaceLocated(
+        kind=PlaceKind.CAR,
+        door=None,
         make=vehicle.make,
         model=vehicle.model,
         colour=vehicle.colour,
@@ -185,6 +192,26 @@ async def locate_car(asked: Asked[LocateBody]) -> CarShown:
         ),
         observed_at=reading.observed_at if reading is not None else None,
         is_being_read=located.is_being_read,
+    )
+
+
+def _show_door(door: Door, picture_url: str | None, language: Language) -> PlaceLocated:
+    return PlaceLocated(
+        kind=PlaceKind.HOME,
+        make=None,
+        model=None,
+        colour=None,
+        plate=None,
+        door=DoorShown(
+            form=door.settings.form,
+            form_text=form_text(door.settings.form, Words(language)),
+            directions=door.settings.directions,
+            rings_first=door.rings_first,
+        ),
+        picture_url=picture_url,
+        position=PositionShown(latitude=door.address.latitude, longitude=door.address.longitude),
+        observed_at=None,
+        is_being_read=False,
     )
 
 
@@ -299,15 +326,69 @@ async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
     """The courier's word that the parcel is inside, with a photo if there is one. The photo is made anew from its
     pixels, so that neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10.
     """
-    photo = None
-    if asked.body.photo is not None:
-        async with asked.platform.database.connection() as connection:
-            await get_visit_for(connection, asked.asker, asked.path["visit_id"])
-        try:
-            photo = await asked.darkroom.make_photo(asked.body.photo)
-        except DarkroomFull:
-            raise _busy() from None
-    return await _say(asked, Fact.COURIER_DEPOSITED, photo=photo)
+    return await _say(asked, Fact.COURIER_DEPOSITED, photo=await _make_photo(asked, asked.body.photo))
+
+
+async def _make_photo(asked: Asked[Any], given: bytes | None) -> Photo | None:
+    """The photo as it is kept, of a visit that is this courier's."""
+    if given is None:
+        return None
+    async with asked.platform.database.connection() as connection:
+        await get_visit_for(connection, asked.asker, asked.path["visit_id"])
+    try:
+        return await asked.darkroom.make_photo(given)
+    except DarkroomFull:
+        raise _busy() from None
+
+
+@TABLE.add(
+    "POST",
+    "/v1/courier/visits/{visit_id}/rang",
+    readers=COURIER,
+    summary="I have rung or knocked",
+    takes=WordBody,
+    gives=VisitShown,
+    repeat=Repeat.BY_NATURE,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+)
+async def say_rang(asked: Asked[WordBody]) -> VisitShown:
+    """At a home, before its door is opened. The wait runs on: it began with the visit's `ringing`."""
+    return await _say(asked, Fact.COURIER_RANG)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/courier/visits/{visit_id}/met_someone",
+    readers=COURIER,
+    summary="Someone came to the door",
+    takes=WordBody,
+    gives=VisitShown,
+    repeat=Repeat.BY_NATURE,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+)
+async def say_met_someone(asked: Asked[WordBody]) -> VisitShown:
+    """Nothing of ours opens that door any more: hand the parcel over, and say so. A conflict once the door is
+    opened.
+    """
+    return await _say(asked, Fact.COURIER_MET_SOMEONE)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/courier/visits/{visit_id}/handed_over",
+    readers=COURIER,
+    summary="I have handed the parcel over",
+    takes=HandedOverBody,
+    gives=VisitShown,
+    repeat=Repeat.BY_NATURE,
+    max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
+)
+async def say_handed_over(asked: Asked[HandedOverBody]) -> VisitShown:
+    """Whoever came to the door of a home has taken the parcel: the visit ends so, and nothing was opened. With a photo,
+    if there is one. A conflict once the door is opened.
+    """
+    return await _say(asked, Fact.COURIER_HANDED_OVER, photo=await _make_photo(asked, asked.body.photo))
 
 
 @TABLE.add(

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from unlatch.domain.access import Fallback, PlaceKind
 from unlatch.domain.booking import Advice, Stage, StopState
+from unlatch.domain.home import Form
 from unlatch.domain.incident import Incident
 from unlatch.web.shapes import (
     PRINTABLE,
@@ -73,15 +74,28 @@ class LocateBody(Struct, kw_only=True, forbid_unknown_fields=True):
     position: PositionGiven
 
 
-class CarShown(Struct, kw_only=True):
-    """The car to look for. `position` is null where the car has not told it."""
+class DoorShown(Struct, kw_only=True):
+    """The door to look for."""
 
-    make: str
-    model: str
-    colour: str
-    plate: str
+    form: Form
+    form_text: Annotated[str, Meta(description="In the courier's language")]
+    directions: Annotated[str, Meta(description="As its household wrote them; may be empty")]
+    rings_first: Annotated[
+        bool, Meta(description="Ring or knock, and wait; false: in its quiet hours too, don't ring")
+    ]
+
+
+class PlaceLocated(Struct, kw_only=True):
+    """The car, or the door, to look for. `position` is null where the car has not told it."""
+
+    kind: PlaceKind
+    make: Annotated[str | None, Meta(description="Of a car; null: a home")]
+    model: str | None
+    colour: str | None
+    plate: str | None
+    door: Annotated[DoorShown | None, Meta(description="Of a home; null: a car")]
     picture_url: str | None
-    position: PositionShown | None
+    position: Annotated[PositionShown | None, Meta(description="Of the car; of a home: its address")]
     observed_at: Annotated[Moment | None, Meta(description="When the car itself saw where it was")]
     is_being_read: Annotated[bool, Meta(description="A fresh reading was asked for: ask again in a moment")]
 
@@ -101,6 +115,13 @@ class WordBody(Struct, kw_only=True, forbid_unknown_fields=True):
     phone_at: PhoneTime | None = None
 
 
+class HandedOverBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Someone took the parcel; with a photo, if there is one."""
+
+    photo: PhotoGiven | None = None
+    phone_at: PhoneTime | None = None
+
+
 class DepositedBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """The parcel is inside; with a photo, if there is one."""
 
@@ -112,6 +133,8 @@ class CouldNot(StrEnum):
     """Why a courier gives up."""
 
     CAR_NOT_FOUND = auto()
+    DOOR_NOT_FOUND = auto()
+    ANIMAL_LOOSE = auto()
     HANDLE_DID_NOT_OPEN = auto()
     PARCEL_DOES_NOT_FIT = auto()
     NO_ROOM_LEFT = auto()

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta, Struct
 
-from unlatch.domain.access import Fallback
+from unlatch.domain.access import Fallback, PlaceKind
 from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking, parking_text
-from unlatch.domain.preflight import ANSWERS, Mender, Remedy, is_by_preflight, remedy_for
+from unlatch.domain.preflight import ANSWERS, Mender, Remedy, answer_to, is_by_preflight, remedy_for
 from unlatch.domain.preflight_texts import reason_text, remedy_text
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
@@ -73,7 +73,12 @@ class FindingShown(Struct, kw_only=True):
     stop_id: Identifier
     standing: Standing
     obstacles: list[ObstacleShown]
-    range: RangeShown
+    range: Annotated[RangeShown | None, Meta(description="Null: a home stands where its address is")]
+    observed_at: Annotated[
+        Moment | None,
+        Meta(description="When the car saw itself so, or the hub of the home told how it stands"),
+    ]
+    is_being_read: Annotated[bool, Meta(description="A fresh reading was asked for: ask again in a moment")]
     checked_at: Moment
 
 
@@ -91,15 +96,16 @@ class Delivery(Struct, kw_only=True):
 
     stop_id: Identifier
     access_point_id: Identifier
+    kind: PlaceKind
     window_from: Moment
     window_until: Moment
     window: LocalWindow
     parcels: int
     state: StopState
     standing: Standing
-    ruled_out: Annotated[ReasonShown | None, Meta(description="Why it does not go to the car")]
+    ruled_out: Annotated[ReasonShown | None, Meta(description="Why it does not go to the place")]
     check: Annotated[FindingShown | None, Meta(description="What was found last; null: nothing yet")]
-    next_check_at: Annotated[Moment | None, Meta(description="When the platform looks at the car by itself")]
+    next_check_at: Annotated[Moment | None, Meta(description="When the platform looks by itself")]
     fallbacks: Annotated[list[Fallback], Meta(description="Where it goes instead, in this order")]
     courier_first_name: Annotated[str | None, Meta(description="Once they are on their way")]
     expected_at: Moment | None
@@ -156,17 +162,19 @@ def _standing_of(stop: StopRow, found: PreflightRow | None) -> Standing:
     return Standing.WELL if found.is_seen else Standing.NOT_SEEN
 
 
-def _show_obstacles(reasons: list[Incident], parking: Parking, language: Language) -> list[ObstacleShown]:
+def _show_obstacles(
+    reasons: list[Incident], parking: Parking, kind: PlaceKind, language: Language
+) -> list[ObstacleShown]:
     shown = []
     for reason in reasons:
-        remedy = remedy_for(reason, parking)
+        remedy = remedy_for(reason, parking, kind)
         shown.append(
             ObstacleShown(
                 code=reason,
-                text=reason_text(reason, language),
+                text=reason_text(reason, language, kind),
                 remedy=remedy,
                 remedy_text=remedy_text(remedy, language),
-                mended_by=ANSWERS[reason].mender,
+                mended_by=answer_to(reason, kind).mender,
             )
         )
     return shown
@@ -180,8 +188,12 @@ def _show_found(row: DeliveryRow, language: Language) -> FindingShown | None:
     return FindingShown(
         stop_id=row.stop.id,
         standing=_standing_of(row.stop, found),
-        obstacles=_show_obstacles([Incident(reason) for reason in found.reasons], parking, language),
-        range=RangeShown(
+        obstacles=_show_obstacles(
+            [Incident(reason) for reason in found.reasons], parking, row.kind, language
+        ),
+        range=None
+        if row.kind is PlaceKind.HOME
+        else RangeShown(
             parking=parking,
             text=parking_text(parking, language),
             distance_m=found.distance_m,
@@ -189,6 +201,8 @@ def _show_found(row: DeliveryRow, language: Language) -> FindingShown | None:
             observed_at=found.observed_at,
             is_being_read=False,
         ),
+        observed_at=found.observed_at,
+        is_being_read=False,
         checked_at=found.at,
     )
 
@@ -204,12 +218,12 @@ def _show_window(stop: StopRow, time_zone: str) -> LocalWindow:
     )
 
 
-def _show_ruling(stop: StopRow, language: Language) -> ReasonShown | None:
+def _show_ruling(stop: StopRow, kind: PlaceKind, language: Language) -> ReasonShown | None:
     if stop.ruled_out is None:
         return None
     reason = Incident(stop.ruled_out)
     is_ours = is_by_preflight(reason) and reason in ANSWERS
-    text = reason_text(reason, language) if is_ours else text_of(reason, TextReader.CONSIGNEE, language)
+    text = reason_text(reason, language, kind) if is_ours else text_of(reason, TextReader.CONSIGNEE, language)
     return ReasonShown(code=reason, text=text)
 
 
@@ -218,13 +232,14 @@ def _show_delivery(row: DeliveryRow, language: Language) -> Delivery:
     return Delivery(
         stop_id=stop.id,
         access_point_id=stop.access_point_id,
+        kind=row.kind,
         window_from=stop.window_from,
         window_until=stop.window_until,
         window=_show_window(stop, row.time_zone),
         parcels=row.parcel_count,
         state=StopState(stop.state),
         standing=_standing_of(stop, row.found),
-        ruled_out=_show_ruling(stop, language),
+        ruled_out=_show_ruling(stop, row.kind, language),
         check=_show_found(row, language),
         next_check_at=row.next_check_at,
         fallbacks=[Fallback(step) for step in (stop.fallback, *stop.later_fallbacks)],
@@ -256,7 +271,8 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, str]:
 )
 async def list_my_deliveries(asked: Asked[None]) -> Deliveries:
     """What is still to come to the places that you own or share, the next first: its window, what was found of your
-    car, what to do about it, and where the parcel goes otherwise. The courier's first name once they are on the way.
+    car or home, what to do about it, and where the parcel goes otherwise. The courier's first name once they are on
+    the way.
     """
     query, language = asked.query, Language(language_of(asked))
     async with asked.platform.database.connection() as connection:
@@ -281,10 +297,10 @@ async def list_my_deliveries(asked: Asked[None]) -> Deliveries:
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
 )
 async def check_delivery(asked: Asked[None]) -> FindingShown:
-    """Looks at your car now and says what stands in the way of this delivery and what to do about it. What is mended
-    before the courier has taken the fallback brings the parcel to the car after all. A car is read at most once a
-    minute, and so often a day as the programme says, so that its battery lasts: else the last reading is shown, with
-    its time.
+    """Looks at your car, or at the door and the camera of your home, now and says what stands in the way of this
+    delivery and what to do about it. What is mended before the courier has taken the fallback brings the parcel there
+    after all. A car is read at most once a minute, and so often a day as the programme says, so that its battery
+    lasts: else the last reading is shown, with its time.
     """
     checked = await check_now(asked.platform, stop_id=asked.path["stop_id"], consignee_id=asked.asker.id)
     finding, case, language = checked.finding, checked.case, Language(language_of(asked))
@@ -297,8 +313,10 @@ async def check_delivery(asked: Asked[None]) -> FindingShown:
     return FindingShown(
         stop_id=case.stop.id,
         standing=standing,
-        obstacles=_show_obstacles(list(finding.reasons), finding.parking, language),
-        range=RangeShown(
+        obstacles=_show_obstacles(list(finding.reasons), finding.parking, case.kind, language),
+        range=None
+        if case.kind is PlaceKind.HOME
+        else RangeShown(
             parking=finding.parking,
             text=parking_text(finding.parking, language),
             distance_m=finding.distance_m,
@@ -306,6 +324,8 @@ async def check_delivery(asked: Asked[None]) -> FindingShown:
             observed_at=finding.observed_at,
             is_being_read=checked.is_being_read,
         ),
+        observed_at=finding.observed_at,
+        is_being_read=checked.is_being_read,
         checked_at=asked.platform.clock.now(),
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from psycopg import AsyncConnection
 
 from unlatch.domain.household import RIGHTS, Right, Role
 from unlatch.flow import household
+from unlatch.store import links
 from unlatch.store.household import InvitationRow, PersonRow
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import ProblemError, Trouble
@@ -35,6 +37,12 @@ class Household(Struct, kw_only=True):
     access_point_id: Identifier
     people: list[Person]
     your_rights: Annotated[list[Right], Meta(description="See the table in the manual")]
+    link_ends_at: Annotated[
+        Moment | None,
+        Meta(
+            description="Until then the account of an owner of before reaches the car: link it through your own"
+        ),
+    ]
 
 
 class InvitationShown(Struct, kw_only=True):
@@ -99,12 +107,14 @@ def _show_person(row: PersonRow, asker_id: str) -> Person:
     )
 
 
-def _show_household(place_id: str, people: list[PersonRow], asker_id: str) -> Household:
+async def _read_household(connection: AsyncConnection, place_id: str, asker_id: str) -> Household:
+    people = await household.list_household(connection, place_id, consignee_id=asker_id)
     mine = next(Role(row.role) for row in people if row.id == asker_id)
     return Household(
         access_point_id=place_id,
         people=[_show_person(row, asker_id) for row in people],
         your_rights=[right for right in Right if mine in RIGHTS[right]],
+        link_ends_at=await links.find_link_end(connection, place_id),
     )
 
 
@@ -124,8 +134,7 @@ async def read_household(asked: Asked[None]) -> Household:
     """Everyone of the household by name and role, for each of them."""
     place_id = asked.path["access_point_id"]
     async with asked.platform.database.connection() as connection:
-        people = await household.list_household(connection, place_id, consignee_id=asked.asker.id)
-    return _show_household(place_id, people, asked.asker.id)
+        return await _read_household(connection, place_id, asked.asker.id)
 
 
 @TABLE.add(
@@ -214,8 +223,7 @@ async def join_household(asked: Asked[JoinBody]) -> Household:
         consignee_id=asked.asker.id,
         now=asked.platform.clock.now(),
     )
-    people = await household.list_household(asked.connection, place_id, consignee_id=asked.asker.id)
-    return _show_household(place_id, people, asked.asker.id)
+    return await _read_household(asked.connection, place_id, asked.asker.id)
 
 
 @TABLE.add(
@@ -255,8 +263,7 @@ async def remove_member(asked: Asked[None]) -> Household:
         consignee_id=asked.asker.id,
         now=asked.platform.clock.now(),
     )
-    people = await household.list_household(asked.connection, place_id, consignee_id=asked.asker.id)
-    return _show_household(place_id, people, asked.asker.id)
+    return await _read_household(asked.connection, place_id, asked.asker.id)
 
 
 @TABLE.add(
@@ -271,7 +278,7 @@ async def remove_member(asked: Asked[None]) -> Household:
 )
 async def hand_over_place(asked: Asked[HandOverBody]) -> Household:
     """A member becomes the owner and you a member. Only to someone whom the place's carrier knows. Open invitations
-    end.
+    end. A car that is reached through an account of yours is so for seven days more: the new owner links it meanwhile.
     """
     place_id = asked.path["access_point_id"]
     await household.hand_over(
@@ -281,5 +288,4 @@ async def hand_over_place(asked: Asked[HandOverBody]) -> Household:
         consignee_id=asked.asker.id,
         now=asked.platform.clock.now(),
     )
-    people = await household.list_household(asked.connection, place_id, consignee_id=asked.asker.id)
-    return _show_household(place_id, people, asked.asker.id)
+    return await _read_household(asked.connection, place_id, asked.asker.id)

@@ -19,8 +19,8 @@ from unlatch.domain.linking import (
     Power,
 )
 from unlatch.domain.wording import Language
-from unlatch.flow import linking, unlinking
-from unlatch.flow.linking import ChosenCar, TooManyLinks
+from unlatch.flow import choosing, linking, unlinking
+from unlatch.flow.choosing import ChosenCar
 from unlatch.store import maker_accounts
 from unlatch.store.consignees import AccessPointRow
 from unlatch.store.maker_accounts import MakerAccountRow
@@ -226,16 +226,13 @@ async def begin_link(asked: Asked[NewLink]) -> LinkOpened:
     """Send the owner's browser to `authorize_url` within 10 minutes; the maker leads it back to us. At most 20 an hour.
     With `account_id`, an account that was lost is linked again, and every car that hangs on it with it.
     """
-    try:
-        begun = await linking.begin(
-            asked.platform,
-            asked.connection,
-            consignee_id=asked.asker.id,
-            maker=asked.body.maker,
-            account_id=asked.body.account_id,
-        )
-    except TooManyLinks as error:
-        raise ProblemError(Trouble.TOO_MANY, str(error), headers={"Retry-After": "600"}) from None
+    begun = await linking.begin(
+        asked.platform,
+        asked.connection,
+        consignee_id=asked.asker.id,
+        maker=asked.body.maker,
+        account_id=asked.body.account_id,
+    )
     return LinkOpened(authorize_url=begun.authorize_url, expires_at=begun.expires_at)
 
 
@@ -310,11 +307,13 @@ async def list_accounts(asked: Asked[None]) -> Accounts:
     readers=CONSIGNEE,
     summary="The cars of an account",
     gives=Cars,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
 async def list_cars(asked: Asked[None]) -> Cars:
-    """Asked of the maker now: what each car can do from afar, and whether its service is subscribed to."""
-    found = await linking.list_cars(asked.platform, asked.path["account_id"], consignee_id=asked.asker.id)
+    """Asked of the maker now: what each car can do from afar, and whether its service is subscribed to. Ten times, then
+    once every ten seconds; making a car a place and reaching it through another account ask the maker too.
+    """
+    found = await choosing.list_cars(asked.platform, asked.path["account_id"], consignee_id=asked.asker.id)
     language = Language(language_of(asked))
     return Cars(
         cars=[
@@ -341,7 +340,7 @@ async def list_cars(asked: Asked[None]) -> Cars:
     gives=AccessPoint,
     status=201,
     repeat=Repeat.CLAIMED,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
     examples=(
         {
             "account_id": "mak_019ab2f4c1d27a3b8e4f5061728394a5",
@@ -360,7 +359,7 @@ async def choose_car(asked: Asked[NewCarPlace]) -> AccessPoint:
     body = asked.body
     carrier_id = asked.asker.carrier_id
     assert carrier_id is not None  # a consignee always has one
-    point, vehicle = await linking.choose_car(
+    point, vehicle = await choosing.choose_car(
         asked.platform,
         ChosenCar(
             account_id=body.account_id,
@@ -389,11 +388,11 @@ async def choose_car(asked: Asked[NewCarPlace]) -> AccessPoint:
     takes=LinkAgain,
     gives=PlaceLinked,
     repeat=Repeat.CLAIMED,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
 async def relink_place(asked: Asked[LinkAgain]) -> PlaceLinked:
     """The same car alone, by its VIN. It is consent given again, where un-linking had ended it. For the owner."""
-    point: AccessPointRow = await linking.relink(
+    point: AccessPointRow = await choosing.relink(
         asked.platform,
         asked.path["access_point_id"],
         account_id=asked.body.account_id,

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET, Meta, Struct, field
 
-from unlatch.domain.access import PlaceKind
-from unlatch.domain.eligibility import Assurance, Offer, Verdict
+from unlatch.domain.access import Assurance, PlaceKind
+from unlatch.domain.eligibility import Offer, Verdict
 from unlatch.domain.eligibility_wording import reason_text
 from unlatch.domain.wording import Language
 from unlatch.flow.options import Option, Options, find_options, find_options_of_shipment
@@ -64,7 +64,8 @@ class OptionShown(Struct, kw_only=True):
     assurance: Annotated[
         Assurance | None,
         Meta(
-            description="How well it can show that it is locked: `seen`, or only `said` by its maker's cloud"
+            description="How well it can show that it is locked: `seen`, by the `lid_alone` (a garage door), by the "
+            "`bolt_alone` (no contact sensor), or only `said` by its maker's cloud"
         ),
     ]
     time_zone: str
