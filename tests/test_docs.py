@@ -275,7 +275,8 @@ def test_no_file_names_a_registry_or_a_path_of_this_machine() -> None:
             continue
         text = content.decode(errors="replace")
         for number, line in enumerate(text.splitlines(), start=1):
-            if hosts.search(line) or OF_THIS_MACHINE.search(line):
+            is_ours = "vendor" not in path.parts  # what others wrote speaks of paths of its own
+            if hosts.search(line) or (is_ours and OF_THIS_MACHINE.search(line)):
                 found.append(f"{shown(path)}:{number}: {line.strip()[:120]}")
     assert found == []
 

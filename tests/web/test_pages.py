@@ -119,7 +119,7 @@ async def test_the_api_takes_a_session_with_its_word_and_only_from_our_pages(
     csrf = await sign_in(http, tenant.consignee.key)
     assert (await http.get("/v1/me/timeline")).status_code == 200
     assert (await http.get("/v1/courier/stops")).status_code == 403  # a courier's
-    path = f"/v1/access_points/{tenant.access_point_id}/block"
+    path = f"/v1/me/access_points/{tenant.access_point_id}/block"
     assert (await http.post(path, headers=OURS)).status_code == 403
     assert (await http.post(path, headers={**OURS, "x-unlatch-csrf": csrf})).status_code in (200, 400)
 
