@@ -53,8 +53,8 @@ function showEnrol() {
   if (given) screen.querySelector("[name=code]").value = given;
 }
 
-async function enrol(form) {
-  const code = readCode(form.elements.code.value);
+async function enrol(form, given = form.elements.code?.value) {
+  const code = readCode(given);
   if (!code) return showError(form, text("not_a_code"));
   await clock.ask().catch(() => {});
   state.me = await post("/v1/devices/enrol", { code }, { key: await keyFor(`enrol ${code}`) });
@@ -312,7 +312,10 @@ const DEEDS = {
   set_out: setOut,
   locate,
   use_compass: async () => { await place.useCompass(); render(); },
-  show_map: async () => { undo.push(await place.drawMap(document.querySelector(".map"), state.located.position)); },
+  show_map: async (stop) => {
+    document.querySelector("[data-do=show_map]").hidden = true;
+    undo.push(await place.drawMap(document.querySelector(".map"), state.located.position, text(stop.kind)));
+  },
   send_frame: sendFrame,
   say: (_, { word }) => sayOfVisit(word),
   could_not: (_, { reason }) => sayOfVisit("could_not", { reason }),
@@ -323,7 +326,7 @@ const DEEDS = {
 };
 const FORMS = {
   enrol: (_, form) => enrol(form),
-  code: (_, form) => enrol({ ...form, elements: { code: form.elements.label } }),
+  code: (_, form) => enrol(form, form.elements.label.value),
   typed: (stop, form) => scan(stop, { label: { text: form.elements.label.value.trim() } }),
   fallback: sayFallback,
 };
@@ -380,7 +383,7 @@ document.addEventListener("change", (event) => {
   const [file] = event.target.files;
   if (!file) return;
   if (here().screen === "visit") attempt(document.querySelector(".step"), async () => sayOfVisit("deposited", { photo: await shrink(file) }));
-  else fill(document.getElementById("screen"), { texts: { photo: text("photo_taken") }, stopId: here().stopId, is: {} });
+  else fill(document.getElementById("screen"), { texts: { photo: text("photo_taken") } });
 });
 
 // ---- what happens by itself ------------------------------------------------------------------------------------------------------

@@ -1,7 +1,5 @@
 // Where this phone is and which way it points, and the way from here to there.
 
-import { text } from "./view.js";
-
 const FRESH_MS = 15000;
 const EARTH_M = 6371000;
 const radians = (degrees) => (degrees * Math.PI) / 180;
@@ -83,14 +81,14 @@ function loadMap() {
   return loading;
 }
 
-export async function drawMap(element, there) {
+export async function drawMap(element, there, name) {
   await loadMap();
   const L = window.L;
   element.hidden = false;
   const map = L.map(element, { attributionControl: false, preferCanvas: true, zoomSnap: 0.25 });
   const at = (point) => [point.latitude, point.longitude];
   L.control.scale({ imperial: document.documentElement.lang === "en", metric: document.documentElement.lang !== "en" }).addTo(map);
-  L.circleMarker(at(there), { radius: 12, color: "#0b5d4e", fillOpacity: 0.9 }).addTo(map).bindTooltip(text("car"), { permanent: true });
+  L.circleMarker(at(there), { radius: 12, color: "#0b5d4e", fillOpacity: 0.9 }).addTo(map).bindTooltip(name, { permanent: true });
   const mine = L.circle(at(there), { radius: 1, color: "#0a4fd0", weight: 1 }).addTo(map);
   const dot = L.circleMarker(at(there), { radius: 8, color: "#0a4fd0", fillOpacity: 1 }).addTo(map);
   const draw = () => {

@@ -41,12 +41,13 @@ const screen = document.getElementById("screen");
 export const part = (name, within = screen) => within.querySelector(`[data-fill="${name}"], [data-list="${name}"], [data-part="${name}"]`);
 
 // Fill what bears `data-fill`, hide what bears `data-if` and is not so, point `data-link` at the screens of this stop.
-export function fill(within, { texts: said = {}, is = {}, stopId } = {}) {
+// What is not given stays as it is.
+export function fill(within, { texts: said = {}, is = null, stopId = null } = {}) {
   for (const element of within.querySelectorAll("[data-fill]")) {
     if (element.dataset.fill in said) element.textContent = said[element.dataset.fill] ?? "";
   }
-  for (const element of within.querySelectorAll("[data-if]")) element.hidden = !is[element.dataset.if];
-  for (const element of within.querySelectorAll("[data-link]")) {
+  if (is) for (const element of within.querySelectorAll("[data-if]")) element.hidden = !is[element.dataset.if];
+  if (stopId) for (const element of within.querySelectorAll("[data-link]")) {
     const where = element.dataset.link;
     element.href = where === "stop" ? `#/stop/${stopId}` : `#/stop/${stopId}/${where}`;
   }
@@ -59,7 +60,7 @@ export function show(name, given = {}) {
   const focused = isSame ? document.activeElement?.closest?.("[data-do],[data-link],[name]") : null;
   const wanted = focused && ["do", "link"].map((key) => focused.dataset[key] && `[data-${key}="${focused.dataset[key]}"]`).find(Boolean);
   screen.replaceChildren(document.getElementById(`screen-${name}`).content.cloneNode(true));
-  fill(screen, given);
+  fill(screen, { is: {}, ...given });
   if (wanted) screen.querySelector(wanted)?.focus();
   if (!isSame) {
     if (shown) document.getElementById("main").focus({ preventScroll: true });
