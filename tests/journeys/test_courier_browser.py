@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, ViewportSize, async_playwright, expect
 from tests.journeys.front import HERE, Front, PhoneDoor, open_front
 
 from unlatch.town.labels import print_label
@@ -25,11 +25,18 @@ from unlatch.town.labels import print_label
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "courier"
 FACTOR = 4.0
 PATIENCE_MS = 30_000
-PHONE = {"width": 360, "height": 740}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 FRAME = (1280, 720)
 CHROMIUM = shutil.which("chromium") or "chromium: scripts/browser installs it"
-BARE = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")  # fmt: skip
+BARE = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
 
 
 class BrowserPhone:
@@ -57,9 +64,11 @@ class Screen:
             self.complaints.append(text)
 
     async def press(self, name: str) -> None:
-        await self.page.get_by_role("button", name=name, exact=True).or_(
-            self.page.get_by_role("link", name=name, exact=True)
-        ).click()
+        await (
+            self.page.get_by_role("button", name=name, exact=True)
+            .or_(self.page.get_by_role("link", name=name, exact=True))
+            .click()
+        )
 
     async def reads(self, text: str) -> None:
         await expect(self.page.locator("#screen")).to_contain_text(text, timeout=PATIENCE_MS)
@@ -86,7 +95,9 @@ def film(folder: Path, number: str | None) -> Path:
 
 
 def _print(number: str) -> Image.Image:
-    label = Image.open(io.BytesIO(print_label(f"sscc:{number}", sender="Shop", recipient="Ann Lee", size=(1200, 700))))
+    label = Image.open(
+        io.BytesIO(print_label(f"sscc:{number}", sender="Shop", recipient="Ann Lee", size=(1200, 700)))
+    )
     return label.convert("RGB")
 
 
@@ -122,7 +133,7 @@ async def open_round(front: Front) -> AsyncIterator[tuple[PhoneDoor, str]]:
     """A stop at a parked car on a new courier's round, and the code of the courier's phone."""
     courier = await front.carrier.register_courier("Bo")
     phone: Any = BrowserPhone(courier.id)
-    papers = {"make": "Chevrolet", "model": "Malibu", "colour": "blue", "plate": "ABC 123"}
+    papers: dict[str, Any] = {"make": "Chevrolet", "model": "Malibu", "colour": "blue", "plate": "ABC 123"}
     async with front.open_door("onstar", phone=phone, **papers) as door:
         yield door, await front.carrier.invite_phone(courier.id)
 
@@ -168,19 +179,20 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
 
         await screen.context.set_offline(True)
         await expect(page.locator("#lost")).to_be_visible(timeout=3000)
+        photo = print_label(f"sscc:{door.label}", sender="a", recipient="b")
         await page.locator("input[type=file]").set_input_files(
-            {"name": "in.png", "mimeType": "image/png", "buffer": print_label(f"sscc:{door.label}", sender="a", recipient="b")}
+            {"name": "in.png", "mimeType": "image/png", "buffer": photo}
         )
         await expect(page.locator("#waiting")).to_contain_text("The parcel is inside")
         await screen.reads("Please close it now.")
         assert (await front.town.close_trunk(door.vin)).value in ("done", "already_so")
         await screen.press("I have closed it")
-        await screen.reads("Nobody has heard yet that you closed it.")
+        await screen.reads("Stay here: nobody has heard it yet.")
         assert "locked" not in (await page.locator("[data-fill=state]").inner_text()).lower()
         await screen.take_picture("no-network")
         # The phone dies in the dead spot, and is started again there.
         await page.reload()
-        await screen.reads("Nobody has heard yet that you closed it.")
+        await screen.reads("Stay here: nobody has heard it yet.")
         await expect(page.locator("#waiting li")).to_have_count(2)
 
         await screen.context.set_offline(False)
@@ -195,39 +207,41 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
 
 
 async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) -> None:
-    async with open_round(front) as (door, code):
-        async with open_phone(film(tmp_path, None), locale="fr-FR", color_scheme="dark") as screen:
-            page = screen.page
-            await enrol(screen, front, code, "Inscrire ce téléphone")
-            await page.get_by_text("Ann Lee").click()
-            await screen.press("J'y suis : scanner le colis")
-            await page.get_by_label("Ou saisissez le numéro").fill("(00)123")
-            await screen.press("Utiliser ce numéro")
-            await screen.reads("Ce n'est pas un numéro de colis")
-            await page.get_by_label("Ou saisissez le numéro").fill(f"(00){door.label}")
-            await screen.press("Utiliser ce numéro")
-            await screen.reads("Essayez la poignée")
-            await screen.take_picture("ouvrir")
-            await screen.press("Je n'ai pas pu")
-            await screen.take_picture("pourquoi")
-            await screen.press("La poignée ne s'ouvre pas")
-            await screen.press("Que faire à la place")
-            await screen.take_picture("repli")
-            await screen.press("C'est fait")
-            await screen.reads("Plus rien à faire ici.")
-            assert await door.where_parcel_is() == "at_fallback"
-            assert (await front.town.state(door.vin)).is_secured
-            await screen.press("Qui je suis")
-            await screen.reads("Je suis Bo, et je livre pour Carrier")
-            await expect(page.locator(".qr")).to_be_visible()
-            await screen.take_picture("carte")
-            await screen.context.set_offline(True)
-            await page.reload()  # the shell is kept
-            await screen.reads("Sans réseau, cette carte ne peut pas être vérifiée.")
-            await screen.context.set_offline(False)
-            await revoke(front, door)
-            await page.goto(f"{front.installation.server_url}/courier#/")
-            await screen.reads("a mis fin à l'accès")
+    async with (
+        open_round(front) as (door, code),
+        open_phone(film(tmp_path, None), locale="fr-FR", color_scheme="dark") as screen,
+    ):
+        page = screen.page
+        await enrol(screen, front, code, "Inscrire ce téléphone")
+        await page.get_by_text("Ann Lee").click()
+        await screen.press("J'y suis : scanner le colis")
+        await page.get_by_label("Ou saisissez le numéro").fill("(00)123")
+        await screen.press("Utiliser ce numéro")
+        await screen.reads("Ce n'est pas un numéro de colis")
+        await page.get_by_label("Ou saisissez le numéro").fill(f"(00){door.label}")
+        await screen.press("Utiliser ce numéro")
+        await screen.reads("Essayez la poignée")
+        await screen.take_picture("ouvrir")
+        await screen.press("Je n'ai pas pu")
+        await screen.take_picture("pourquoi")
+        await screen.press("La poignée ne s'ouvre pas")
+        await screen.press("Que faire à la place")
+        await screen.take_picture("repli")
+        await screen.press("C'est fait")
+        await screen.reads("Plus rien à faire ici.")
+        assert await door.where_parcel_is() == "at_fallback"
+        assert (await front.town.state(door.vin)).is_secured
+        await screen.press("Qui je suis")
+        await screen.reads("Je suis Bo, et je livre pour Carrier")
+        await expect(page.locator(".qr")).to_be_visible()
+        await screen.take_picture("carte")
+        await screen.context.set_offline(True)
+        await page.reload()  # the shell is kept
+        await screen.reads("Sans réseau, cette carte ne peut pas être vérifiée.")
+        await screen.context.set_offline(False)
+        await revoke(front, door)
+        await page.goto(f"{front.installation.server_url}/courier#/")
+        await screen.reads("a mis fin à l'accès")
 
 
 async def revoke(front: Front, door: PhoneDoor) -> None:

@@ -1,7 +1,7 @@
 """The card that a courier shows to whoever asks what they do at that car: a link that is good for a few minutes.
 
-Nothing is kept of it: the link bears the courier, its end and a keyed digest of both. It names neither the place nor the
-consignee, and it can't be made for anyone by anyone else.
+Nothing is kept of it: the link bears the courier, its end and a keyed digest of both. It names neither the place nor
+the consignee, and it can't be made for anyone by anyone else.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ async def find_card(platform: Platform, connection: AsyncConnection, word: str) 
     except (NotBase64, ValueError):
         return None
     head, digest = raw[: _ID_BYTES + _TIME_BYTES], raw[_ID_BYTES + _TIME_BYTES :]
-    if len(raw) != _LENGTH or urlsafe_b64encode(raw).decode() != word or not hmac.compare_digest(digest, _digest(platform, head)):
+    if (
+        len(raw) != _LENGTH
+        or urlsafe_b64encode(raw).decode() != word
+        or not hmac.compare_digest(digest, _digest(platform, head))
+    ):
         return None
     good_until = datetime.fromtimestamp(int.from_bytes(head[_ID_BYTES:]), UTC)
     if good_until <= datetime.now(UTC):

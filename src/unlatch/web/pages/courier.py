@@ -33,7 +33,10 @@ WORD_MAX = 100  # characters of a card's link; ours have fifty
 def list_shell() -> list[str]:
     """Where everything is fetched that the app needs without a network."""
     own = [assets.address_in_folder(name) for name in assets.list_folder(FOLDER) if name != WORKER]
-    return [*own, *(assets.address_of(name) for name in ("unlatch.css", "unlatch.js", "icon.svg", *SCANNER, *MAP))]
+    return [
+        *own,
+        *(assets.address_of(name) for name in ("unlatch.css", "unlatch.js", "icon.svg", *SCANNER, *MAP)),
+    ]
 
 
 async def show_app(seen: Seen) -> Response[Any]:
@@ -93,7 +96,9 @@ async def give_worker(_: Seen) -> Response[Any]:
     version = hashlib.sha256("\n".join([*shell, worker.digest]).encode()).hexdigest()[:12]
     head = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(shell)};\n"
     headers = {**POLICY, **NOT_STORED, "service-worker-allowed": "/courier"}
-    return Response(head.encode() + worker.content, media_type="text/javascript; charset=utf-8", headers=headers)
+    return Response(
+        head.encode() + worker.content, media_type="text/javascript; charset=utf-8", headers=headers
+    )
 
 
 async def show_who(seen: Seen) -> Response[Any]:
@@ -102,7 +107,9 @@ async def show_who(seen: Seen) -> Response[Any]:
     if len(word) <= WORD_MAX:
         async with seen.platform.database.connection() as connection:
             card = await find_card(seen.platform, connection, word)
-    return render(seen, "courier/who.html", status=404 if card is None else 200, card=card, now=datetime.now(UTC))
+    return render(
+        seen, "courier/who.html", status=404 if card is None else 200, card=card, now=datetime.now(UTC)
+    )
 
 
 PAGES = (
