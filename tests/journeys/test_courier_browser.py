@@ -23,6 +23,24 @@ from tests.journeys.front import HERE, Front, PhoneDoor, open_front
 from unlatch.town.labels import print_label
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "courier"
+SHOWN = ("stops", "stop", "open", "no-network", "ouvrir", "carte")  # those that the documentation has
+AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
+RUN_AXE = """
+async () => {
+  const wide = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+  // The main step is read in the sun: AAA.
+  const step = document.querySelector(".step")
+    ? await axe.run(".step", { runOnly: { type: "rule", values: ["color-contrast-enhanced"] } }) : { violations: [] };
+  return [...wide.violations, ...step.violations].map((one) => `${one.id}: ${one.nodes.map((node) => node.html)}`);
+}
+"""
+# Gloves: 48 pixels in each direction, and 64 where a main step is pressed. A link within a text may be smaller.
+SMALL_TARGETS = """
+() => [...document.querySelectorAll("#screen a, #screen button, #screen label.button, #screen .check")]
+  .filter((one) => one.offsetParent && !one.closest(".leaflet-container"))
+  .filter((one) => one.getBoundingClientRect().height < (one.matches(".button") ? 64 : 48))
+  .map((one) => one.textContent.trim())
+"""
 FACTOR = 4.0
 PATIENCE_MS = 30_000
 PHONE: ViewportSize = {"width": 360, "height": 740}
@@ -73,13 +91,19 @@ class Screen:
     async def reads(self, text: str) -> None:
         await expect(self.page.locator("#screen")).to_contain_text(text, timeout=PATIENCE_MS)
 
-    async def take_picture(self, name: str) -> None:
-        """For the documentation, and to see that nothing is wider than the phone."""
+    async def look(self, name: str) -> None:
+        """Whether everyone can use this screen: nothing is wider than the phone, no button small, axe finds nothing."""
         wide = await self.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= (self.page.viewport_size or PHONE)["width"], f"{name} is {wide} wide"
-        if os.environ.get("PICTURES") == "yes":
+        assert wide <= PHONE["width"], f"{name} is {wide} wide"
+        small = await self.page.evaluate(SMALL_TARGETS)
+        assert small == [], f"{name}: {small}"
+        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = await self.page.evaluate(RUN_AXE)
+        assert found == [], f"{name}: {found}"
+        if os.environ.get("PICTURES") == "yes" and name in SHOWN:
             PICTURES.mkdir(parents=True, exist_ok=True)
-            await self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+            picture = Image.open(io.BytesIO(await self.page.screenshot(full_page=True))).convert("RGB")
+            picture.quantize(64).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def film(folder: Path, number: str | None) -> Path:
@@ -154,7 +178,7 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
     async with open_round(front) as (door, code), open_phone(film(tmp_path, door.label)) as screen:
         page = screen.page
         await enrol(screen, front, code, "Enrol this phone")
-        await screen.take_picture("stops")
+        await screen.look("stops")
         await page.get_by_text("Ann Lee").click()
         await screen.press("I set out for this one")
         await screen.reads("asked not to move the car")
@@ -164,14 +188,15 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
         await screen.reads("40 ft")
         await screen.press("Map")
         await expect(page.locator(".map canvas")).to_be_visible()
-        await screen.take_picture("stop")
+        await screen.look("stop")
         await screen.press("I am here: scan the parcel")
         await screen.reads("Try the handle and open.")
         assert await page.locator("video").count() == 0
-        await screen.take_picture("open")
+        await screen.look("open")
         # The other stops are shut while this visit lives.
         await page.goto(f"{front.installation.server_url}/courier#/")
         await screen.reads("Finish your visit first")
+        await screen.look("held")
         await page.get_by_text("Ann Lee").click()
         await pull_handle(front, door.vin)
         await screen.press("It is open")
@@ -189,7 +214,7 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
         await screen.press("I have closed it")
         await screen.reads("Stay here: nobody has heard it yet.")
         assert "locked" not in (await page.locator("[data-fill=state]").inner_text()).lower()
-        await screen.take_picture("no-network")
+        await screen.look("no-network")
         # The phone dies in the dead spot, and is started again there.
         await page.reload()
         await screen.reads("Stay here: nobody has heard it yet.")
@@ -199,7 +224,7 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
         await screen.reads("Go on to the next stop.")
         await expect(page.locator("#waiting")).to_be_hidden()
         await expect(page.locator("#lost")).to_be_hidden()
-        await screen.take_picture("locked")
+        await screen.look("locked")
         await screen.press("To the next stop")
         await screen.reads("Nothing more to do here.")
         assert await door.where_parcel_is() == "in_place"
@@ -215,18 +240,19 @@ async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) ->
         await enrol(screen, front, code, "Inscrire ce téléphone")
         await page.get_by_text("Ann Lee").click()
         await screen.press("J'y suis : scanner le colis")
+        await screen.look("scanner")
         await page.get_by_label("Ou saisissez le numéro").fill("(00)123")
         await screen.press("Utiliser ce numéro")
         await screen.reads("Ce n'est pas un numéro de colis")
         await page.get_by_label("Ou saisissez le numéro").fill(f"(00){door.label}")
         await screen.press("Utiliser ce numéro")
         await screen.reads("Essayez la poignée")
-        await screen.take_picture("ouvrir")
+        await screen.look("ouvrir")
         await screen.press("Je n'ai pas pu")
-        await screen.take_picture("pourquoi")
+        await screen.look("pourquoi")
         await screen.press("La poignée ne s'ouvre pas")
         await screen.press("Que faire à la place")
-        await screen.take_picture("repli")
+        await screen.look("repli")
         await screen.press("C'est fait")
         await screen.reads("Plus rien à faire ici.")
         assert await door.where_parcel_is() == "at_fallback"
@@ -234,7 +260,7 @@ async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) ->
         await screen.press("Qui je suis")
         await screen.reads("Je suis Bo, et je livre pour Carrier")
         await expect(page.locator(".qr")).to_be_visible()
-        await screen.take_picture("carte")
+        await screen.look("carte")
         await screen.context.set_offline(True)
         await page.reload()  # the shell is kept
         await screen.reads("Sans réseau, cette carte ne peut pas être vérifiée.")
@@ -242,6 +268,7 @@ async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) ->
         await revoke(front, door)
         await page.goto(f"{front.installation.server_url}/courier#/")
         await screen.reads("a mis fin à l'accès")
+        await screen.look("fini")
 
 
 async def revoke(front: Front, door: PhoneDoor) -> None:

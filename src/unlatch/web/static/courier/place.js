@@ -85,7 +85,7 @@ export async function drawMap(element, there, name) {
   await loadMap();
   const L = window.L;
   element.hidden = false;
-  const map = L.map(element, { attributionControl: false, preferCanvas: true, zoomSnap: 0.25 });
+  const map = L.map(element, { attributionControl: false, zoomControl: false, preferCanvas: true, zoomSnap: 0.25 });
   const at = (point) => [point.latitude, point.longitude];
   L.control.scale({ imperial: document.documentElement.lang === "en", metric: document.documentElement.lang !== "en" }).addTo(map);
   L.circleMarker(at(there), { radius: 12, color: "#0b5d4e", fillOpacity: 0.9 }).addTo(map).bindTooltip(name, { permanent: true });
