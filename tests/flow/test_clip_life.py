@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flow.homes import Dwelling, add_home, open_street
+from tests.flow.filmed import Dwelling, add_home, open_street
 from tests.flow.stage import Stage
 from tests.flow.test_filming import entries, open_door, until_noted
 
