@@ -349,3 +349,11 @@ def test_makers_are_found_by_walking() -> None:
     assert "rtsp" in find_camera_makers()
     with pytest.raises(NotFound):
         get_camera_maker("none")
+
+
+def test_a_camera_that_lets_us_in_and_sends_nothing_has_no_picture_that_is_too_large(street: Street) -> None:
+    name = street.add()
+    street.strike(name, CameraFaultKind.STALL)
+    with pytest.raises(CameraUnreachable) as caught, RtspCamera().open(street.link(name)) as session:
+        next(iter(session.read()))
+    assert caught.value.code in ("unreachable", "silent")

@@ -131,7 +131,9 @@ def video_of(container: InputContainer) -> VideoStream:
     context = video.codec_context
     if context.name not in CODECS:
         raise CameraUnreachable(f"the camera sends {context.name}: set it to H.264", code="codec")
-    if not (0 < context.width <= MAX_WIDTH and 0 < context.height <= MAX_HEIGHT):
+    if not (context.width and context.height):  # someone is there, and sends nothing
+        raise CameraUnreachable("the camera sends no picture", code="unreachable")
+    if context.width > MAX_WIDTH or context.height > MAX_HEIGHT:
         raise CameraUnreachable(
             f"the camera's picture is {context.width} by {context.height}: "
             f"set it to at most {MAX_WIDTH} by {MAX_HEIGHT}",

@@ -21,7 +21,7 @@ from unlatch.town.household import Enroller
 from unlatch.town.installation import Installation, make_data_dir
 from unlatch.town.narrator import Narrator
 from unlatch.town.papers import make_sscc
-from unlatch.town.proving import PROOFS, keep_proof_key, make_folders, prove
+from unlatch.town.proving import PROOFS, keep_proof_key, make_folders, prove, prove_clip
 from unlatch.town.stories import Ending
 from unlatch.town.stories_home import FALLBACK, HOME_PLOTS, HomeCast, HomePlot
 from unlatch.town.truth import count_openings_asked, was_home_secured
@@ -110,15 +110,20 @@ class HomeDemo:
                 cast = await self._cast(plot, narrator, carrier, operator)
                 ending = await plot.play(cast)
                 checks = await self._check(cast, ending)
+                proof = self.installation.data_dir / PROOFS / f"{plot.letter}.unlatch-proof"
                 checks += await prove(
                     self.installation,
                     narrator,
                     visit_id=ending.visit_id,
                     exporter=ending.exporter,
                     exporter_name=ending.exporter_name,
-                    proof=self.installation.data_dir / PROOFS / f"{plot.letter}.unlatch-proof",
+                    proof=proof,
                     lot=self.lot,
                 )
+                if ending.clip:
+                    checks += await prove_clip(
+                        self.installation, narrator, clip=ending.clip, proof=proof, lot=self.lot
+                    )
         except (UnlatchError, TimeoutError) as error:
             checks = [(f"the story came to its end: {error!r}", False)]
         for text, holds in checks:

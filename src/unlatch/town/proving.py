@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from pathlib import Path
 
 import msgspec
@@ -68,6 +69,30 @@ async def prove(
     return [
         ("unlatch verify finds the proof good", code == 0),
         ("unlatch verify finds the changed byte", changed_code == 1 and bool(faults)),
+    ]
+
+
+async def prove_clip(
+    installation: Installation, narrator: Narrator, *, clip: bytes, proof: Path, lot: random.Random
+) -> list[tuple[str, bool]]:
+    """Check a clip against its visit's proof, and again with one bit flipped: the part is to be named."""
+    at = lot.randrange(len(clip) // 4, len(clip) * 3 // 4)  # of the pictures, not of the index around them
+    other = clip[:at] + bytes([clip[at] ^ 1 << lot.randrange(8)]) + clip[at + 1 :]
+    whole, flipped = proof.with_suffix(".mp4"), proof.with_name(f"{proof.stem}-flipped.mp4")
+    for path, written in ((whole, clip), (flipped, other)):
+        await asyncio.to_thread(path.write_bytes, written)
+    words = ("verify", "--key", str(proof.with_name(KEY_FILE)), str(proof), "--clip")
+    (code, _, _), (flipped_code, printed, _) = await asyncio.gather(
+        *(installation.try_to_run(*words, str(path), timeout_s=VERIFY_WITHIN_S) for path in (whole, flipped))
+    )
+    named = [line.strip() for line in printed.splitlines() if re.search(r"part \d+ of take \d+", line)]
+    narrator.line(
+        f"  unlatch verify {proof.name} --clip {flipped.name}, one bit of byte {at} flipped:", "faint"
+    )
+    narrator.line(f"    {named[0] if named else 'nothing'}", "faint")
+    return [
+        ("unlatch verify finds the clip good", code == 0),
+        ("unlatch verify names the part whose bit was flipped", flipped_code == 1 and bool(named)),
     ]
 
 

@@ -56,6 +56,7 @@ class Ending:
     state: str = "delivered"
     place: str = "in_place"
     unlocks: int = 1
+    clip: bytes = b""  # of a home's visit, as its household was shown it
     more: list[tuple[str, bool]] = field(default_factory=list)
 
 
