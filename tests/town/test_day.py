@@ -104,6 +104,25 @@ def test_a_mail_that_never_came_one_too_many_and_a_lie_are_found() -> None:
     assert found(fallback, WELL, mail(*WELL)) == ["never told", "told what was not so"]
 
 
+def test_a_letter_that_was_overtaken_is_no_loss_but_one_of_the_end_is() -> None:
+    """The worker was dead while the courier arrived and delivered."""
+
+    def dropped(name: str) -> list[NoticeSeen]:
+        return [
+            NoticeSeen(id=event, event=event, dispatches=[{"state": "dropped" if event == name else "sent"}])
+            for event in WELL
+        ]
+
+    verdict = Verdict()
+    rest = [event for event in WELL if event != "courier_arriving"]
+    _check_notices("stop", lived(), dropped("courier_arriving"), mail(*rest), verdict)
+    assert (verdict.broken, verdict.counts["overtaken"]) == ([], 1)
+    verdict = Verdict()
+    rest = [event for event in WELL if event != "delivered"]
+    _check_notices("stop", lived(), dropped("delivered"), mail(*rest), verdict)
+    assert len(verdict.broken) == 2, "it is told, but not in the mailbox; and never told"
+
+
 def seen(**changes: object) -> StopSeen:
     values = {
         "state": "delivered", "ruled_out": None, "ruled_out_at": None, "heading_at": AT,

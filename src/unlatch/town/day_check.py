@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from unlatch.domain.notice_timing import OF_DAY
 from unlatch.town.api import Caller
 from unlatch.town.client import TownClient
 from unlatch.town.day import Day
@@ -152,18 +153,33 @@ def _check_parcel(number: str, lived: Lived, stop: StopSeen, verdict: Verdict) -
 def _check_notices(
     number: str, lived: Lived, told: Sequence[NoticeSeen], letters: Sequence[Arrived], verdict: Verdict
 ) -> None:
-    """Each notice is in the mailbox once; each that was called for is there; none comes again."""
+    """Each notice is in the mailbox once; each that was called for is there; none comes again.
+
+    But for what things overtook while its letter waited for a process that was killed: that says so of itself.
+    """
     came = Counter(letter.event for letter in letters if letter.event and letter.event != CODE)
-    noted = Counter(notice.event for notice in told)
+    overtaken = Counter(notice.event for notice in told if _was_overtaken(notice))
+    noted = Counter(notice.event for notice in told) - overtaken
+    verdict.counts["overtaken"] += overtaken.total()
     verdict.counts["notices"] += noted.total()
     verdict.counts["repeats_on_the_wire"] += sum(letter.times - 1 for letter in letters)
     verdict.need(holds=came == noted, text=f"{number}: told {dict(noted)}, but the mailbox has {dict(came)}")
     again = {event: count for event, count in came.items() if count > 1 and event not in MAY_REPEAT}
     verdict.need(holds=not again, text=f"{number}: told again: {again}")
-    missing = [event for event in _list_called_for(lived) if not came[event]]
+    missing = [event for event in _list_called_for(lived) if not came[event] and not overtaken[event]]
     verdict.need(holds=not missing, text=f"{number}: never told: {missing}")
     false = [event for event in _list_never(lived) if came[event]]
     verdict.need(holds=not false, text=f"{number}: told what was not so: {false}")
+
+
+def _was_overtaken(notice: NoticeSeen) -> bool:
+    """Only what tells of the day can be: how it ended is told however late."""
+    is_of_the_day = notice.event in OF_DAY
+    return (
+        is_of_the_day
+        and bool(notice.dispatches)
+        and all(one["state"] == "dropped" for one in notice.dispatches)
+    )
 
 
 def _list_called_for(lived: Lived) -> list[str]:
