@@ -81,7 +81,7 @@ async def may_watch(connection: AsyncConnection, who: str, visit: VisitRow) -> b
     """Whether they may see what the cameras see, or saw, of this visit. `who`: as journals name them.
 
     The household by its owner's leave. Nobody else: a courier or a carrier learns that a clip exists, never what it
-    shows.
+    shows. Whoever else is ever let, an operator with a pass, is let here.
     """
     part, _, name = who.partition(":")
     if part != "consignee":
