@@ -15,7 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 VENDOR = ROOT / "src/unlatch/web/static/vendor"
 LIST = VENDOR / "vendor.toml"
-ELSEWHERE = re.compile(rb"https://[a-z0-9.]+/npm/")  # an address from which a library would fetch more by itself
+ELSEWHERE = re.compile(
+    rb"https://[a-z0-9.]+/npm/"
+)  # an address from which a library would fetch more by itself
 
 
 def fetch(package: str, version: str) -> dict[str, bytes]:

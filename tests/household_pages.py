@@ -115,7 +115,9 @@ def draw_claims() -> str:
         "courier of the visit may add a word of their own, once, while the claim is open, and sees no "
         "name that is not in "
         "their list of stops. Each step is a row that is never changed, and household and carrier are told of it.",
-        "While a claim is open, nothing that is known of its visits may be forgotten.",
+        "While a claim is open, nothing that is known of its visits may be forgotten: no clip of them is erased, "
+        "by the clock or by anyone. It lets nobody see a clip; for that the place's owner gives a "
+        "[pass](../why/cameras-and-privacy.md).",
         "## The evidence",
         f"Opening a claim seals a bundle of evidence, `{EVIDENCE_FORMAT}`, in the same transaction. It "
         f"is the same for all "
@@ -144,7 +146,7 @@ def draw_claims() -> str:
                 ("`photos/`", "the claimant's photos, by their SHA-256"),
                 (
                     "`visits/`",
-                    "the [proof](proof.md) of each visit, with its photos; positions are withheld in it",
+                    "the [proof](proof.md) of each visit, with photos and clips' parts; positions are withheld",
                 ),
             ],
         ),

@@ -36,7 +36,7 @@ FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 WITHOUT_CLASS = {
     "Block", "Closure key", "Deadline", "Emission", "Epoch", "Fresh", "Journal", "Label key",
     "Patience", "Pre-flight", "Proof of delivery", "Proof of possession", "Read budget", "Ruled out",
-    "Seen locked", "Take-over", "Witness", "fence",
+    "Seen locked", "Take-over", "Watch", "Witness", "fence",
 }  # fmt: skip
 
 

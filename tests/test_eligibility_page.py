@@ -96,7 +96,8 @@ RULES = (
     "one of the plans", "countries", "areas", "places", "vehicles", "window, at most", "windows begin at",
     "range of a place, at most", "closures whose lock can't be read (our own rule)",
     "doors of homes can show that they are locked (our own rule)", "morning's notice (our own rule)",
-    "looked at beforehand (our own rule)", "reads of a car a day (our own rule)", "parcel: weight", "parcel: sides",
+    "looked at beforehand (our own rule)", "reads of a car a day (our own rule)",
+    "clips of homes are kept (our own rule)", "photos that the courier has to take", "parcel: weight", "parcel: sides",
     "parcel: value", "parcel: to be signed for", "parcel: sold by others than the merchant",
     "parcel: dangerous goods (our own rule)", "parcel: silence about these three (our own rule)",
 )  # fmt: skip
@@ -120,6 +121,8 @@ def _rules_of(programme: Programme) -> list[str]:
         f"{programme.morning_at:%H:%M}",
         f"{before} min ahead",
         f"{programme.reads_a_day}",
+        "as `UNLATCH_CLIP_DAYS` says" if programme.clip_days is None else f"{programme.clip_days} days",
+        programme.photos.replace("_", " "),
         *_limits(programme.parcel),
     ]
 

@@ -1,7 +1,8 @@
 """`unlatch verify FILE...`: check exported proofs of delivery, and the evidence of claims, offline.
 
-Needs no server, no database and no settings: the standard library, `cryptography` and the rules in
-`domain/verification.py` and `domain/evidence.py` alone.
+With `--clip`, the clips of those visits too: whether each is what was recorded, and if not, which part of it was
+touched. Needs no server, no database and no settings: the standard library, `cryptography` and the rules in
+`domain/verification.py`, `domain/evidence.py` and `domain/clip_verification.py` alone.
 
 Exit: 0 every file is good, 1 one is not, 2 one could not be read.
 """
@@ -9,12 +10,14 @@ Exit: 0 every file is good, 1 one is not, 2 one could not be read.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from unlatch.domain import anchor, verification
 from unlatch.domain.anchor import Anchors, read_anchors
 from unlatch.domain.canonical import canonical
+from unlatch.domain.clip_chain import KeptClip, list_kept_clips
+from unlatch.domain.clip_verification import ClipFinding, ClipState, GivenClip, match_clips
 from unlatch.domain.evidence import MAGIC, EvidenceVerdict, verify_evidence
 from unlatch.domain.proof import Hidden, Private, Signer, content_of, text_of_time
 from unlatch.domain.verification import Row, Verdict
@@ -31,6 +36,8 @@ KEY_BYTES = 32
 LARGEST_KEY_FILE_BYTES = 4096
 WIDEST_WHO = 28
 WIDEST_WHAT = 96
+LARGEST_CLIP_BYTES = 4 * 2**30  # as the store of clips has it
+MOST_CLIP_FILES = 64
 
 
 class Unusable(ValueError):
@@ -82,6 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="FILE|BASE64", help="the operator's public key: PEM, raw, hexadecimal or base64"
     )
+    parser.add_argument(
+        "--clip",
+        metavar="CLIP",
+        nargs="+",
+        action="extend",
+        help="a clip of one of these visits, as it was downloaded; several may follow",
+    )
     parser.add_argument("--anchors", metavar="FILE", help="a copy of the operator's file of anchors")
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON object")
 
@@ -110,17 +124,69 @@ def run(chosen: argparse.Namespace) -> int:
         visit_ids = {str(verdict.header["visit_id"]) for verdict in verdicts.values() if verdict.header}
         anchors = read_anchors(anchors_text, visit_ids)
         verdicts = {name: anchor.compare(verdict, anchors) for name, verdict in verdicts.items()}
+    try:
+        clips = check_clips(list(verdicts.values()), chosen.clip or ())
+    except Unusable as unusable:
+        print(f"unlatch verify: {unusable}", file=sys.stderr)
+        return 2
     if chosen.json:
-        print(json.dumps(_as_json(verdicts, bundles, anchors), indent=2))
+        print(json.dumps(_as_json(verdicts, bundles, anchors, clips), indent=2))
     else:
         told = [_bundle_as_text(name, bundle) for name, bundle in bundles.items()]
         told += [_as_text(name, verdict, anchors) for name, verdict in verdicts.items()]
+        told += ["\n".join(_clip_as_text(finding) for finding in clips)] if clips else []
         print("\n\n".join(told))
         print(_anchors_text(chosen.anchors, anchors), end="")
     are_anchors_good = anchors is None or not anchors.faults
     are_bundles_good = all(bundle.is_good for bundle in bundles.values())
     are_proofs_good = all(verdict.is_good for verdict in verdicts.values())
-    return 0 if are_anchors_good and are_bundles_good and are_proofs_good else 1
+    are_clips_good = all(finding.is_good for finding in clips)
+    return 0 if are_anchors_good and are_bundles_good and are_proofs_good and are_clips_good else 1
+
+
+def check_clips(verdicts: Sequence[Verdict], names: Sequence[str]) -> tuple[ClipFinding, ...]:
+    """What there is to say of the clips of these proofs, and of these files. Raises Unusable.
+
+    A proof that does not hold vouches for no clip: its clips are left out.
+    """
+    if len(names) > MOST_CLIP_FILES:
+        raise Unusable(f"at most {MOST_CLIP_FILES} clips are checked at once")
+    kept: dict[str, tuple[str, KeptClip]] = {}
+    for verdict in verdicts:
+        if verdict.is_good and verdict.header is not None:
+            for clip in list_kept_clips((row.entry for row in verdict.rows), verdict.documents):
+                known = kept.get(clip.id)
+                if known is None or known[1].content is None or clip.erased_at is not None:
+                    kept[clip.id] = str(verdict.header["visit_id"]), clip
+    with ExitStack() as opened:
+        given = [_open_clip(name, opened) for name in names]
+        return match_clips(list(kept.values()), given, is_asked=bool(names))
+
+
+def _open_clip(name: str, opened: ExitStack) -> GivenClip:
+    try:
+        file = opened.enter_context(Path(name).open("rb"))  # noqa: SIM115 - closed with `opened`
+        size = file.seek(0, 2)
+        if size > LARGEST_CLIP_BYTES:
+            raise Unusable(f"{name[:80]}: larger than {LARGEST_CLIP_BYTES} bytes")
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Unusable(f"{name[:80]}: {reason}") from None
+
+    def read(offset: int, size: int) -> bytes:
+        return _read_at(name, file, offset, size)
+
+    return GivenClip(name=name, size=size, sha256=digest, read=read)
+
+
+def _read_at(name: str, file: BinaryIO, offset: int, size: int) -> bytes:
+    try:
+        file.seek(offset)
+        return file.read(size)
+    except OSError as error:
+        raise Unusable(f"{name[:80]}: {error.strerror}") from None
 
 
 def read_key(given: str) -> bytes:
@@ -175,11 +241,16 @@ def _read_file(name: str, largest_bytes: int) -> bytes:
 
 
 def _as_json(
-    verdicts: Mapping[str, Verdict], bundles: Mapping[str, EvidenceVerdict], anchors: Anchors | None
+    verdicts: Mapping[str, Verdict],
+    bundles: Mapping[str, EvidenceVerdict],
+    anchors: Anchors | None,
+    clips: Sequence[ClipFinding],
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"files": [_verdict_as_json(name, verdict) for name, verdict in verdicts.items()]}
     if bundles:
         found["bundles"] = [_bundle_as_json(name, bundle) for name, bundle in bundles.items()]
+    if clips:
+        found["clips"] = [_clip_as_json(finding) for finding in clips]
     if anchors is not None:
         found["anchors"] = {
             "lines": anchors.lines,
@@ -216,6 +287,64 @@ def _bundle_as_json(name: str, bundle: EvidenceVerdict) -> dict[str, Any]:
         "is_signed_by_known_key": bundle.is_signed_by_known_key,
         "key_id": bundle.key_id,
     }
+
+
+def _clip_as_json(finding: ClipFinding) -> dict[str, Any]:
+    clip = finding.clip
+    return {
+        "file": finding.file,
+        "is_good": finding.is_good,
+        "state": finding.state,
+        "what": finding.what,
+        "visit_id": finding.visit_id,
+        "clip_id": None if clip is None else clip.id,
+        "sha256": None if clip is None else clip.sha256,
+        "erased_at": None if clip is None or clip.erased_at is None else text_of_time(clip.erased_at),
+        "erased_by": None if clip is None else clip.erased_by,
+        "touched": [
+            {
+                "take": run.take,
+                "first_part": run.first_part,
+                "last_part": run.last_part,
+                "from_ms": run.from_ms,
+                "until_ms": run.until_ms,
+                "text": run.text(),
+            }
+            for run in finding.touched
+        ],
+    }
+
+
+_CLIP_STATES = {
+    ClipState.WHOLE: "good",
+    ClipState.TOUCHED: "BAD",
+    ClipState.UNKNOWN: "BAD",
+    ClipState.NOT_GIVEN: "not compared",
+    ClipState.ERASED: "erased",
+}
+
+
+def _clip_as_text(finding: ClipFinding) -> str:
+    clip = finding.clip
+    told = "no clip of these visits" if clip is None else f"clip {clip.id} of visit {finding.visit_id}"
+    head = told if finding.file is None else finding.file
+    lines = [f"{_plain(head)}: {_CLIP_STATES[finding.state]}"]
+    if clip is not None:
+        about = "" if finding.file is None else f"{told}, "
+        lines.append(
+            f"  {_plain(about)}{clip.length_ms / 1000:.1f} s, {clip.size} bytes, {_parts_text(clip)}"
+        )
+    lines += [f"  {run.text()}: not what was recorded" for run in finding.touched]
+    if finding.what:
+        lines.append(f"  {_plain(finding.what)}")
+    return "\n".join(lines)
+
+
+def _parts_text(clip: KeptClip) -> str:
+    """Of a proof that holds: its chain was reckoned anew where the parts were at hand."""
+    if clip.content is None:
+        return "its parts are not in the proof"
+    return f"{len(clip.content.parts)} parts, chained as the journal has it"
 
 
 def _bundle_as_text(name: str, bundle: EvidenceVerdict) -> str:

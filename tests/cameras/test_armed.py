@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from unlatch.cameras.glances import Judgement, Method, Verdict
 from unlatch.cameras.light import draw_pattern, look_for
 from unlatch.cameras.makers.rtsp import RtspCamera
 from unlatch.cameras.proof import LEASE_S, Lease, Proof, Refusal
+from unlatch.cameras.watching import KEYFRAME_EVERY_S
 from unlatch.clock import monotonic_s
 from unlatch.domain.clip import last_link
 from unlatch.errors import CameraUnreachable, NotFound, RecordingError
@@ -139,6 +141,28 @@ def test_each_fault_ends_the_lease_and_gives_no_proof(
         assert begun.gap.code in ("silent", "cut")
         assert len(takes) >= 2
     assert len(finish(takes, rig.folder)) == 1
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"is_encoded_anew": True, "is_noisy": True}], ids=["same bytes", "encoded anew"]
+)
+def test_while_relaxed_few_keyframes_are_looked_at_and_a_picture_that_stands_is_told(
+    rig: Rig, how: dict[str, bool]
+) -> None:
+    rig.armed.start(rig.folder)
+    assert isinstance(rig.prove(), Proof)
+    rig.armed.relax()
+    relaxed_s, parts = monotonic_s(), rig.armed.status.parts
+    wait_until(lambda: rig.armed.status.parts > parts + 5 * 9, SLOW_S)  # nine seconds
+    looked = [glance.at_s for glance in rig.armed.glances(relaxed_s + 1.0)]  # its run is looked at to its end
+    assert 1 <= len(looked) <= 4
+    assert all(after - before >= KEYFRAME_EVERY_S for before, after in pairwise(looked))
+    assert rig.armed.status.judgement.verdict is Verdict.LIVE
+    assert rig.armed.status.lease.is_live(monotonic_s())
+    rig.street.strike(rig.name, KIND.FREEZE, **how)
+    assert rig.wait(Verdict.FROZEN) < 8.0
+    assert not rig.armed.status.lease.is_live(monotonic_s())
+    assert isinstance(rig.prove(), Refusal)
 
 
 def test_a_link_that_is_cut_is_another_take(rig: Rig) -> None:

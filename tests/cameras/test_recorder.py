@@ -132,7 +132,8 @@ async def parts_told(client: RecorderClient, at_least: int) -> list[Part]:
     return parts
 
 
-async def test_kill_9_loses_half_a_second_at_most(street: Street, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_relaxed", [False, True], ids=["eager", "relaxed"])
+async def test_kill_9_loses_half_a_second_at_most(street: Street, tmp_path: Path, is_relaxed: bool) -> None:
     name = street.add(fps=FPS)
     units: list[Unit] = []
     street.do(lambda control: control.cameras[name].watch("test", units.append, lambda: None))
@@ -141,6 +142,8 @@ async def test_kill_9_loses_half_a_second_at_most(street: Street, tmp_path: Path
         await client.open()
         await client.arm(name, street.link(name))
         await client.start(name, tmp_path / "takes")
+        if is_relaxed:
+            await client.relax(name)
         known = await parts_told(client, 12)
         killed_s = monotonic_s()
         process.kill()

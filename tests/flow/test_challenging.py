@@ -9,7 +9,7 @@ import pytest
 
 from unlatch.cameras.glances import Judgement, Method, Verdict
 from unlatch.cameras.proof import Proof, Refusal
-from unlatch.flow.challenging import NOT_ENROLLED_SO, check, may_be_lit
+from unlatch.flow.challenging import NOT_ENROLLED_SO, PATIENCE_S, check, may_be_lit
 from unlatch.store.cameras import CameraRow, Held
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -56,8 +56,11 @@ def test_what_rests_on_nothing_counts_for_nothing() -> None:
 def test_a_light_is_tried_where_the_picture_can_not_tell() -> None:
     held = Held(camera=camera(Method.LIGHT), socket="/nowhere")
     for code in (Verdict.TOO_STILL_TO_TELL, Verdict.TOO_DARK_TO_TELL, NOT_ENROLLED_SO):
-        assert may_be_lit(held, {"cam_1": str(code)})
-        assert not may_be_lit(Held(camera=camera(Method.CLOCK), socket="/nowhere"), {"cam_1": str(code)})
+        assert may_be_lit(held, {"cam_1": str(code)}, 0.0)
+        assert not may_be_lit(Held(camera=camera(Method.CLOCK), socket="/nowhere"), {"cam_1": str(code)}, 9.0)
+        both = Held(camera=camera(Method.LIGHT, Method.CLOCK), socket="/nowhere")
+        assert not may_be_lit(both, {"cam_1": str(code)}, 0.5), "its clock may yet be read"
+        assert may_be_lit(both, {"cam_1": str(code)}, PATIENCE_S)
     for code in (
         Verdict.FROZEN,
         Verdict.LOOPING,
@@ -66,5 +69,5 @@ def test_a_light_is_tried_where_the_picture_can_not_tell() -> None:
         "offline",
         "not_on_disk",
     ):
-        assert not may_be_lit(held, {"cam_1": str(code)})
-    assert not may_be_lit(held, {})
+        assert not may_be_lit(held, {"cam_1": str(code)}, 9.0)
+    assert not may_be_lit(held, {}, 9.0)

@@ -64,8 +64,9 @@ async def test_a_linked_car_is_delivered_into_while_its_tokens_change(working: L
 
 
 async def test_twenty_who_want_a_token_make_one_refresh(links: LinkStage) -> None:
-    await links.stage.town.set_habits("volvo", access_for_s=1)
     linked = await links.link()
+    await links.stage.town.set_habits("volvo", access_for_s=1)
+    await links.refresh_now(linked)
     await links.stage.town.set_habits("volvo", access_for_s=3600)
     place = await links.place(linked)
     assert place.account is not None

@@ -252,6 +252,9 @@ def test_the_antimeridian() -> None:
         (PROGRAMME, '"60 min", "30 min"', '"0 min", "1 h"', [": preflight[0]", "more than 0"]),
         (PROGRAMME, '"60 min", "30 min"', '"60 min", "25 h"', [": preflight[1]", "at most 24 h"]),
         (PROGRAMME, "reads_a_day = 24", "reads_a_day = -1", [": reads_a_day"]),
+        (PROGRAMME, "reads_a_day = 24", "clip_days = 0", [": clip_days"]),
+        (PROGRAMME, "reads_a_day = 24", "clip_days = 3651", [": clip_days"]),
+        (PROGRAMME, 'photos = "none"', 'photos = "some"', [": photos"]),
         (f"{PROGRAMMES}/open.toml", 'window = "24 h"', 'window = "1 d"', [": window"]),
         (PROGRAMME, 'countries = ["US"]', 'countries = ["usa"]', [": countries"]),
         (

@@ -118,6 +118,33 @@ async def let_watch(_: Platform, tenant: Tenant, asker: Caller) -> httpx.Respons
     return await asker.post(f"{place_path(tenant)}/members/{other.id}/watching", {"may_watch": True})
 
 
+async def _record(platform: Platform, tenant: Tenant) -> str:
+    """A visit of which something is recorded, as far as rows go."""
+    visit_id = await deliver(platform, tenant)
+    await fetch(
+        platform,
+        "INSERT INTO camera (id, access_point_id, maker, name, sealed, created_at) "
+        "VALUES ('cam_1', %s, 'rtsp', 'hall', '', now()) RETURNING 1",
+        tenant.access_point_id,
+    )
+    await fetch(
+        platform,
+        "INSERT INTO recording (id, visit_id, camera_id, state, folder, begun_at) "
+        "VALUES ('rec_1', %s, 'cam_1', 'ending', '', now()) RETURNING 1",
+        visit_id,
+    )
+    return visit_id
+
+
+async def erase_clips(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    return await asker.post(f"/v1/me/visits/{await _record(platform, tenant)}/clips/erase")
+
+
+async def share_clips(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    visit_id = await _record(platform, tenant)
+    return await asker.post(f"/v1/me/visits/{visit_id}/clip_passes", {"reader": "operator"})
+
+
 async def make_it_a_home(platform: Platform, tenant: Tenant) -> None:
     await fetch(
         platform,
@@ -159,6 +186,8 @@ TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response
     Right.LINK: link,
     Right.WATCH: watch,
     Right.LET_WATCH: let_watch,
+    Right.ERASE_CLIPS: erase_clips,
+    Right.SHARE_CLIPS: share_clips,
     Right.SET_HOME: set_home,
     Right.SET_CAMERAS: set_cameras,
 }

@@ -123,6 +123,28 @@ async def test_what_a_camera_tells_while_the_database_is_away_is_written_when_it
     assert "recording_gap_begun" in await names_of(platform, visit_id)
 
 
+async def test_how_a_camera_stands_is_said_past_rows_that_others_have(
+    tenant: Tenant, platform: Platform
+) -> None:
+    """Nobody waits for it, and it waits for nobody: a visit that ends takes recording and camera in this order."""
+    visit_id, camera_id = await begin_recording(tenant, platform)
+    async with platform.database.transaction() as connection:
+        await connection.execute("SELECT FROM recording WHERE visit_id = %s FOR UPDATE", (visit_id,))
+        async with asyncio.timeout(5):
+            await say(platform, camera_id, 0.0)
+        row = await cameras.find_camera(connection, camera_id)
+        assert row is not None
+        assert row.code == "silent"
+        await connection.execute("SELECT FROM camera WHERE id = %s FOR UPDATE", (camera_id,))
+        async with asyncio.timeout(5):
+            await say(platform, camera_id, 2.0)
+    await say(platform, camera_id, 2.0)
+    async with platform.database.connection() as connection:
+        row = await cameras.find_camera(connection, camera_id)
+    assert row is not None
+    assert row.code is None
+
+
 @asynccontextmanager
 async def locked_out(server: Embedded, platform: Platform) -> AsyncIterator[None]:
     """Nobody gets a connection to this test's database."""

@@ -133,11 +133,17 @@ def _copy(
     return last
 
 
+def _shown_ms(packet: av.Packet[VideoStream]) -> int:
+    """When a frame of the clip is shown, in milliseconds of the clip."""
+    at = packet.dts if packet.pts is None else packet.pts
+    return 0 if at is None or packet.time_base is None else max(0, round(at * packet.time_base * 1000))
+
+
 def _find_places(path: Path, takes: Sequence[TakeFile]) -> tuple[Place, ...]:
     """Where each part's frames stand: one behind the other, since there is one track. Raises ClipDamaged."""
     with av.open(str(path), "r", format="mp4") as source:
         packets = source.demux(source.streams.video[0])
-        frames = [(packet.pos, packet.size) for packet in packets if packet.size]
+        frames = [(packet.pos, packet.size, _shown_ms(packet)) for packet in packets if packet.size]
     parts = [part for take in takes for part in take.parts]
     if len(frames) != sum(part.frames for part in parts):
         raise ClipDamaged("the clip does not hold every frame", parts=())
@@ -145,9 +151,17 @@ def _find_places(path: Path, takes: Sequence[TakeFile]) -> tuple[Place, ...]:
     for part in parts:
         own = frames[at : at + part.frames]
         at += part.frames
-        size = sum(length for _, length in own)
+        size = sum(length for _, length, _ in own)
         assert own[0][0] is not None
-        places.append(Place(part=part.number, offset=own[0][0], size=size, frames_sha256=part.frames_sha256))
+        places.append(
+            Place(
+                part=part.number,
+                offset=own[0][0],
+                size=size,
+                frames_sha256=part.frames_sha256,
+                first_ms=min(shown_ms for _, _, shown_ms in own),
+            )
+        )
     with path.open("rb") as file:
 
         def read(offset: int, size: int) -> bytes:

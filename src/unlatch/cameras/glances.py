@@ -180,6 +180,10 @@ class Rolling:
         """Those from `since_s` on. For any thread: copied at once, since the camera's own thread adds meanwhile."""
         return [glance for glance in list(self._glances) if glance.at_s >= since_s]
 
+    def has_seen(self, digest: int) -> bool:
+        """Whether a frame of these very bytes was glanced at before."""
+        return bool(digest) and any(glance.digest == digest for glance in self._glances)
+
     def judge(self, now_s: float, heard_s: float | None = None) -> Judgement:
         """The verdict on the window that ends now. A light pattern is judged by `light.py`.
 
@@ -273,6 +277,16 @@ def moved_cells(window: list[Glance]) -> NDArray[np.bool_]:
     return moved
 
 
+def median_of_rows(levels: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The median of each row, as a column; of whole numbers it costs a third of what `np.median` takes."""
+    half = levels.shape[1] // 2
+    middle = [half] if levels.shape[1] % 2 else [half - 1, half]
+    found: NDArray[np.float32] = np.partition(levels, middle, axis=1)[:, middle].mean(
+        axis=1, dtype=np.float32
+    )
+    return found[:, None]
+
+
 def has_moved(window: list[Glance]) -> bool:
     """Whether enough of the grid changed."""
     return int(moved_cells(window).sum()) >= MOVED_CELLS
@@ -291,9 +305,9 @@ def likeness_to_before(window: list[Glance], kept: list[Glance]) -> float:
     still = ~moved_cells(window)
     if int(still.sum()) < LEAST_STILL:
         return 0.0
-    levels = np.stack([glance.levels[still] for glance in kept]).astype(np.float32)
-    noise = np.diff(levels, axis=0)
-    noise -= np.median(noise, axis=1, keepdims=True)
+    levels = np.stack([glance.levels[still] for glance in kept]).astype(np.int16)
+    steps = np.diff(levels, axis=0)
+    noise = steps.astype(np.float32) - median_of_rows(steps)
     np.clip(noise, -MOST_NOISE, MOST_NOISE, out=noise)  # a digit or an edge beside must not outweigh it
     run = noise[-(count - 1) :]
     products = noise @ run.T

@@ -66,6 +66,7 @@ class Place:
     offset: int
     size: int
     frames_sha256: bytes
+    first_ms: int | None = None  # when its first picture is shown in the clip; None: nobody has looked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,12 @@ class Deed(StrEnum):
     CLAIM_RULED = auto()
     WATCHING_LET = auto()
     WATCHING_ENDED = auto()
+    CLIPS_ERASED = auto()
+    CLIPS_HELD = auto()
+    CLIPS_RELEASED = auto()
+    PASS_GIVEN = auto()
+    PASS_ENDED = auto()
+    GLASS_BROKEN = auto()
 
 
 # English, French.
@@ -156,6 +162,30 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.WATCHING_ENDED: (
             "A member was no longer let watch the cameras and clips of this place.",
             "Un membre n'est plus autorisé à regarder les caméras et les clips de ce lieu.",
+        ),
+        Deed.CLIPS_ERASED: (
+            "The recording of a visit was erased.",
+            "L'enregistrement d'une visite a été effacé.",
+        ),
+        Deed.CLIPS_HELD: (
+            "The recording of a visit is kept for longer.",
+            "L'enregistrement d'une visite est conservé plus longtemps.",
+        ),
+        Deed.CLIPS_RELEASED: (
+            "The recording of a visit is no longer kept for longer.",
+            "L'enregistrement d'une visite n'est plus conservé plus longtemps.",
+        ),
+        Deed.PASS_GIVEN: (
+            "Someone outside the household was allowed to see the recording of a visit.",
+            "Une personne extérieure au foyer a été autorisée à voir l'enregistrement d'une visite.",
+        ),
+        Deed.PASS_ENDED: (
+            "The permission to see the recording of a visit was ended.",
+            "L'autorisation de voir l'enregistrement d'une visite a pris fin.",
+        ),
+        Deed.GLASS_BROKEN: (
+            "The recording of a visit was opened to one operator without your consent, for half an hour.",
+            "L'enregistrement d'une visite a été ouvert à un exploitant sans votre accord, pour une demi-heure.",
         ),
     }
 )

@@ -20,6 +20,7 @@ from typing import Protocol
 
 from unlatch.domain.access import Assurance, PlaceKind, Position
 from unlatch.domain.amount import Exact
+from unlatch.domain.photo import PhotoRule
 from unlatch.domain.vin import VinFault, VinReading, read_vin
 
 
@@ -127,6 +128,8 @@ class Programme:
     preflight_before_s: tuple[float, ...]  # how long ahead the car is looked at, the longest first
     reads_a_day: int  # of a car, outside of visits
     parcel: ParcelLimits
+    clip_days: int | None = None  # how long a home's clips are kept; None: as the installation says
+    photos: PhotoRule = PhotoRule.NONE  # which the courier has to take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,8 @@ class Right(StrEnum):
     LINK = auto()
     WATCH = auto()
     LET_WATCH = auto()
+    ERASE_CLIPS = auto()
+    SHARE_CLIPS = auto()
     SET_HOME = auto()
     SET_CAMERAS = auto()
 
@@ -68,6 +70,8 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.LINK: _OWNER,
         Right.WATCH: _OWNER,
         Right.LET_WATCH: _OWNER,
+        Right.ERASE_CLIPS: _OWNER,
+        Right.SHARE_CLIPS: _OWNER,
         Right.SET_HOME: _BOTH,
         Right.SET_CAMERAS: _BOTH,
     }
@@ -93,6 +97,8 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
         Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
         Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
+        Right.ERASE_CLIPS: "erase the clips of a visit at once",
+        Right.SHARE_CLIPS: "let the operator's staff or the carrier see the clips of a visit, and end that",
     }
 )
 

@@ -26,6 +26,12 @@ class Note(StrEnum):
     CLIP_KEPT = auto()
     CLIP_FAILED = auto()
     CLIP_ERASED = auto()
+    TAKES_ERASED = auto()  # what was recorded and is no clip
+    CLIP_HOLD_BEGUN = auto()
+    CLIP_HOLD_ENDED = auto()
+    CLIP_PASS_GIVEN = auto()
+    CLIP_PASS_ENDED = auto()
+    CLIP_GLASS_BROKEN = auto()
 
 
 N = Note
@@ -82,6 +88,36 @@ _ENGLISH: Mapping[Note, tuple[str, str, str]] = {
         "The clip was erased: its key is destroyed",
         "The clip was erased: its key is destroyed",
     ),
+    N.TAKES_ERASED: (
+        "The recording was erased",
+        "The recording was erased before a clip was made of it",
+        "The recording was erased; its recorder removes what it left",
+    ),
+    N.CLIP_HOLD_BEGUN: (
+        "The recording is kept for longer",
+        "The operator keeps the recording for longer; the reason stands beside it",
+        "The recording is held beyond its time",
+    ),
+    N.CLIP_HOLD_ENDED: (
+        "The recording is no longer kept for longer",
+        "The operator no longer keeps the recording for longer",
+        "The hold on the recording was released",
+    ),
+    N.CLIP_PASS_GIVEN: (
+        "The household lets someone see the recording",
+        "You let someone outside the household see the recording, for a time",
+        "The owner lets the recording be seen, for a time",
+    ),
+    N.CLIP_PASS_ENDED: (
+        "Someone may see the recording no more",
+        "The permission to see the recording has ended",
+        "The permission to see the recording has ended",
+    ),
+    N.CLIP_GLASS_BROKEN: (
+        "The operator may see the recording for half an hour",
+        "Someone who works for the operator may see the recording for half an hour, unasked",
+        "The glass was broken: one operator may see the recording for half an hour",
+    ),
 }
 _FRENCH: Mapping[Note, tuple[str, str, str]] = {
     N.SCANNED: (
@@ -133,6 +169,36 @@ _FRENCH: Mapping[Note, tuple[str, str, str]] = {
         "L'enregistrement a été effacé",
         "Le clip a été effacé : sa clé est détruite",
         "Le clip a été effacé : sa clé est détruite",
+    ),
+    N.TAKES_ERASED: (
+        "L'enregistrement a été effacé",
+        "L'enregistrement a été effacé avant qu'un clip n'en soit fait",
+        "L'enregistrement a été effacé ; son enregistreur supprime ce qu'il en reste",
+    ),
+    N.CLIP_HOLD_BEGUN: (
+        "L'enregistrement est conservé plus longtemps",
+        "L'exploitant conserve l'enregistrement plus longtemps ; la raison figure à côté",
+        "L'enregistrement est retenu au-delà de son terme",
+    ),
+    N.CLIP_HOLD_ENDED: (
+        "L'enregistrement n'est plus conservé plus longtemps",
+        "L'exploitant ne conserve plus l'enregistrement plus longtemps",
+        "L'enregistrement n'est plus retenu",
+    ),
+    N.CLIP_PASS_GIVEN: (
+        "Le foyer laisse voir l'enregistrement",
+        "Vous laissez voir l'enregistrement hors du foyer, pour un temps",
+        "Le propriétaire laisse voir l'enregistrement, pour un temps",
+    ),
+    N.CLIP_PASS_ENDED: (
+        "L'enregistrement ne peut plus être vu",
+        "L'autorisation de voir l'enregistrement a pris fin",
+        "L'autorisation de voir l'enregistrement a expiré ou a été retirée",
+    ),
+    N.CLIP_GLASS_BROKEN: (
+        "L'exploitant peut voir l'enregistrement pendant une demi-heure",
+        "Une personne de l'exploitant peut voir l'enregistrement une demi-heure, sans votre accord",
+        "La vitre a été brisée : un exploitant peut voir l'enregistrement une demi-heure",
     ),
 }
 NOTE_TEXTS: Mapping[Language, Mapping[Note, tuple[str, str, str]]] = MappingProxyType(

@@ -96,6 +96,7 @@ class NoticeEvent(StrEnum):
     CALLED = auto()  # a person of the platform's is asked to look at a visit
     CLAIM_OPENED = auto()
     CLAIM_CHANGED = auto()
+    CLIP_GLASS_BROKEN = auto()  # someone on staff sees a recording without the household's consent
 
 
 E, G, R = NoticeEvent, NoticeGroup, NoticeReader
@@ -137,6 +138,7 @@ GROUPS: Mapping[NoticeEvent, NoticeGroup] = {
     E.CALLED: G.ALARM,
     E.CLAIM_OPENED: G.HOUSEHOLD,
     E.CLAIM_CHANGED: G.HOUSEHOLD,
+    E.CLIP_GLASS_BROKEN: G.ALARM,
 }
 
 _CONSIGNEE = frozenset({R.CONSIGNEE})
@@ -180,6 +182,7 @@ READERS: Mapping[NoticeEvent, frozenset[NoticeReader]] = {
     E.CALLED: frozenset({R.OPERATOR}),
     E.CLAIM_OPENED: _CONSIGNEE_AND_CARRIER,
     E.CLAIM_CHANGED: _CONSIGNEE_AND_CARRIER,
+    E.CLIP_GLASS_BROKEN: _CONSIGNEE,
 }
 
 

@@ -481,6 +481,17 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ),
         ),
     },
+    E.CLIP_GLASS_BROKEN: {
+        R.CONSIGNEE: template(
+            "Someone may see a recording of your door",
+            (
+                "{who}, who works for the operator, may see the recording of a visit to you until {until}.",
+                "Someone who works for the operator may see the recording of a visit to you until {until}.",
+                "Someone who works for the operator may see the recording of a visit to you for half an hour.",
+            ),
+            "You were not asked first. The reason stands in the app, and so does each look.",
+        ),
+    },
 }
 
 PHRASES = Phrases(

@@ -486,6 +486,17 @@ TEXTS: Mapping[NoticeEvent, Mapping[NoticeReader, Template]] = {
             ),
         ),
     },
+    E.CLIP_GLASS_BROKEN: {
+        R.CONSIGNEE: template(
+            "Un enregistrement de votre porte peut être vu",
+            (
+                "{who}, de l'exploitant, peut voir l'enregistrement d'une visite chez vous jusqu'au {until}.",
+                "Une personne de l'exploitant peut voir l'enregistrement d'une visite chez vous jusqu'au {until}.",
+                "Une personne de l'exploitant peut voir une demi-heure l'enregistrement d'une visite chez vous.",
+            ),
+            "Votre accord n'a pas été demandé. La raison figure dans l'application, comme chaque consultation.",
+        ),
+    },
 }
 
 PHRASES = Phrases(

@@ -164,6 +164,26 @@ def next_entry(
     )
 
 
+def find_unchained(entries: Sequence[Entry]) -> int | None:
+    """The number of the first entry that is not what its hash, or the one before it, says; None: all are chained."""
+    previous: tuple[int, str] | None = None
+    for entry in entries:
+        again = next_entry(
+            entry.visit_id,
+            previous,
+            entry.at,
+            kind=entry.kind,
+            name=entry.name,
+            who=entry.who,
+            body=entry.body,
+            private_digest=entry.private_digest,
+        )
+        if again != entry:
+            return entry.number
+        previous = entry.number, entry.hash
+    return None
+
+
 def content_of(entry: Entry) -> dict[str, object]:
     """The entry as its line in an export shows it."""
     return {

@@ -18,6 +18,8 @@ from hashlib import sha256
 from typing import Any
 
 from unlatch.domain.canonical import NotCanonical, read_canonical
+from unlatch.domain.clip_chain import find_broken_links
+from unlatch.domain.clip_parts import CLIP_PARTS_TYPE
 from unlatch.domain.proof import (
     FORMAT,
     Entry,
@@ -79,6 +81,9 @@ class Verdict:
     key_id: str | None  # of the key it was sealed with, known or not; None: the seal does not hold
     is_signed_by_known_key: bool
     anchored_until: int | None = None  # rows up to this number are as an anchor has them; None: no anchor
+    documents: Mapping[str, bytes] = field(
+        default_factory=dict
+    )  # of clips' parts, by their SHA-256 (hexadecimal)
 
     @property
     def is_good(self) -> bool:
@@ -107,6 +112,7 @@ class Line:
     header: Mapping[str, Any] | None = None
     row: Row | None = None
     attachment: str | None = None  # its SHA-256
+    document: bytes | None = None  # the attachment itself, where it is the parts of a clip
     seal: Mapping[str, Any] | None = None
     wrong: str | None = None
     is_row_like: bool = False  # it does not hold, but seems to have been a row
@@ -120,6 +126,7 @@ class _Reader:
     rows: list[Row] = field(default_factory=list)
     header: Mapping[str, Any] | None = None
     attachments: list[tuple[int, str]] = field(default_factory=list)  # line, sha256
+    documents: dict[str, bytes] = field(default_factory=dict)  # of clips' parts, by SHA-256
     seal: tuple[int, Mapping[str, Any]] | None = None  # line, content
     is_last_row_known: bool = True  # False: the row before is at fault, so that nothing can be linked to it
     due: int = 1  # the number of the next row
@@ -160,6 +167,8 @@ def judge(
     is_known = _check_seal(reader, public_key, is_signature_good)
     if not reader.faults:
         _check_sealed(reader, text)
+    if not reader.faults:
+        _check_clips(reader)
     return _verdict(reader, is_signed_by_known_key=is_known)
 
 
@@ -171,6 +180,7 @@ def _verdict(reader: _Reader, *, is_signed_by_known_key: bool) -> Verdict:
         seal_line=reader.seal[0] if reader.seal else None,
         key_id=reader.seal[1]["key_id"] if reader.seal else None,
         is_signed_by_known_key=is_signed_by_known_key,
+        documents=reader.documents,
     )
 
 
@@ -184,7 +194,8 @@ def read_line(number: int, line: bytes) -> Line:
         if "entry" in names:
             return Line(number=number, row=_checked_row(number, content))
         if names == {"attachment"}:
-            return Line(number=number, attachment=_checked_attachment(content["attachment"]))
+            digest, document = _checked_attachment(content["attachment"])
+            return Line(number=number, attachment=digest, document=document)
         if names == {"seal"}:
             return Line(number=number, seal=_checked_seal(content["seal"]))
         what = "neither a row nor an attachment nor the seal"
@@ -222,6 +233,8 @@ def _take_line(reader: _Reader, line: Line) -> None:
         if reader.attachments and line.attachment <= reader.attachments[-1][1]:
             reader.add_fault(line.number, None, "attachments out of order, or one of them twice")
         reader.attachments.append((line.number, line.attachment))
+        if line.document is not None:
+            reader.documents[line.attachment] = line.document
     elif line.seal is not None:
         reader.seal = (line.number, line.seal)
 
@@ -310,7 +323,8 @@ def _take_row(reader: _Reader, row: Row) -> None:
     reader.due = entry.number + 1
 
 
-def _checked_attachment(content: object) -> str:
+def _checked_attachment(content: object) -> tuple[str, bytes | None]:
+    """Its SHA-256, and its bytes where they are looked into: those of the parts of a clip."""
     shown = _own_hash(content, _ATTACHMENT_NAMES, "the attachment")
     base64, digest = shown["base64"], shown["sha256"]
     if not isinstance(base64, str) or not isinstance(digest, str) or not isinstance(shown["media_type"], str):
@@ -321,7 +335,7 @@ def _checked_attachment(content: object) -> str:
         raise _Wrong("the attachment is not base64") from None
     if b64encode(bytes_).decode() != base64 or sha256(bytes_).hexdigest() != digest:
         raise _Wrong("the attachment was changed: its SHA-256 is not the one of its bytes")
-    return digest
+    return digest, bytes_ if shown["media_type"] == CLIP_PARTS_TYPE else None
 
 
 def _checked_seal(content: object) -> Mapping[str, Any]:
@@ -375,6 +389,13 @@ def _check_sealed(reader: _Reader, text: bytes) -> None:
     if not reader.faults and seal["bytes_sha256"] != sha256(_before_last_line(text)).hexdigest():
         what = "not the bytes that were sealed: a private part was hidden, or an attachment exchanged"
         reader.add_fault(line, None, what)
+
+
+def _check_clips(reader: _Reader) -> None:
+    """Are the parts of the clips those that the journal's links were made of?"""
+    lines = {row.entry.number: row.line for row in reader.rows}
+    for broken in find_broken_links([row.entry for row in reader.rows], reader.documents):
+        reader.add_fault(lines[broken.entry_number], broken.entry_number, broken.what)
 
 
 def _before_last_line(text: bytes) -> memoryview:

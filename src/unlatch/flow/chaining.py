@@ -53,6 +53,18 @@ def append_parts(folder: Path, parts: Sequence[Part]) -> None:
         os.close(file)
 
 
+def sync_parts(folder: Path) -> None:
+    """Wait until the parts are on the disk: the journal is told no link that a power cut could orphan."""
+    try:
+        file = os.open(folder / PARTS_FILE, os.O_WRONLY)
+    except FileNotFoundError:
+        return  # the recording has become a clip meanwhile
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+
+
 def read_parts(folder: Path) -> dict[int, Part]:
     """The parts that were told, by number. A line that a crash has cut is left out."""
     parts: dict[int, Part] = {}
@@ -138,6 +150,7 @@ class Chaining:
         part, link = latest
         body = {"take": part.take, "part": part.number, "link": link.hex()}
         try:
+            await asyncio.to_thread(sync_parts, Path(recording.folder))
             await self._note(recording, EventKind.PART, body)
             async with self._platform.database.connection() as connection:
                 await cameras.note_link(connection, recording.id, parts=part.number, link=link)

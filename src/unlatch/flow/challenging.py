@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 LAMP = "lamp"  # of a hub's form: the lamp that the cameras see
 AROUND_S = 6.0  # that playing takes beside the chips: the hub is reached, the lamp is slow and is set back
+TAKES_S = 9.0  # real: to play a pattern, see it, and prove by it
+PATIENCE_S = 2.0  # real: by then a clock has been read for long enough
 NOT_ENROLLED_SO = "method_not_enrolled"
 CAN_T_TELL = frozenset({Verdict.TOO_STILL_TO_TELL, Verdict.TOO_DARK_TO_TELL, NOT_ENROLLED_SO})
 
@@ -115,9 +117,13 @@ def check(answer: Proof | Refusal, camera: CameraRow, counting: Collection[Metho
     return Refusal(code=NOT_ENROLLED_SO, judgement=answer.judgement)
 
 
-def may_be_lit(held: Held, codes: Mapping[str, str]) -> bool:
-    """Whether a light of ours could prove what this camera could not: nothing is known against its picture."""
-    return Method.LIGHT.value in held.camera.methods and codes.get(held.camera.id) in CAN_T_TELL
+def may_be_lit(held: Held, codes: Mapping[str, str], waited_s: float) -> bool:
+    """Whether a light of ours could prove what this camera could not: nothing is known against its picture.
+
+    One that has another way, too, is given a moment for it: a lamp is not played for want of patience.
+    """
+    is_due = held.camera.methods == [Method.LIGHT.value] or waited_s >= PATIENCE_S
+    return is_due and Method.LIGHT.value in held.camera.methods and codes.get(held.camera.id) in CAN_T_TELL
 
 
 async def prove_again(platform: Platform, recorder: RecorderClient, camera: CameraRow) -> Proof | Refusal:

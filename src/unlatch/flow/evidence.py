@@ -48,6 +48,9 @@ async def attach_evidence(platform: Platform, connection: AsyncConnection, claim
     for row in rows:  # the newest first: they have the best claim to the room
         story = await read_story(connection, row, may_see_private=False)
         proof = await asyncio.to_thread(seal_story, platform, story, made_for=f"claim:{claim.id}")
+        if len(proof) > room and story.documents:
+            story = story.without_documents()
+            proof = await asyncio.to_thread(seal_story, platform, story, made_for=f"claim:{claim.id}")
         if len(proof) > room:
             left_out.append(row.id)
             continue

@@ -128,8 +128,8 @@ async def prove_recording(platform: Platform, visit_id: str) -> None:
 
     Half of the state's time at most: why nothing was proven is to be said before the clock says that nothing was.
     """
-    patient_s = platform.clock.real_s(DEADLINES_S[State.PROVING]) / 2
-    deadline_s = monotonic_s() + min(PROVEN_WITHIN_S, patient_s)
+    time_s, begun_s = platform.clock.real_s(DEADLINES_S[State.PROVING]), monotonic_s()
+    patient_s = min(PROVEN_WITHIN_S, time_s / 2)
     codes: dict[str, str] = {}
     while True:
         async with platform.database.connection() as connection:
@@ -142,7 +142,9 @@ async def prove_recording(platform: Platform, visit_id: str) -> None:
         counting = await challenging.list_counting(platform, row.access_point_id)
         proven = await asyncio.gather(*(_prove(platform, row, one, codes, counting) for one in witnesses))
         good = [one for one in proven if one is not None]
-        if not good and (lit := [one for one in witnesses if challenging.may_be_lit(one, codes)]):
+        waited_s = monotonic_s() - begun_s
+        lit = [one for one in witnesses if challenging.may_be_lit(one, codes, waited_s)]
+        if not good and lit and time_s - waited_s > challenging.TAKES_S:
             light = await challenging.find_light(platform, row.access_point_id)
             proven = await asyncio.gather(
                 *(_prove(platform, row, one, codes, counting, light) for one in lit if light is not None)
@@ -151,7 +153,7 @@ async def prove_recording(platform: Platform, visit_id: str) -> None:
         if good:
             await _record_proofs(platform, visit_id, good)
             return
-        if not witnesses or monotonic_s() > deadline_s:
+        if not witnesses or monotonic_s() - begun_s > patient_s:
             break
         await asyncio.sleep(LOOK_EVERY_S)
     happening = Happening(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -20,14 +21,17 @@ from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.cameras.recording import TakeFile, list_take_paths, number_of, recover
 from unlatch.cameras.storage import new_key
 from unlatch.domain.clip import FIRST_LINK, Part, last_link
+from unlatch.domain.clip_chain import CLIP_ERASED, CLIP_KEPT
+from unlatch.domain.clip_parts import write_clip_parts
 from unlatch.domain.proof import Kind
 from unlatch.errors import DatabaseDown, NotFound, RecordingError
 from unlatch.flow.chaining import append_parts, note, read_parts
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Line, chain
-from unlatch.store import cameras, clips, journal, visits
+from unlatch.flow.retention import clip_days
+from unlatch.store import cameras, clips, journal, stops, visits
 from unlatch.store.cameras import RecordingRow, RecordingState
-from unlatch.store.clips import ClipRow, pack_parts
+from unlatch.store.clips import ClipRow
 
 log = structlog.get_logger(__name__)
 
@@ -125,27 +129,54 @@ async def _finish(platform: Platform, recorder: RecorderClient, recording: Recor
     folder, told = Path(recording.folder), tuple[Part, ...]()
     with suppress(NotFound):
         told = tuple(part for take in await recorder.stop(recording.camera_id) for part in take.parts)
+    if recording.erased_at is not None:  # its household wanted no clip of it; the folder goes by itself
+        async with platform.database.connection() as connection:
+            await cameras.end_recording(connection, recording.id, RecordingState.ERASED)
+        return
+    days = await _find_days(platform, recording.visit_id)
     takes = await asyncio.to_thread(recover_takes, folder, told)
     made = await asyncio.to_thread(finish, takes, folder) if takes else ()
     rows = [
-        await asyncio.to_thread(_keep, platform, recording, takes, clip, number)
+        await asyncio.to_thread(_keep, platform, recording, takes, clip, number, days)
         for number, clip in enumerate(made, start=1)
     ]
     async with platform.database.pipelined_transaction() as connection:
         row = await visits.lock_visit(connection, recording.visit_id)
         now = platform.clock.now()
-        for kept in rows:
+        erased = await cameras.find_recording(connection, recording.id)  # while its clips were made
+        for made_row in rows:
+            kept = _without_key(made_row, erased)
             await clips.insert_clip(connection, kept)
-            row, (entry, private) = chain(row, _line_of(recording, kept, takes), now)
-            await journal.append_entry(connection, entry, private)
+            for line in _lines_of(recording, kept, takes):
+                row, (entry, private) = chain(row, line, now)
+                await journal.append_entry(connection, entry, private)
         await visits.update_visit(connection, row)
         state = RecordingState.KEPT if rows else RecordingState.EMPTY
         await cameras.end_recording(connection, recording.id, state)
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
+def _without_key(kept: ClipRow, recording: RecordingRow | None) -> ClipRow:
+    """The clip, as erased as its recording is: then it never has a key, and its file goes as any erased one's."""
+    if recording is None or recording.erased_at is None:
+        return kept
+    return replace(
+        kept, sealed_key=None, poster=None, erased_at=recording.erased_at, erased_by=recording.erased_by
+    )
+
+
+async def _find_days(platform: Platform, visit_id: str) -> int:
+    """How many days the clips of this visit are kept: as the programme says by which it was booked."""
+    rules = await platform.rules.get()
+    async with platform.database.connection() as connection:
+        visit = await visits.get_visit(connection, visit_id)
+        stop = await stops.find_stop(connection, visit.stop_id)
+    programme = rules.get_programme(None if stop is None else stop.programme)
+    return clip_days(programme, platform.settings)
+
+
 def _keep(
-    platform: Platform, recording: RecordingRow, takes: list[TakeFile], clip: Clip, number: int
+    platform: Platform, recording: RecordingRow, takes: list[TakeFile], clip: Clip, number: int, days: int
 ) -> ClipRow:
     """Encrypt and store one clip. Its id follows from the recording: done again, it replaces itself. Blocks."""
     clip_id = f"cli_{recording.id.partition('_')[2]}_{number}"
@@ -165,14 +196,17 @@ def _keep(
         sha256=described.sha256,
         length_ms=described.length_ms,
         poster=platform.vault.seal(described.poster, clips.poster_row(clip_id)),
-        parts=pack_parts(parts, clip.places),
+        parts=write_clip_parts(parts, clip.places),
         made_at=now,
-        keep_until=now + timedelta(days=platform.settings.clip_days),
+        keep_until=now + timedelta(days=days),
     )
 
 
-def _line_of(recording: RecordingRow, kept: ClipRow, takes: list[TakeFile]) -> Line:
-    """What the journal says of a clip: which it is, and the last link of the chain that it can be checked by."""
+def _lines_of(recording: RecordingRow, kept: ClipRow, takes: list[TakeFile]) -> list[Line]:
+    """What the journal says of a clip: which it is, and the last link of the chain that it can be checked by.
+
+    Of one that was erased before it was kept, that too.
+    """
     parts = [part for take in takes for part in take.parts]
     body = {
         "recording": recording.id,
@@ -183,8 +217,13 @@ def _line_of(recording: RecordingRow, kept: ClipRow, takes: list[TakeFile]) -> L
         "takes": len(takes),
         "parts": len(parts),
         "link": last_link(parts).hex(),
+        "parts_sha256": sha256(kept.parts).hexdigest(),  # of the document that each proof carries
     }
-    return Line(name="clip_kept", who=f"camera:{recording.camera_id}", kind=Kind.NOTE, body=body)
+    lines = [Line(name=CLIP_KEPT, who=f"camera:{recording.camera_id}", kind=Kind.NOTE, body=body)]
+    if kept.erased_by is not None:
+        told = {"clip": kept.id, "recording": recording.id}
+        lines.append(Line(name=CLIP_ERASED, who=kept.erased_by, kind=Kind.NOTE, body=told))
+    return lines
 
 
 async def go_on(recorder: RecorderClient, recording: RecordingRow, after: Continuation) -> bool:

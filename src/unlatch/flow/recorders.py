@@ -30,7 +30,7 @@ from unlatch.cameras.recorder_client import RecorderClient
 from unlatch.cameras.recorder_process import READY
 from unlatch.cameras.shown_clock import ClockReader
 from unlatch.errors import DatabaseDown, RecordingError, SealBroken, UnlatchError
-from unlatch.flow import keeping
+from unlatch.flow import keeping, retention
 from unlatch.flow.chaining import Chaining
 from unlatch.flow.filming import camera_of
 from unlatch.flow.keeping import Continuation
@@ -49,6 +49,7 @@ LOOK_EVERY_S = 0.25
 SAY_EVERY_S = 0.5
 ALIVE_FOR = timedelta(seconds=4)
 END_WITHIN_S = 10.0
+SWEEP_EVERY_S = 5.0
 BEATS_BETWEEN_KEPT = 4  # looks between two questions which cameras are still wanted
 
 
@@ -89,7 +90,7 @@ async def record(platform: Platform, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await RecorderKeeper(platform, recorder_id, path).run(stop)
-            except* (UnlatchError, OSError) as group:
+            except* Exception as group:  # noqa: BLE001 - whatever broke, these cameras want a recorder
                 log.warning("a recorder begins anew", why=[repr(error)[:200] for error in group.exceptions])
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RESTART_AFTER_S):
@@ -116,6 +117,7 @@ class RecorderKeeper:
                     group.create_task(self._repeat(SAY_EVERY_S, lambda: self._say(recorder))),
                     group.create_task(self._chaining.follow(recorder, self._id)),
                     group.create_task(self._repeat(SAY_EVERY_S, lambda: self._finish(recorder))),
+                    group.create_task(self._repeat(SWEEP_EVERY_S, self._sweep)),
                     group.create_task(self._notice_end(process)),
                 ]
                 await stop.wait()
@@ -152,12 +154,16 @@ class RecorderKeeper:
         raise RecordingError(f"the recorder has ended with {code}", code="closed")
 
     async def _repeat(self, every_s: float, run: Callable[[], Awaitable[None]]) -> None:
-        """Again and again; a database that is away for a while does not end what is being recorded."""
+        """Again and again: whatever the database makes of one round does not end what is being recorded."""
         while True:
             try:
                 await run()
+            except RecordingError:
+                raise  # the recorder itself is gone
             except DatabaseDown:
                 log.warning("a recorder waits for its database")
+            except Exception as error:
+                log.exception("a round of a recorder failed", why=type(error).__name__)
             await asyncio.sleep(every_s)
 
     # ---- which cameras ------------------------------------------------------------------------------------
@@ -262,6 +268,10 @@ class RecorderKeeper:
         ]
         async with self._platform.database.connection() as connection:
             await cameras.say(connection, self._id, said, asked_at=asked_at)
+
+    async def _sweep(self) -> None:
+        """What lies on this disk of recordings that are clips by now, or are to be none, goes."""
+        await retention.sweep(self._platform, self._id)
 
     async def _finish(self, recorder: RecorderClient) -> None:
         """Recordings whose visit has ended become clips, one after the other."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -170,10 +170,25 @@ async def _each(accounts: list[tuple[str, int]], run: Callable[[tuple[str, int]]
     return len(accounts)
 
 
-async def _refresh(platform: Platform, account_id: str, generation: int) -> None:
-    """One try at the next generation; nothing happens where another one is at it, or was a moment ago."""
-    first_byte_by_s = monotonic_s() + FIRST_BYTE_WITHIN_S
-    holder, now = _name_holder(platform), platform.clock.now()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """An account of which this try, and nobody else, may use the refresh token."""
+
+    row: MakerAccountRow
+    holder: str
+    now: datetime  # when it took hold
+    desk: Desk | None  # None: we are registered there no more
+    refresh_token: str | None  # None: there is none left
+
+
+async def _take_hold(
+    platform: Platform, account_id: str, generation: int, *, begins_within_s: float, is_spending: bool
+) -> _Held | None:
+    """Hold an account for as long as one request to its maker can take; None: another one is at it.
+
+    `begins_within_s`: by when, from now on, the request has left. Raises SealBroken.
+    """
+    holder, now = f"{platform.name}/{secrets.token_hex(6)}", platform.clock.now()
     longest_s = max((desk.answer_within_s for desk in platform.makers.desks.values()), default=0.0)
     async with platform.database.connection() as connection:
         row = await maker_accounts.hold(
@@ -183,23 +198,40 @@ async def _refresh(platform: Platform, account_id: str, generation: int) -> None
             holder=holder,
             now=now,
             real_now=datetime.now(UTC),
-            held_for_s=FIRST_BYTE_WITHIN_S + longest_s + HOLD_SLACK_S,
-            is_spending=True,
+            held_for_s=begins_within_s + longest_s + HOLD_SLACK_S,
+            is_spending=is_spending,
         )
     if row is None:
+        return None
+    tokens = {} if row.sealed is None else platform.vault.open_mapping(row.sealed, row.id)
+    return _Held(
+        row=row,
+        holder=holder,
+        now=now,
+        desk=platform.makers.desks.get(row.maker),
+        refresh_token=tokens.get("refresh_token"),
+    )
+
+
+async def _refresh(platform: Platform, account_id: str, generation: int) -> None:
+    """One try at the next generation; nothing happens where another one is at it, or was a moment ago."""
+    first_byte_by_s = monotonic_s() + FIRST_BYTE_WITHIN_S
+    held = await _take_hold(
+        platform, account_id, generation, begins_within_s=FIRST_BYTE_WITHIN_S, is_spending=True
+    )
+    if held is None:
         return
+    row, holder, now, desk = held.row, held.holder, held.now, held.desk
     is_first = row.spent_at == now
-    desk = platform.makers.desks.get(row.maker)
-    if desk is None or row.sealed is None:
+    if desk is None or held.refresh_token is None:
         await _let_go(platform, row, holder, AGAIN_AFTER_REVOKE_S, None if is_first else row.spent_at)
         return
     if not is_first and await _is_better_left(platform, desk, row, now):
         await _let_go(platform, row, holder, AGAIN_WHILE_IN_USE_S, row.spent_at)
         return
-    tokens = platform.vault.open_mapping(row.sealed, row.id)
     reach(platform.settings, Point.BEFORE_REFRESH)
     try:
-        given = await desk.refresh(tokens["refresh_token"], first_byte_by_s=first_byte_by_s)
+        given = await desk.refresh(held.refresh_token, first_byte_by_s=first_byte_by_s)
     except ConsentLost:
         await _lose(platform, row, holder)
     except CommandNotSent as error:
@@ -210,7 +242,7 @@ async def _refresh(platform: Platform, account_id: str, generation: int) -> None
         await _let_go(platform, row, holder, AGAIN_AFTER_UNKNOWN_S, row.spent_at)
     else:
         reach(platform.settings, Point.AFTER_REFRESH_ANSWER)
-        await _keep(platform, desk, row, holder, given, tokens["refresh_token"])
+        await _keep(platform, desk, row, holder, given, held.refresh_token)
 
 
 async def _is_better_left(platform: Platform, desk: Desk, row: MakerAccountRow, now: datetime) -> bool:
@@ -286,25 +318,16 @@ async def _lose(platform: Platform, row: MakerAccountRow, holder: str) -> None:
 
 async def _end(platform: Platform, account_id: str, generation: int) -> None:
     """Revoke, and destroy. A maker that can't be reached is told later; one that never can is given up."""
-    holder, now = _name_holder(platform), platform.clock.now()
-    longest_s = max((desk.answer_within_s for desk in platform.makers.desks.values()), default=0.0)
-    async with platform.database.connection() as connection:
-        row = await maker_accounts.hold(
-            connection,
-            account_id,
-            generation=generation,
-            holder=holder,
-            now=now,
-            real_now=datetime.now(UTC),
-            held_for_s=2 * FIRST_BYTE_WITHIN_S + longest_s + HOLD_SLACK_S,
-            is_spending=False,
-        )
-    if row is None or row.state is not AccountState.ENDING:
+    held = await _take_hold(
+        platform, account_id, generation, begins_within_s=2 * FIRST_BYTE_WITHIN_S, is_spending=False
+    )
+    if held is None or held.row.state is not AccountState.ENDING:
         return
-    desk, is_revoked = platform.makers.desks.get(row.maker), row.sealed is None
-    if row.sealed is not None and desk is not None and desk.authorization.revoke_path is not None:
+    row, holder, now, desk = held.row, held.holder, held.now, held.desk
+    is_revoked = held.refresh_token is None
+    if held.refresh_token is not None and desk is not None and desk.authorization.revoke_path is not None:
         try:
-            await desk.revoke(platform.vault.open_mapping(row.sealed, row.id)["refresh_token"])
+            await desk.revoke(held.refresh_token)
             is_revoked = True
         except DeviceError as error:
             log.warning("a maker was not told of an un-linked account", account=row.id, why=error.code)
@@ -313,7 +336,3 @@ async def _end(platform: Platform, account_id: str, generation: int) -> None:
                 return
     async with platform.database.connection() as connection:
         await maker_accounts.end(connection, row.id, holder=holder, is_revoked=is_revoked, now=now)
-
-
-def _name_holder(platform: Platform) -> str:
-    return f"{platform.name}/{secrets.token_hex(6)}"

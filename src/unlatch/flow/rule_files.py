@@ -36,6 +36,7 @@ from unlatch.domain.eligibility import (
     VehicleRule,
     fold,
 )
+from unlatch.domain.photo import PhotoRule
 from unlatch.errors import SettingsError
 
 SHIPPED = Path(__file__).parents[1] / "data"
@@ -50,6 +51,7 @@ DAY_S = 24 * 3600
 MAX_WINDOW_S = DAY_S
 MAX_READS_A_DAY = 1000
 MAX_RANGE_M = 5_000
+MAX_CLIP_DAYS = 3650
 
 Word = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^\u0000-\u001f\u007f]*$")]
 Words = Annotated[list[Word], Meta(max_length=100)]
@@ -86,6 +88,8 @@ class ProgrammeTable(Struct, kw_only=True, forbid_unknown_fields=True):
     morning: Word = "08:00"
     preflight: Annotated[tuple[Word, ...], Meta(max_length=6)] = ("60 min", "30 min")
     reads_a_day: Annotated[int, Meta(ge=0, le=MAX_READS_A_DAY)] = 24
+    clip_days: Annotated[int, Meta(ge=1, le=MAX_CLIP_DAYS)] | None = None
+    photos: PhotoRule = PhotoRule.NONE
     parcel: ParcelTable
 
 
@@ -273,6 +277,8 @@ def _read_programme(toml: _Toml, name: str, areas: frozenset[str]) -> Programme:
         morning_at=toml.convert("morning", given.morning, read_time_of_day),
         preflight_before_s=_read_preflight(toml, given.preflight),
         reads_a_day=given.reads_a_day,
+        clip_days=given.clip_days,
+        photos=given.photos,
         parcel=_read_limits(toml, given.parcel),
     )
 

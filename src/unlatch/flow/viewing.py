@@ -25,6 +25,7 @@ from unlatch.domain.household import Right
 from unlatch.domain.household import may_watch as may_role_watch
 from unlatch.errors import ClipDamaged, Conflict, NotAllowed, NotFound
 from unlatch.flow.household import require
+from unlatch.flow.passes import may_carrier_watch, may_staff_watch
 from unlatch.flow.platform import Platform
 from unlatch.store import clips, deeds, looks, viewing, visits
 from unlatch.store.ids import hash_key, make_id
@@ -77,23 +78,31 @@ class OpenClip:
 # ---- who may ------------------------------------------------------------------------------------------------
 
 
-async def may_watch(connection: AsyncConnection, who: str, visit: VisitRow) -> bool:
+async def may_watch(
+    connection: AsyncConnection, who: str, visit: VisitRow, *, now: datetime | None = None
+) -> bool:
     """Whether they may see what the cameras see, or saw, of this visit. `who`: as journals name them.
 
-    The household by its owner's leave. Nobody else: a courier or a carrier learns that a clip exists, never what it
-    shows. Whoever else is ever let, an operator with a pass, is let here.
+    The household by its owner's leave. Staff and the visit's carrier by a pass alone, which is asked for where `now` is
+    given (clips, not live pictures). A courier learns that a clip exists, never what it shows.
     """
     part, _, name = who.partition(":")
+    if part == "operator" and now is not None:
+        return await may_staff_watch(connection, name, visit.id, now)
+    if part == "carrier" and now is not None:
+        return await may_carrier_watch(connection, name, visit.id, now)
     if part != "consignee":
         return False
     found = await viewing.find_watcher(connection, visit.access_point_id, name)
     return found is not None and may_role_watch(found[0], is_let=found[1])
 
 
-async def require_watch(connection: AsyncConnection, who: str, visit: VisitRow) -> None:
+async def require_watch(
+    connection: AsyncConnection, who: str, visit: VisitRow, *, now: datetime | None = None
+) -> None:
     """Raises NotAllowed."""
-    if not await may_watch(connection, who, visit):
-        raise NotAllowed("only those of the household whom the place's owner lets may watch")
+    if not await may_watch(connection, who, visit, now=now):
+        raise NotAllowed("only those whom the place's owner lets may watch: the household, others by a pass")
 
 
 async def still_may_watch(connection: AsyncConnection, watcher: Watcher) -> bool:

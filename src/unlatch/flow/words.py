@@ -1,4 +1,4 @@
-"""The courier's own word: opened, deposited, closed, pulled the handle, could not."""
+"""The courier's own word: opened, deposited, closed, pulled the handle, could not; and the photo that goes with it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg import AsyncConnection
+
+from unlatch.domain.eligibility import Rules
+from unlatch.domain.photo import NoPhoto, is_photo_wanted
 from unlatch.domain.proof import text_of_time
 from unlatch.domain.visit import BEFORE_GATE, LIVE, TRANSITIONS, Fact, State
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import visits
+from unlatch.store import journal, stops, visits
 from unlatch.store.visits import VisitRow
 
 MAX_PHOTOS = 10  # of a visit: its proof holds them all
 WORDS = frozenset(
     {
-        Fact.COURIER_RANG,
-        Fact.COURIER_MET_SOMEONE,
-        Fact.COURIER_HANDED_OVER,
         Fact.COURIER_OPENED,
         Fact.COURIER_DEPOSITED,
         Fact.COURIER_CLOSED,
@@ -63,21 +64,26 @@ class Word:
     courier_id: str
     photo: Photo | None = None
     reason: str | None = None  # of COURIER_GAVE_UP: a word from a list, never free text
+    no_photo: NoPhoto | None = None  # why there is none where one is wanted
     phone_at: datetime | None = None  # when it happened by the phone's clock: written down, never believed
 
 
 async def record_word(platform: Platform, word: Word) -> VisitRow:
     """Record the courier's word; the visit afterwards.
 
-    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have,
-    or where what is said of a home's door can't be said any more.
+    Raises NotFound where it is not this courier's visit, and Conflict where it has as many photos as it may have, where
+    what is said of a home's door can't be said any more, or where *deposited* comes without the photo that is wanted.
+    *Closed* is taken in any case: it locks.
     """
     if word.fact not in WORDS:
         raise ValueError(f"{word.fact} is not a courier's word")
+    rules = await platform.rules.get()
     now = platform.clock.now()
     body: dict[str, Any] = {}
     if word.photo is not None:
         body["photo"] = word.photo.sha256.hex()
+    if word.no_photo is not None:
+        body["no_photo"] = word.no_photo.value
     if word.reason is not None:
         body["reason"] = word.reason
     if word.phone_at is not None:
@@ -99,8 +105,30 @@ async def record_word(platform: Platform, word: Word) -> VisitRow:
                 content=photo.content,
                 at=now,
             )
+        elif word.no_photo is None and await is_photo_due(connection, rules, row, word.fact):
+            if word.fact is Fact.COURIER_DEPOSITED:
+                raise Conflict(
+                    "a photo of the parcel inside is wanted: take one, or say in no_photo why there is none"
+                )
+            body["photo_due"] = True
         happening = Happening(fact=word.fact, who=f"courier:{word.courier_id}", body=body)
         return await record_in(connection, row, happening, now)
+
+
+def is_photo_ever_wanted(rules: Rules, fact: Fact) -> bool:
+    """Whether any programme wants a photo with this word: if none does, no visit need be asked about it."""
+    return any(is_photo_wanted(programme.photos, fact) for programme in rules.programmes.values())
+
+
+async def is_photo_due(connection: AsyncConnection, rules: Rules, row: VisitRow, fact: Fact) -> bool:
+    """Whether the programme of this visit wants a photo with this word, and none was taken or excused yet."""
+    if not is_photo_ever_wanted(rules, fact):
+        return False
+    stop = await stops.find_stop(connection, row.stop_id)
+    programme = rules.get_programme(None if stop is None else stop.programme)
+    if not is_photo_wanted(programme.photos, fact):
+        return False
+    return not await journal.is_photo_told(connection, row.id, fact.value)
 
 
 def _check_door(row: VisitRow, fact: Fact) -> None:

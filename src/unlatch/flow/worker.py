@@ -32,6 +32,7 @@ from unlatch.flow import (
     posting,
     preflight,
     refreshing,
+    retention,
     ringing,
     scan,
     unlinking,
@@ -97,6 +98,12 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "dispatches": lambda: posting.dispatch(platform, stop),
         "forgetting": lambda: _repeat(
             stop, FORGET_EVERY_S, lambda: forgetting.forget(platform), forgetting.AT_ONCE
+        ),
+        "retention": lambda: _repeat(
+            stop, retention.ERASE_EVERY_S, lambda: retention.erase_due(platform), retention.AT_ONCE
+        ),
+        "removals": lambda: _repeat(
+            stop, retention.REMOVE_EVERY_S, lambda: retention.remove_erased(platform), retention.AT_ONCE
         ),
         "checks": lambda: _repeat(stop, CHECKS_EVERY_S, lambda: enrolling.tell_checks(platform)),
         "claims": lambda: _repeat(

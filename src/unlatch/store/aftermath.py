@@ -200,11 +200,12 @@ _LOCK_UNFINISHED = f"""
           AND (visit.ended_at IS NULL OR NOT visit.tail = ANY(%(over)s)))
     ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 """
-_IS_HELD = """
-    SELECT EXISTS (
-        SELECT 1 FROM claim JOIN visit ON visit.stop_id = claim.stop_id
-        WHERE visit.id = %s AND claim.ended_at IS NULL AND (claim.visit_id IS NULL OR claim.visit_id = visit.id))
+# Of the row `visit`: whether an open claim is about it, or about its stop as a whole.
+HELD_BY_CLAIM = """
+    EXISTS (SELECT 1 FROM claim WHERE claim.stop_id = visit.stop_id AND claim.ended_at IS NULL
+        AND (claim.visit_id IS NULL OR claim.visit_id = visit.id))
 """
+_IS_HELD = f"SELECT {HELD_BY_CLAIM} FROM visit WHERE id = %s"
 
 
 def _claim_row(row: dict[str, Any]) -> ClaimRow:
@@ -390,7 +391,7 @@ async def find_evidence(
 
 async def is_held(connection: AsyncConnection, visit_id: str) -> bool:
     """Whether an open claim holds what is known of this visit: nothing of it may be forgotten yet."""
-    cursor = await connection.execute(_IS_HELD, (visit_id,))
+    cursor = await connection.execute(_IS_HELD.encode(), (visit_id,))
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
 

@@ -35,7 +35,7 @@ WITNESS = f"""
 
 
 class RecordingState(StrEnum):
-    """wanted -> recording -> ending -> kept | empty | failed"""
+    """wanted -> recording -> ending -> kept | empty | failed | erased; failed -> erased"""
 
     WANTED = auto()
     RECORDING = auto()
@@ -43,6 +43,7 @@ class RecordingState(StrEnum):
     KEPT = auto()
     EMPTY = auto()  # not one frame came
     FAILED = auto()  # its takes can't be made a clip of: a person has to look
+    ERASED = auto()  # before it was a clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +104,8 @@ class RecordingRow:
     ended_at: datetime | None
     tries: int
     again_at_real: datetime | None
+    erased_at: datetime | None = None  # no clip is to be made of it any more
+    erased_by: str | None = None
 
 
 _CAMERA_NAMES = CameraRow.__slots__
@@ -312,21 +315,28 @@ class Said:
 
 
 _SAY = """
-    -- How the cameras of a recorder stand, twice a second. It does not wait for the disk: it is said again. A lease
-    -- that has ended keeps its end, however often it is said: an alarm counts from there.
+    -- How the cameras of a recorder stand, twice a second. It waits neither for the disk nor for a row that another
+    -- transaction has: it is said again, and would stand in the way of one that takes these rows in another order. A
+    -- lease that has ended keeps its end, however often it is said: an alarm counts from there.
     WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true)), said AS (
         SELECT * FROM unnest(%(ids)s::text[], %(states)s::text[], %(verdicts)s::text[], %(codes)s::text[],
             %(heard)s::timestamptz[], %(leases)s::timestamptz[])
             AS said(id, state, verdict, code, heard_at_real, lease_until_real)
+    ), free_recordings AS (
+        SELECT id, camera_id FROM recording
+        WHERE camera_id = ANY(%(ids)s) AND state = 'recording' AND recorder_id = %(recorder_id)s
+        FOR NO KEY UPDATE SKIP LOCKED
     ), leases AS (
         UPDATE recording SET lease_until_real =
-            coalesce(said.lease_until_real, least(recording.lease_until_real, %(asked_at)s)) FROM said
-        WHERE recording.camera_id = said.id AND recording.state = 'recording'
-            AND recording.recorder_id = %(recorder_id)s
+            coalesce(said.lease_until_real, least(recording.lease_until_real, %(asked_at)s))
+        FROM said, free_recordings WHERE recording.id = free_recordings.id AND free_recordings.camera_id = said.id
+    ), free_cameras AS (
+        SELECT id FROM camera WHERE id = ANY(%(ids)s) AND recorder_id = %(recorder_id)s
+        FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE camera SET state = said.state, verdict = said.verdict, code = said.code,
         heard_at_real = coalesce(said.heard_at_real, camera.heard_at_real)
-    FROM said, no_wait WHERE camera.id = said.id AND camera.recorder_id = %(recorder_id)s
+    FROM said, free_cameras, no_wait WHERE camera.id = free_cameras.id AND camera.id = said.id
 """
 
 

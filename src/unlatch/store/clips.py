@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from unlatch.domain.clip import Part, Place
+from unlatch.domain.clip_parts import ClipParts, read_clip_parts
 
 MOST_OF_VISIT = 64  # clips
-MAX_PARTS_BYTES = 64 * 1024 * 1024  # unpacked: the parts of eight cameras' hours would be less
-
-
-class ClipParts(msgspec.Struct, kw_only=True, frozen=True):
-    """What a clip is made of: the parts as they were synced, and where each stands in the clip."""
-
-    parts: tuple[Part, ...]
-    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +26,7 @@ class ClipRow:
     sha256: bytes
     length_ms: int
     poster: bytes | None
-    parts: bytes
+    parts: bytes  # the document of `domain/clip_parts.py`
     made_at: datetime
     keep_until: datetime
     erased_at: datetime | None = None
@@ -46,16 +35,7 @@ class ClipRow:
 
     def content(self) -> ClipParts:
         """Its parts. Raises ValueError where they can't be read."""
-        unpacking = zlib.decompressobj()
-        content = unpacking.decompress(self.parts, MAX_PARTS_BYTES)
-        if unpacking.unconsumed_tail:
-            raise ValueError("these are the parts of no clip of ours")
-        return msgspec.json.decode(content, type=ClipParts)
-
-
-def pack_parts(parts: Sequence[Part], places: Sequence[Place]) -> bytes:
-    """As a row keeps them."""
-    return zlib.compress(msgspec.json.encode(ClipParts(parts=tuple(parts), places=tuple(places))))
+        return read_clip_parts(self.parts)
 
 
 _NAMES = ClipRow.__slots__
@@ -84,6 +64,15 @@ async def list_clips(connection: AsyncConnection, visit_id: str) -> list[ClipRow
         query = f"SELECT {_COLUMNS} FROM clip WHERE visit_id = %s ORDER BY recording_id, number LIMIT %s"
         await cursor.execute(query.encode(), (visit_id, MOST_OF_VISIT))
         return await cursor.fetchall()
+
+
+async def list_documents(connection: AsyncConnection, visit_id: str) -> list[tuple[str, bytes]]:
+    """Clip and document of the parts of each, erased or not: without keys and posters, which no proof holds."""
+    cursor = await connection.execute(
+        "SELECT id, parts FROM clip WHERE visit_id = %s ORDER BY recording_id, number LIMIT %s",
+        (visit_id, MOST_OF_VISIT),
+    )
+    return [(clip_id, bytes(parts)) for clip_id, parts in await cursor.fetchall()]
 
 
 def poster_row(clip_id: str) -> str:

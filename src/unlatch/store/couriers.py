@@ -22,6 +22,11 @@ _ENROL = """
       AND device.revoked_at IS NULL AND courier.id = device.courier_id
     RETURNING device.id, device.courier_id, courier.first_name
 """
+_NAME_CARD = """
+    SELECT courier.first_name, carrier.name AS carrier_name
+    FROM courier JOIN carrier ON carrier.id = courier.carrier_id
+    WHERE courier.id = %s AND courier.is_active
+"""
 _REVOKE = """
     UPDATE device SET revoked_at = coalesce(revoked_at, %s), code_hash = NULL, code_expires_at = NULL
     FROM courier WHERE device.id = %s AND courier.id = device.courier_id AND courier.carrier_id = %s
@@ -52,6 +57,14 @@ class DeviceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NameCard:
+    """All that a bystander is told of a courier."""
+
+    first_name: str
+    carrier_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled:
     """The phone that a code has just enrolled."""
 
@@ -74,6 +87,13 @@ async def find_courier(connection: AsyncConnection, courier_id: str, *, carrier_
         await cursor.execute(
             "SELECT * FROM courier WHERE id = %s AND carrier_id = %s", (courier_id, carrier_id)
         )
+        return await cursor.fetchone()
+
+
+async def find_name_card(connection: AsyncConnection, courier_id: str) -> NameCard | None:
+    """Who a courier is to people in the street; None where they deliver no more."""
+    async with connection.cursor(row_factory=class_row(NameCard)) as cursor:
+        await cursor.execute(_NAME_CARD, (courier_id,))
         return await cursor.fetchone()
 
 

@@ -97,6 +97,17 @@ async def list_entries(
         return [_entry(row) for row in await cursor.fetchall()]
 
 
+async def is_photo_told(connection: AsyncConnection, visit_id: str, name: str) -> bool:
+    """Whether an entry of this name has a photo, or says why there is none."""
+    cursor = await connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM journal "
+        "WHERE visit_id = %s AND name = %s AND body ?| ARRAY['photo', 'no_photo'])",
+        (visit_id, name),
+    )
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
 async def get_first_entry(connection: AsyncConnection, visit_id: str) -> KeptEntry:
     """What the visit began with: the scan. Raises NotFound."""
     entries = await list_entries(connection, visit_id, limit=1)

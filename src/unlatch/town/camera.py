@@ -138,6 +138,7 @@ class TownCamera:
         self._plain_view = view
         self._library = library
         self._bending = Bending()
+        self._films = 0  # of its own, so far
         self._film = library.film(form, seed, view)
         self._heard: Film | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -254,7 +255,8 @@ class TownCamera:
         film.listen(self, hand_over)
 
     def _own_shot(self) -> Shot:
-        hall = Hall(self.form.width, self.form.height, self.seed)
+        self._films += 1
+        hall = Hall(self.form.width, self.form.height, self.seed, film=self._films)
         live = shoot(hall, self.look, self.clock_offset_s)
         fault = self.fault
         if fault is None or fault.kind not in (CameraFaultKind.FREEZE, CameraFaultKind.LOOP):

@@ -63,12 +63,13 @@ def clock_place(width: int, height: int) -> ClockPlace:
 class Hall:
     """One hall; each seed is furnished otherwise."""
 
-    def __init__(self, width: int, height: int, seed: int = 0) -> None:
+    def __init__(self, width: int, height: int, seed: int = 0, *, film: int = 0) -> None:
+        """`film`: of this hall, counted. Each has noise of its own: a sensor does not begin anew."""
         if width % 4 or height % 4 or not (64 <= width <= 1920 and 64 <= height <= 1088):
             raise ValueError("a picture has 64 to 1920 by 64 to 1088 pixels, both divisible by four")
         self.width, self.height = width, height
         chance = np.random.default_rng(seed)
-        self._chance = np.random.default_rng(seed + 1)
+        self._chance = np.random.default_rng([seed + 1, film])
         self._wall = self._furnish(chance)
         margin = (height + NOISE_MARGIN, width + NOISE_MARGIN)
         self._noise = np.clip(chance.normal(0.0, 16.0, margin), -127, 127).astype(np.int8)  # scaled by 16

@@ -1,4 +1,4 @@
-"""What a household does at home: it enrols the camera in its hall, with a phone and two hands.
+"""What a household does: it enrols the camera in its hall, with a phone and two hands; and it watches who comes.
 
 Real seconds everywhere: a camera is looked at in real time, whatever the town's clock.
 """
@@ -6,7 +6,9 @@ Real seconds everywhere: a camera is looked at in real time, whatever the town's
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -98,6 +100,49 @@ class Enroller:
                 raise UnlatchError(f"the enrolment at {self._home_id} never came to {what}: {now}")
             await asyncio.sleep(LOOK_EVERY_S)
         return now
+
+
+class _Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What came of a live picture: fragments of video, and how it was said to stand."""
+
+    size: int
+    fragments: int
+    first_after_s: float | None
+    kinds: frozenset[str]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether pictures came, and were said to be of now."""
+        return self.size > 0 and "live" in self.kinds
+
+
+async def watch_live(consignee: Consignee, visit_id: str, for_s: float) -> Watched:
+    """Watch a visit for some real seconds, as a browser does. Raises UnlatchError where there is nothing to see."""
+    from websockets.asyncio.client import connect  # noqa: PLC0415 - only who watches needs it
+    from websockets.exceptions import WebSocketException  # noqa: PLC0415
+
+    ticket = await consignee.post(f"/v1/visits/{visit_id}/tickets", {"kind": "live"}, _Ticket)
+    begun_s = asyncio.get_running_loop().time()
+    size, fragments, first_after_s, kinds = 0, 0, None, set[str]()
+    try:
+        async with connect(ticket.address, proxy=None, open_timeout=WAIT_S) as socket:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(for_s):
+                    async for message in socket:
+                        if isinstance(message, str):
+                            kinds.add(str(msgspec.json.decode(message, type=dict[str, Any])["kind"]))
+                            continue
+                        size, fragments = size + len(message), fragments + 1
+                        if first_after_s is None:
+                            first_after_s = asyncio.get_running_loop().time() - begun_s
+    except (OSError, WebSocketException) as error:
+        raise UnlatchError(f"the live picture of {visit_id} can't be watched: {error!r}") from error
+    return Watched(size=size, fragments=fragments, first_after_s=first_after_s, kinds=frozenset(kinds))
 
 
 def mark_clock(width: int, height: int) -> dict[str, int]:

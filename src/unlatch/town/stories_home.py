@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from unlatch.clock import Clock
 from unlatch.domain.access import Position
+from unlatch.errors import UnlatchError
 from unlatch.town.api import Line, Visit
 from unlatch.town.car import WENT_WELL
 from unlatch.town.client import TownClient
 from unlatch.town.desk import Call, CarrierDesk, Consignee, OperatorDesk
 from unlatch.town.home import HomeDeed
+from unlatch.town.household import Watched, watch_live
 from unlatch.town.ledger import LedgerRow
 from unlatch.town.narrator import Narrator
 from unlatch.town.phone import CourierPhone
@@ -125,8 +129,22 @@ class HomeCast:
         self.say("courier", "opens the door, before the camera")
         await self.phone.opened(visit.id)
 
+    async def watch(self, visit: Visit) -> Watched:
+        """The household looks on while the courier is in."""
+        try:
+            watched = await watch_live(self.consignee, visit.id, INSIDE_S)
+        except UnlatchError as error:
+            raise StoryBroken(str(error)) from None
+        first = (
+            "nothing" if watched.first_after_s is None else f"the first after {watched.first_after_s:.1f} s"
+        )
+        self.say(
+            "consignee",
+            f"watches live: {watched.size / 1000:.0f} kB in {watched.fragments} fragments, {first}",
+        )
+        return watched
+
     async def put_in(self, visit: Visit) -> None:
-        await asyncio.sleep(INSIDE_S)
         await self.phone.deposited(visit.id)
         self.say("courier", "puts the parcel down in the hall")
 
@@ -156,6 +174,12 @@ class HomeCast:
             return await self.carrier.find_line(visit.id, name, timeout_s=within_s)
         except TimeoutError as error:
             raise StoryBroken(str(error)) from None
+
+    async def replay(self, visit: Visit, clip: Mapping[str, Any]) -> str:
+        """The household watches the clip; the SHA-256 of what it was shown."""
+        shown = await self.consignee.ask("GET", f"/v1/visits/{visit.id}/clips/{clip['clip']}")
+        self.say("consignee", f"watches the clip: {len(shown) / 1000:.0f} kB")
+        return hashlib.sha256(shown).hexdigest()
 
     async def find_call(self, visit: Visit) -> Call:
         """The operator's call about this visit."""
@@ -221,6 +245,7 @@ async def play_home_all_well(cast: HomeCast) -> Ending:
     proof = await cast.see_proof(visit)
     await cast.open_door(visit)
     seen = (await cast.town.camera(cast.town_camera_id))["door_open"]
+    watched = await cast.watch(visit)
     await cast.put_in(visit)
     await cast.close_door(visit)
     await cast.until(visit, "delivered")
@@ -241,6 +266,8 @@ async def play_home_all_well(cast: HomeCast) -> Ending:
                 opened_after_proof(rows, proof),
             ),
             ("the camera saw the door open", seen == 1),
+            ("the household saw it live", watched.is_live),
+            ("the clip is the one that the journal names", await cast.replay(visit, clip) == clip["sha256"]),
             ("the recording has no gap", now.is_clean and now.recording == "proven"),
             ("delivered is said with the time at which it was seen locked", "locked" in delivered),
         ],

@@ -66,6 +66,9 @@ class VisitShown(Struct, kw_only=True):
         list[FallbackStep] | None,
         Meta(description="For the courier of a visit that did not deliver: what to do instead, in order"),
     ] = None
+    photo_due: Annotated[
+        bool, Meta(description="For the courier who has just said `closed`: say it again, with a photo of it")
+    ] = False
 
 
 class LineShown(Struct, kw_only=True, omit_defaults=True):
@@ -81,6 +84,7 @@ class LineShown(Struct, kw_only=True, omit_defaults=True):
     state: str | None = None
     incident: str | None = None
     incident_text: str | None = None
+    photo: Annotated[str | None, Meta(description="The SHA-256 of the photo that came with it")] = None
     body: dict[str, Any] | None = None  # for carriers and operators: as it is chained
 
 
@@ -186,5 +190,6 @@ def show_line(line: LineRow, reader: Reader, language: str) -> LineShown:
         state=line.body.get("state"),
         incident=incident,
         incident_text=text_of(Incident(incident), words, spoken) if incident else None,
+        photo=line.body.get("photo"),
         body=line.body if is_whole else None,
     )

@@ -325,7 +325,11 @@ async def invite_device(asked: Asked[None]) -> DeviceInvitation:
         now=asked.platform.clock.now(),
     )
     return DeviceInvitation(
-        device_id=invitation.device_id, code=invitation.code, code_expires_at=invitation.expires_at
+        device_id=invitation.device_id,
+        code=invitation.code,
+        # Behind the hash: a browser keeps it to itself, and no log ever has it.
+        address=f"{asked.platform.settings.public_url}/courier#enrol={invitation.code}",
+        code_expires_at=invitation.expires_at,
     )
 
 

@@ -191,6 +191,10 @@ class DeviceInvitation(Struct, kw_only=True):
 
     device_id: Identifier
     code: Annotated[str, Meta(description="Shown this once", examples=["7KQ2M-XW9TB-4HRNE-PA5DZ"])]
+    address: Annotated[
+        str,
+        Meta(description="The code as a link: shown as a QR code, it opens the app with the code in it"),
+    ]
     code_expires_at: Moment
 
 

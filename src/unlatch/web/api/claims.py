@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from litestar import Response
@@ -42,6 +43,37 @@ CONSIGNEE = (Reader.CONSIGNEE,)
 EVERYONE = (Reader.CARRIER, Reader.COURIER, Reader.CONSIGNEE, Reader.OPERATOR)
 LAST = "~"  # behind every identifier
 CLAIM_EXAMPLE = {"kind": "parcel_damaged", "words": "The box was crushed, and what is in it is broken."}
+# What several endpoints have in common.
+_opening = partial(
+    TABLE.add,
+    "POST",
+    readers=CONSIGNEE,
+    takes=ClaimBody,
+    gives=ClaimShown,
+    status=201,
+    repeat=Repeat.CLAIMED,
+    max_body_bytes=MAX_BODY_WITH_PHOTOS_BYTES,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
+)
+_step = partial(
+    TABLE.add,
+    "POST",
+    gives=ClaimShown,
+    repeat=Repeat.IN_TRANSACTION,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+)
+_listed = partial(
+    TABLE.add,
+    "GET",
+    query=ClaimsQuery,
+    gives=Claims,
+)
+_read = partial(
+    TABLE.add,
+    "GET",
+    readers=EVERYONE,
+    troubles=(Trouble.NOT_FOUND,),
+)
 
 
 async def _show(asked: Asked[Any], connection: AsyncConnection, row: ClaimRow) -> ClaimShown:
@@ -70,17 +102,9 @@ async def _list(asked: Asked[None], rows: Sequence[ClaimRow], connection: AsyncC
     )
 
 
-@TABLE.add(
-    "POST",
+@_opening(
     "/v1/me/visits/{visit_id}/claims",
-    readers=CONSIGNEE,
     summary="Open a claim about a visit",
-    takes=ClaimBody,
-    gives=ClaimShown,
-    status=201,
-    repeat=Repeat.CLAIMED,
-    max_body_bytes=MAX_BODY_WITH_PHOTOS_BYTES,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
     examples=(CLAIM_EXAMPLE,),
 )
 async def claim_visit(asked: Asked[ClaimBody]) -> ClaimShown:
@@ -105,17 +129,9 @@ async def claim_visit(asked: Asked[ClaimBody]) -> ClaimShown:
         return await _show(asked, connection, row)
 
 
-@TABLE.add(
-    "POST",
+@_opening(
     "/v1/me/stops/{stop_id}/claims",
-    readers=CONSIGNEE,
     summary="Open a claim about a delivery as a whole",
-    takes=ClaimBody,
-    gives=ClaimShown,
-    status=201,
-    repeat=Repeat.CLAIMED,
-    max_body_bytes=MAX_BODY_WITH_PHOTOS_BYTES,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
     examples=({"kind": "parcel_missing", "words": "The neighbour has no parcel for me."},),
 )
 async def claim_stop(asked: Asked[ClaimBody]) -> ClaimShown:
@@ -139,13 +155,10 @@ async def claim_stop(asked: Asked[ClaimBody]) -> ClaimShown:
         return await _show(asked, connection, row)
 
 
-@TABLE.add(
-    "GET",
+@_listed(
     "/v1/me/claims",
     readers=CONSIGNEE,
     summary="My claims",
-    query=ClaimsQuery,
-    gives=Claims,
 )
 async def list_my_claims(asked: Asked[None]) -> Claims:
     """The claims of the households that you are of, newest first."""
@@ -161,13 +174,10 @@ async def list_my_claims(asked: Asked[None]) -> Claims:
         return await _list(asked, rows, connection)
 
 
-@TABLE.add(
-    "GET",
+@_listed(
     "/v1/claims",
     readers=(Reader.CARRIER, Reader.OPERATOR),
     summary="List claims",
-    query=ClaimsQuery,
-    gives=Claims,
 )
 async def list_claims(asked: Asked[None]) -> Claims:
     """For a carrier: those about its stops, newest first. For an operator: all; with `state=escalated`, those that wait
@@ -189,13 +199,10 @@ async def list_claims(asked: Asked[None]) -> Claims:
         return await _list(asked, rows, connection)
 
 
-@TABLE.add(
-    "GET",
+@_listed(
     "/v1/courier/claims",
     readers=(Reader.COURIER,),
     summary="Claims about my visits",
-    query=ClaimsQuery,
-    gives=Claims,
 )
 async def list_claims_about_me(asked: Asked[None]) -> Claims:
     """What is claimed about the courier's own visits, newest first."""
@@ -211,13 +218,10 @@ async def list_claims_about_me(asked: Asked[None]) -> Claims:
         return await _list(asked, rows, connection)
 
 
-@TABLE.add(
-    "GET",
+@_read(
     "/v1/claims/{claim_id}",
-    readers=EVERYONE,
     summary="Read a claim",
     gives=ClaimShown,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_claim(asked: Asked[None]) -> ClaimShown:
     """How a claim stands, what was done to it by whom, and what you may do now."""
@@ -226,13 +230,10 @@ async def read_claim(asked: Asked[None]) -> ClaimShown:
         return await _show(asked, connection, row)
 
 
-@TABLE.add(
-    "GET",
+@_read(
     "/v1/claims/{claim_id}/photos/{sha256}",
-    readers=EVERYONE,
     summary="See a photo of a claim",
     media_type="image/jpeg",
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_claim_photo(asked: Asked[None]) -> Response[Any]:
     """A photo of the claimant, by its SHA-256."""
@@ -245,14 +246,11 @@ async def read_claim_photo(asked: Asked[None]) -> Response[Any]:
     raise NotFound("there is no such photo")
 
 
-@TABLE.add(
-    "GET",
+@_read(
     "/v1/claims/{claim_id}/evidence",
-    readers=EVERYONE,
     summary="Download the evidence of a claim",
     query=EvidenceQuery,
     media_type="application/zip",
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def download_evidence(asked: Asked[None]) -> Response[Any]:
     """The bundle (`unlatch-evidence/1`) as it was sealed, which `unlatch verify` checks offline: the proof of each
@@ -283,29 +281,21 @@ async def download_evidence(asked: Asked[None]) -> Response[Any]:
     )
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/me/claims/{claim_id}/agree",
     readers=CONSIGNEE,
     summary="Agree to the answer",
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
 )
 async def agree_to_answer(asked: Asked[None]) -> ClaimShown:
     """The claim is settled: for who opened it, or the place's owner."""
     return await _pursue(asked, ClaimAct.AGREE)
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/me/claims/{claim_id}/dispute",
     readers=CONSIGNEE,
     summary="Dispute the answer",
     takes=ClaimWordBody,
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
     examples=({"words": "The photo shows another car."},),
 )
 async def dispute_answer(asked: Asked[ClaimWordBody]) -> ClaimShown:
@@ -313,14 +303,10 @@ async def dispute_answer(asked: Asked[ClaimWordBody]) -> ClaimShown:
     return await _pursue(asked, ClaimAct.DISPUTE, asked.body.words)
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/me/claims/{claim_id}/withdraw",
     readers=CONSIGNEE,
     summary="Withdraw a claim",
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
 )
 async def withdraw_claim(asked: Asked[None]) -> ClaimShown:
     """The end of it, in every state that is not final. Its evidence stays."""
@@ -339,15 +325,11 @@ async def _pursue(asked: Asked[Any], act: ClaimAct, words: str = "") -> ClaimSho
     return await _show(asked, asked.connection, row)
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/claims/{claim_id}/answer",
     readers=(Reader.CARRIER,),
     summary="Answer a claim",
     takes=AnswerBody,
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
     examples=({"accepts": True, "words": "We are sorry, and pay for it."},),
 )
 async def answer_claim(asked: Asked[AnswerBody]) -> ClaimShown:
@@ -365,15 +347,11 @@ async def answer_claim(asked: Asked[AnswerBody]) -> ClaimShown:
     return await _show(asked, asked.connection, row)
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/courier/claims/{claim_id}/word",
     readers=(Reader.COURIER,),
     summary="Say how it was",
     takes=ClaimWordBody,
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
     examples=({"words": "The dent was there before: see my first photo."},),
 )
 async def say_how_it_was(asked: Asked[ClaimWordBody]) -> ClaimShown:
@@ -388,15 +366,11 @@ async def say_how_it_was(asked: Asked[ClaimWordBody]) -> ClaimShown:
     return await _show(asked, asked.connection, row)
 
 
-@TABLE.add(
-    "POST",
+@_step(
     "/v1/operator/claims/{claim_id}/rule",
     readers=(Reader.OPERATOR,),
     summary="Rule on a claim",
     takes=ClaimRuling,
-    gives=ClaimShown,
-    repeat=Repeat.IN_TRANSACTION,
-    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
     examples=({"upholds": True, "words": "The journal shows that it was left open."},),
 )
 async def rule_on_claim(asked: Asked[ClaimRuling]) -> ClaimShown:

@@ -10,9 +10,11 @@ import msgspec
 from unlatch.domain.access import PlaceKind
 from unlatch.domain.booking import Advice, StopState, advise, stage_of
 from unlatch.domain.booking_wording import advice_text
+from unlatch.domain.eligibility import Rules
 from unlatch.domain.home import form_text
 from unlatch.domain.incident import Incident, NextStep
 from unlatch.domain.label import FAULT_TEXTS, LabelFault, Symbol
+from unlatch.domain.photo import NoPhoto
 from unlatch.domain.visit import Fact, State
 from unlatch.domain.wording import Language as Words
 from unlatch.domain.wording import Reader as TextReader
@@ -22,7 +24,7 @@ from unlatch.flow.fallback import FallbackGiven, take_fallback
 from unlatch.flow.locating import Door, locate
 from unlatch.flow.registering import check_moment
 from unlatch.flow.scan import ScanRequest, request_visit
-from unlatch.flow.words import Photo, Word, record_word
+from unlatch.flow.words import Photo, Word, is_photo_due, is_photo_ever_wanted, record_word
 from unlatch.store import stops
 from unlatch.store.stops import RoundStop
 from unlatch.store.visits import VisitRow
@@ -31,11 +33,11 @@ from unlatch.web.api.courier_shapes import (
     CouldNotBody,
     CourierStop,
     CourierStops,
-    DepositedBody,
     DoorShown,
     FallbackBody,
     HandedOverBody,
     LocateBody,
+    PhotoBody,
     PlaceLocated,
     ScanBody,
     StopQuery,
@@ -56,7 +58,7 @@ ROUND_LASTS = timedelta(hours=12)  # a stop is listed for so long after its wind
 POSITION_EXAMPLE = {"latitude": 47.6205, "longitude": -122.3493, "accuracy_m": 8}
 
 
-def _show(row: RoundStop, language: Language) -> CourierStop:
+def _show(row: RoundStop, language: Language, rules: Rules) -> CourierStop:
     stop = row.stop
     ruled_out = Incident(stop.ruled_out) if stop.ruled_out else None
     latest = State(row.visit_state) if row.visit_state else None
@@ -88,6 +90,7 @@ def _show(row: RoundStop, language: Language) -> CourierStop:
         reason=reason,
         reason_text=None if reason is None else text_of(reason, TextReader.COURIER, spoken),
         labels=list(row.labels),
+        photos=rules.get_programme(stop.programme).photos,
     )
 
 
@@ -129,6 +132,7 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     what to do there now: go to the place, or take the fallback and why.
     """
     query: StopQuery = asked.query
+    rules = await asked.platform.rules.get()
     async with asked.platform.database.connection() as connection:
         rows = await stops.list_round(
             connection,
@@ -140,7 +144,7 @@ async def list_my_stops(asked: Asked[None]) -> CourierStops:
     page = rows[: query.limit]
     last = page[-1].stop if len(rows) > query.limit else None
     return CourierStops(
-        stops=[_show(row, language_of(asked)) for row in page],
+        stops=[_show(row, language_of(asked), rules) for row in page],
         next=None if last is None else f"{last.window_until.isoformat()}|{last.id}",
     )
 
@@ -280,7 +284,12 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
 
 
 async def _say(
-    asked: Asked[Any], fact: Fact, *, photo: Photo | None = None, reason: str | None = None
+    asked: Asked[Any],
+    fact: Fact,
+    *,
+    photo: Photo | None = None,
+    no_photo: NoPhoto | None = None,
+    reason: str | None = None,
 ) -> VisitShown:
     row = await record_word(
         asked.platform,
@@ -289,6 +298,7 @@ async def _say(
             visit_id=asked.path["visit_id"],
             courier_id=asked.asker.id,
             photo=photo,
+            no_photo=no_photo,
             reason=reason,
             phone_at=_read_phone_time(asked.body.phone_at),
         ),
@@ -316,23 +326,27 @@ async def say_opened(asked: Asked[WordBody]) -> VisitShown:
     "/v1/courier/visits/{visit_id}/deposited",
     readers=COURIER,
     summary="The parcel is inside",
-    takes=DepositedBody,
+    takes=PhotoBody,
     gives=VisitShown,
     repeat=Repeat.BY_NATURE,
     max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
-async def say_deposited(asked: Asked[DepositedBody]) -> VisitShown:
-    """The courier's word that the parcel is inside, with a photo if there is one. The photo is made anew from its
-    pixels, so that neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10.
+async def say_deposited(asked: Asked[PhotoBody]) -> VisitShown:
+    """The courier's word that the parcel is inside, with a photo. The photo is made anew from its pixels, so that
+    neither position nor device stay in it; the journal keeps its SHA-256. A visit has at most 10. Where the stop wants
+    one (`photos` of the stop) and there is none, say in `no_photo` why; without either this is refused.
     """
-    return await _say(asked, Fact.COURIER_DEPOSITED, photo=await _make_photo(asked, asked.body.photo))
+    photo = await _make_photo(asked, asked.body.photo, asked.body.no_photo)
+    return await _say(asked, Fact.COURIER_DEPOSITED, photo=photo, no_photo=asked.body.no_photo)
 
 
-async def _make_photo(asked: Asked[Any], given: bytes | None) -> Photo | None:
-    """The photo as it is kept, of a visit that is this courier's."""
+async def _make_photo(asked: Asked[Any], given: bytes | None, excuse: NoPhoto | None = None) -> Photo | None:
+    """The photo as it is kept, of a visit that is this courier's. Raises NotFound, BadInput, ProblemError."""
     if given is None:
         return None
+    if excuse is not None:
+        raise BadInput("no_photo", "leave it out: there is a photo")
     async with asked.platform.database.connection() as connection:
         await get_visit_for(connection, asked.asker, asked.path["visit_id"])
     try:
@@ -396,15 +410,30 @@ async def say_handed_over(asked: Asked[HandedOverBody]) -> VisitShown:
     "/v1/courier/visits/{visit_id}/closed",
     readers=COURIER,
     summary="I have closed it",
-    takes=WordBody,
+    takes=PhotoBody,
     gives=VisitShown,
     is_closing=True,
     repeat=Repeat.BY_NATURE,
-    troubles=(Trouble.NOT_FOUND,),
+    max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
 )
-async def say_closed(asked: Asked[WordBody]) -> VisitShown:
-    """The courier's word that it is closed: the platform locks, and waits to see it locked."""
-    return await _say(asked, Fact.COURIER_CLOSED)
+async def say_closed(asked: Asked[PhotoBody]) -> VisitShown:
+    """The courier's word that it is closed: the platform locks, and waits to see it locked. It does so before it looks
+    at a photo. Best say it without one first, and again with the photo of what is closed: a large request takes long.
+    `photo_due` in the answer says that this stop wants one.
+    """
+    body = asked.body
+    shown = await _say(asked, Fact.COURIER_CLOSED, no_photo=None if body.photo else body.no_photo)
+    if body.photo is not None:
+        photo = await _make_photo(asked, body.photo, body.no_photo)
+        return await _say(asked, Fact.COURIER_CLOSED, photo=photo)
+    rules = await asked.platform.rules.get()
+    if not is_photo_ever_wanted(rules, Fact.COURIER_CLOSED):
+        return shown
+    async with asked.platform.database.connection() as connection:
+        row = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
+        is_due = await is_photo_due(connection, rules, row, Fact.COURIER_CLOSED)
+    return msgspec.structs.replace(shown, photo_due=is_due)
 
 
 @TABLE.add(

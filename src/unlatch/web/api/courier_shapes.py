@@ -11,6 +11,7 @@ from unlatch.domain.access import Fallback, PlaceKind
 from unlatch.domain.booking import Advice, Stage, StopState
 from unlatch.domain.home import Form
 from unlatch.domain.incident import Incident
+from unlatch.domain.photo import NoPhoto, PhotoRule
 from unlatch.web.shapes import (
     PRINTABLE,
     Cursor,
@@ -52,6 +53,7 @@ class CourierStop(Struct, kw_only=True):
     reason: Annotated[Incident | None, Meta(description="Why the fallback is to be taken")]
     reason_text: str | None
     labels: list[str]
+    photos: Annotated[PhotoRule, Meta(description="Which photos you have to take here")]
 
 
 class CourierStops(Struct, kw_only=True):
@@ -122,10 +124,11 @@ class HandedOverBody(Struct, kw_only=True, forbid_unknown_fields=True):
     phone_at: PhoneTime | None = None
 
 
-class DepositedBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The parcel is inside; with a photo, if there is one."""
+class PhotoBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A photo, if there is one; where the stop wants one and there is none, why."""
 
     photo: PhotoGiven | None = None
+    no_photo: Annotated[NoPhoto | None, Meta(description="Why there is none where one is wanted")] = None
     phone_at: PhoneTime | None = None
 
 

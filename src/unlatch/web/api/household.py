@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -108,6 +109,22 @@ class WatchingBody(Struct, kw_only=True, forbid_unknown_fields=True):
     may_watch: bool
 
 
+# What several endpoints have in common.
+_changed = partial(
+    TABLE.add,
+    "POST",
+    readers=CONSIGNEE,
+    gives=Household,
+    repeat=Repeat.IN_TRANSACTION,
+)
+_read = partial(
+    TABLE.add,
+    "GET",
+    readers=CONSIGNEE,
+    troubles=(Trouble.NOT_FOUND,),
+)
+
+
 def _show_person(row: PersonRow, asker_id: str) -> Person:
     return Person(
         id=row.id,
@@ -137,13 +154,10 @@ def _show_invitation(row: InvitationRow) -> InvitationShown:
     return InvitationShown(id=row.id, created_at=row.created_at, expires_at=row.expires_at)
 
 
-@TABLE.add(
-    "GET",
+@_read(
     "/v1/me/access_points/{access_point_id}/household",
-    readers=CONSIGNEE,
     summary="Who shares this place",
     gives=Household,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_household(asked: Asked[None]) -> Household:
     """Everyone of the household by name and role, for each of them."""
@@ -175,13 +189,10 @@ async def invite_to_household(asked: Asked[None]) -> InvitationMade:
     return InvitationMade(id=made.id, code=made.code, expires_at=made.expires_at)
 
 
-@TABLE.add(
-    "GET",
+@_read(
     "/v1/me/access_points/{access_point_id}/invitations",
-    readers=CONSIGNEE,
     summary="Open invitations",
     gives=Invitations,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def list_invitations(asked: Asked[None]) -> Invitations:
     """For the owner: the invitations that nobody has used yet. Their codes are not shown again."""
@@ -214,15 +225,11 @@ async def withdraw_invitation(asked: Asked[None]) -> InvitationWithdrawn:
     return InvitationWithdrawn(id=invitation_id, is_withdrawn=True)
 
 
-@TABLE.add(
-    "POST",
+@_changed(
     "/v1/me/households/join",
-    readers=CONSIGNEE,
     summary="Join a household",
     takes=JoinBody,
-    gives=Household,
     status=201,
-    repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.CONFLICT, Trouble.TOO_MANY),
     examples=({"code": "7KQ2M-XX4PA-9TGHC-BZ3RW"},),
 )
@@ -259,13 +266,9 @@ async def leave_household(asked: Asked[None]) -> HouseholdLeft:
     return HouseholdLeft(access_point_id=place_id, has_left=True)
 
 
-@TABLE.add(
-    "POST",
+@_changed(
     "/v1/me/access_points/{access_point_id}/members/{consignee_id}/remove",
-    readers=CONSIGNEE,
     summary="Remove a member",
-    gives=Household,
-    repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.NOT_FOUND,),
 )
 async def remove_member(asked: Asked[None]) -> Household:
@@ -281,14 +284,10 @@ async def remove_member(asked: Asked[None]) -> Household:
     return await _read_household(asked.connection, place_id, asked.asker.id)
 
 
-@TABLE.add(
-    "POST",
+@_changed(
     "/v1/me/access_points/{access_point_id}/members/{consignee_id}/watching",
-    readers=CONSIGNEE,
     summary="Let a member watch, or no more",
     takes=WatchingBody,
-    gives=Household,
-    repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.NOT_FOUND,),
     examples=({"may_watch": True},),
 )
@@ -308,14 +307,10 @@ async def let_member_watch(asked: Asked[WatchingBody]) -> Household:
     return await _read_household(asked.connection, place_id, asked.asker.id)
 
 
-@TABLE.add(
-    "POST",
+@_changed(
     "/v1/me/access_points/{access_point_id}/owner",
-    readers=CONSIGNEE,
     summary="Hand the ownership over",
     takes=HandOverBody,
-    gives=Household,
-    repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
 )
 async def hand_over_place(asked: Asked[HandOverBody]) -> Household:

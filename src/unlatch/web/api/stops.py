@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -35,6 +36,19 @@ CARRIER, CONSIGNEE, OPERATOR = (Reader.CARRIER,), (Reader.CONSIGNEE,), (Reader.O
 KEPT = Repeat.IN_TRANSACTION
 TROUBLES = (Trouble.NOT_FOUND, Trouble.CONFLICT)
 PLACE_TROUBLES = (*TROUBLES, Trouble.NOT_OFFERED)
+# What several endpoints have in common.
+_read_in_full = partial(
+    TABLE.add,
+    "GET",
+    gives=StopInFull,
+    troubles=(Trouble.NOT_FOUND,),
+)
+_wish = partial(
+    TABLE.add,
+    "POST",
+    gives=WishAnswered,
+    repeat=KEPT,
+)
 
 
 class Replan(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,53 +118,41 @@ async def _read(asked: Asked[None]) -> StopInFull:
         return await show_in_full(asked, connection, stop)
 
 
-@TABLE.add(
-    "GET",
+@_read_in_full(
     "/v1/stops/{stop_id}",
     readers=CARRIER,
     summary="Read a stop",
-    gives=StopInFull,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_stop(asked: Asked[None]) -> StopInFull:
     """A stop of yours: its plan, how far it has come, where its parcels are, and what was done to it."""
     return await _read(asked)
 
 
-@TABLE.add(
-    "GET",
+@_read_in_full(
     "/v1/me/stops/{stop_id}",
     readers=CONSIGNEE,
     summary="Read a delivery of mine",
-    gives=StopInFull,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_my_stop(asked: Asked[None]) -> StopInFull:
     """A delivery to a place of your household, and what you may still do about it."""
     return await _read(asked)
 
 
-@TABLE.add(
-    "GET",
+@_read_in_full(
     "/v1/operator/stops/{stop_id}",
     readers=OPERATOR,
     summary="Read any stop",
-    gives=StopInFull,
-    troubles=(Trouble.NOT_FOUND,),
 )
 async def read_any_stop(asked: Asked[None]) -> StopInFull:
     """A stop of any carrier, with who did what to it."""
     return await _read(asked)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/stops/{stop_id}/replan",
     readers=CARRIER,
     summary="Plan a stop anew",
     takes=Replan,
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=PLACE_TROUBLES,
     examples=({"window_from": "2026-11-24T16:00:00Z", "window_until": "2026-11-24T20:00:00Z"},),
 )
@@ -171,13 +173,10 @@ async def replan_stop(asked: Asked[Replan]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/stops/{stop_id}/cancel",
     readers=CARRIER,
     summary="Cancel a stop",
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=TROUBLES,
 )
 async def cancel_stop(asked: Asked[None]) -> WishAnswered:
@@ -190,14 +189,11 @@ async def cancel_stop(asked: Asked[None]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/stops/{stop_id}/assign",
     readers=CARRIER,
     summary="Give a stop to a courier",
     takes=Assignment,
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=TROUBLES,
 )
 async def assign_stop(asked: Asked[Assignment]) -> WishAnswered:
@@ -210,14 +206,11 @@ async def assign_stop(asked: Asked[Assignment]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/me/stops/{stop_id}/redirect",
     readers=CONSIGNEE,
     summary="Send a delivery another way",
     takes=Redirection,
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=PLACE_TROUBLES,
     examples=({"fallback": "neighbour"},),
 )
@@ -236,13 +229,10 @@ async def redirect_stop(asked: Asked[Redirection]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/me/stops/{stop_id}/keep",
     readers=CONSIGNEE,
     summary="Take a redirect back",
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=TROUBLES,
 )
 async def keep_stop(asked: Asked[None]) -> WishAnswered:
@@ -251,14 +241,11 @@ async def keep_stop(asked: Asked[None]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/me/stops/{stop_id}/extend",
     readers=CONSIGNEE,
     summary="Let the courier come later",
     takes=Extension,
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=TROUBLES,
     examples=({"until": "2026-11-24T22:00:00Z"},),
 )
@@ -276,14 +263,11 @@ async def extend_stop(asked: Asked[Extension]) -> WishAnswered:
     return await show_changed(asked, asked.connection, changed)
 
 
-@TABLE.add(
-    "POST",
+@_wish(
     "/v1/operator/stops/{stop_id}/fallback",
     readers=OPERATOR,
     summary="Say where the parcels of a stop are",
     takes=StopSettlement,
-    gives=WishAnswered,
-    repeat=KEPT,
     troubles=TROUBLES,
     examples=({"held_by": "Olga at the desk", "why": "the courier's van broke down"},),
 )

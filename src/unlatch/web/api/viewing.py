@@ -26,7 +26,11 @@ TABLE = EndpointTable(
     "written down, and the household is shown it.",
 )
 HOUSEHOLD = (Reader.CONSIGNEE,)
-WATCHERS = (Reader.CONSIGNEE, Reader.OPERATOR)  # whether they may is for flow/viewing.may_watch to say
+WATCHERS = (
+    Reader.CONSIGNEE,
+    Reader.CARRIER,
+    Reader.OPERATOR,
+)  # whether they may is for flow/viewing.may_watch to say
 
 
 class FilmedCamera(Struct, kw_only=True):
@@ -135,7 +139,7 @@ def show_ticket(ticket: NewTicket, visit_id: str, public_url: str) -> TicketMade
 async def _get_watched(connection: AsyncConnection, asked: Asked[Any]) -> Watcher:
     """Who asks, of a visit that they may watch. Raises NotFound, NotAllowed."""
     visit = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
-    await require_watch(connection, asked.asker.who, visit)
+    await require_watch(connection, asked.asker.who, visit, now=asked.platform.clock.now())
     return Watcher(who=asked.asker.who, visit=visit, language=language_of(asked))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unlatch.web.pages import entrance
+from unlatch.web.pages import courier, entrance
 from unlatch.web.pages.page import Page
 
 
 def list_pages() -> Sequence[Page]:
     """All of them."""
-    return [*entrance.PAGES]
+    return [*entrance.PAGES, *courier.PAGES]

@@ -58,6 +58,27 @@ def address_of(name: str) -> str:
     return f"/static/{_assets()[name].digest}/{name}"
 
 
+@cache
+def digest_of_folder(folder: str) -> str:
+    """One digest for all files below a folder of `static/`. Raises KeyError where there are none."""
+    digests = [f"{name} {asset.digest}" for name, asset in _assets().items() if name.startswith(f"{folder}/")]
+    if not digests:
+        raise KeyError(folder)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:12]
+
+
+def address_in_folder(name: str) -> str:
+    """Where a file is fetched whose neighbours name each other by relative paths: all of one release, or none."""
+    find = _assets()[name]  # a name that is not there is a mistake here, not a 404 there
+    assert find.content
+    return f"/static/{digest_of_folder(name.partition('/')[0])}/{name}"
+
+
+def list_folder(folder: str) -> list[str]:
+    """The names of all files below a folder."""
+    return [name for name in _assets() if name.startswith(f"{folder}/")]
+
+
 def find_asset(name: str) -> Asset | None:
     """One file by its path in `static/`."""
     return _assets().get(name)
@@ -69,7 +90,9 @@ async def give_asset(digest: str, path: str) -> Response[bytes]:
     asset = find_asset(name)
     if asset is None:
         raise ProblemError(Trouble.NOT_FOUND)
-    caching = FOR_EVER if digest == asset.digest else "no-store"
+    folder, slash, _ = name.partition("/")
+    is_of_now = digest == asset.digest or (slash and digest == digest_of_folder(folder))
+    caching = FOR_EVER if is_of_now else "no-store"
     return Response(asset.content, media_type=asset.media_type, headers={"cache-control": caching})
 
 

@@ -1,0 +1,283 @@
+"""A courier's day in a real browser: the app on a phone, its camera before a real label, a server and a town behind.
+
+With PICTURES=yes the pictures of docs/pictures/courier are made anew by the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.async_api import BrowserContext, Page, ViewportSize, async_playwright, expect
+from tests.journeys.front import HERE, Front, PhoneDoor, open_front
+
+from unlatch.town.labels import print_label
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "courier"
+SHOWN = ("stops", "stop", "open", "no-network", "ouvrir", "carte")  # those that the documentation has
+AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
+RUN_AXE = """
+async () => {
+  const wide = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
+  // The main step is read in the sun: AAA.
+  const step = document.querySelector(".step")
+    ? await axe.run(".step", { runOnly: { type: "rule", values: ["color-contrast-enhanced"] } }) : { violations: [] };
+  return [...wide.violations, ...step.violations].map((one) => `${one.id}: ${one.nodes.map((node) => node.html)}`);
+}
+"""
+# Gloves: 48 pixels in each direction, and 64 where a main step is pressed. A link within a text may be smaller.
+SMALL_TARGETS = """
+() => [...document.querySelectorAll("#screen a, #screen button, #screen label.button, #screen .check")]
+  .filter((one) => one.offsetParent && !one.closest(".leaflet-container"))
+  .filter((one) => one.getBoundingClientRect().height < (one.matches(".button") ? 64 : 48))
+  .map((one) => one.textContent.trim())
+"""
+FACTOR = 2.0  # a slow machine must still be faster than the protocol's deadlines
+PATIENCE_MS = 30_000
+PHONE: ViewportSize = {"width": 360, "height": 740}
+FRAME = (1280, 720)
+CHROMIUM = shutil.which("chromium") or "chromium: scripts/browser installs it"
+BARE = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+
+
+class BrowserPhone:
+    """What `Front.open_door` must know of a phone that lives in a browser."""
+
+    def __init__(self, courier_id: str) -> None:
+        self.courier_id = courier_id
+
+    async def close(self) -> None:
+        """Nothing of it is open here."""
+
+
+class Screen:
+    """The app on one phone, and everything that it complained about."""
+
+    def __init__(self, page: Page, context: BrowserContext) -> None:
+        self.page, self.context = page, context
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self._hear(said.type, said.text))
+
+    def _hear(self, kind: str, text: str) -> None:
+        is_network = "net::ERR" in text or "status of 4" in text
+        if kind in ("error", "warning") and not is_network:
+            self.complaints.append(text)
+
+    async def press(self, name: str) -> None:
+        await (
+            self.page.get_by_role("button", name=name, exact=True)
+            .or_(self.page.get_by_role("link", name=name, exact=True))
+            .click()
+        )
+
+    async def reads(self, text: str) -> None:
+        await expect(self.page.locator("#screen")).to_contain_text(text, timeout=PATIENCE_MS)
+
+    async def look(self, name: str) -> None:
+        """Whether everyone can use this screen: nothing is wider than the phone, no button small, axe finds nothing."""
+        wide = await self.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= PHONE["width"], f"{name} is {wide} wide"
+        small = await self.page.evaluate(SMALL_TARGETS)
+        assert small == [], f"{name}: {small}"
+        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = await self.page.evaluate(RUN_AXE)
+        assert found == [], f"{name}: {found}"
+        if os.environ.get("PICTURES") == "yes" and name in SHOWN:
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            picture = Image.open(io.BytesIO(await self.page.screenshot(full_page=True))).convert("RGB")
+            picture.quantize(64).save(PICTURES / f"{name}.png", optimize=True)
+
+
+def film(folder: Path, number: str | None) -> Path:
+    """What the phone's camera sees: a desk, again and again, and on it a printed label, if there is one."""
+    desk = Image.new("RGB", FRAME, (150, 140, 130))
+    if number is not None:
+        desk.paste(_print(number), (40, 10))
+    frame = io.BytesIO()
+    desk.save(frame, "JPEG", quality=90)
+    path = folder / "camera.mjpeg"
+    path.write_bytes(frame.getvalue() * 2)
+    return path
+
+
+def _print(number: str) -> Image.Image:
+    label = Image.open(
+        io.BytesIO(print_label(f"sscc:{number}", sender="Shop", recipient="Ann Lee", size=(1200, 700)))
+    )
+    return label.convert("RGB")
+
+
+@asynccontextmanager
+async def open_phone(seen: Path, *, locale: str = "en-US", **more: Any) -> AsyncIterator[Screen]:
+    """A new phone whose camera sees this film, where the car stands."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*BARE, f"--use-file-for-fake-video-capture={seen}"]
+        )
+        try:
+            context = await browser.new_context(
+                locale=locale, viewport=PHONE, permissions=["geolocation", "camera"], has_touch=True, is_mobile=True,
+                timezone_id="America/New_York",
+                geolocation={"latitude": HERE.latitude + 0.0001, "longitude": HERE.longitude, "accuracy": 5}, **more,
+            )  # fmt: skip
+            context.set_default_timeout(PATIENCE_MS)
+            screen = Screen(await context.new_page(), context)
+            yield screen
+            assert screen.complaints == []
+        finally:
+            await browser.close()
+
+
+@pytest.fixture
+async def front(database_url: str, tmp_path: Path) -> AsyncIterator[Front]:
+    async with open_front(tmp_path, database_url, factor=FACTOR) as front:
+        yield front
+
+
+@asynccontextmanager
+async def open_round(front: Front) -> AsyncIterator[tuple[PhoneDoor, str]]:
+    """A stop at a parked car on a new courier's round, and the code of the courier's phone."""
+    courier = await front.carrier.register_courier("Bo")
+    phone: Any = BrowserPhone(courier.id)
+    papers: dict[str, Any] = {"make": "Chevrolet", "model": "Malibu", "colour": "blue", "plate": "ABC 123"}
+    async with front.open_door("onstar", phone=phone, **papers) as door:
+        yield door, await front.carrier.invite_phone(courier.id)
+
+
+async def enrol(screen: Screen, front: Front, code: str, button: str) -> None:
+    await screen.page.goto(f"{front.installation.server_url}/courier#enrol={code}")
+    await screen.press(button)
+    await screen.reads("Ann Lee")
+
+
+async def pull_handle(front: Front, vin: str) -> None:
+    async with asyncio.timeout(30):
+        while not await front.town.can_open_trunk(vin):
+            await asyncio.sleep(0.1)
+
+
+async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, tmp_path: Path) -> None:
+    async with open_round(front) as (door, code), open_phone(film(tmp_path, door.label)) as screen:
+        page = screen.page
+        await enrol(screen, front, code, "Enrol this phone")
+        await screen.look("stops")
+        await page.get_by_text("Ann Lee").click()
+        await screen.press("I set out for this one")
+        await screen.reads("asked not to move the car")
+        await screen.press("Show me where it is")
+        await screen.reads("blue Chevrolet Malibu")
+        await screen.reads("ABC 123")
+        await screen.reads("40 ft")
+        await screen.press("Map")
+        await expect(page.locator(".map canvas")).to_be_visible()
+        await screen.look("stop")
+        await screen.press("I am here: scan the parcel")
+        await screen.reads("Try the handle and open.")
+        assert await page.locator("video").count() == 0
+        await screen.look("open")
+        # The other stops are shut while this visit lives.
+        await page.goto(f"{front.installation.server_url}/courier#/")
+        await screen.reads("Finish your visit first")
+        await screen.look("held")
+        await page.get_by_text("Ann Lee").click()
+        await pull_handle(front, door.vin)
+        await screen.press("It is open")
+        await screen.reads("Put the parcel in and take a photo.")
+
+        await screen.context.set_offline(True)
+        await expect(page.locator("#lost")).to_be_visible(timeout=3000)
+        photo = print_label(f"sscc:{door.label}", sender="a", recipient="b")
+        await page.locator("input[type=file]").set_input_files(
+            {"name": "in.png", "mimeType": "image/png", "buffer": photo}
+        )
+        await expect(page.locator("#waiting")).to_contain_text("The parcel is inside")
+        await screen.reads("Please close it now.")
+        assert (await front.town.close_trunk(door.vin)).value in ("done", "already_so")
+        await screen.press("I have closed it")
+        await screen.reads("Stay here: nobody has heard it yet.")
+        assert "locked" not in (await page.locator("[data-fill=state]").inner_text()).lower()
+        await screen.look("no-network")
+        # The phone dies in the dead spot, and is started again there.
+        await page.reload()
+        await screen.reads("Stay here: nobody has heard it yet.")
+        await expect(page.locator("#waiting li")).to_have_count(2)
+
+        await screen.context.set_offline(False)
+        await screen.reads("Go on to the next stop.")
+        await expect(page.locator("#waiting")).to_be_hidden()
+        await expect(page.locator("#lost")).to_be_hidden()
+        await screen.look("locked")
+        await screen.press("To the next stop")
+        await screen.reads("Nothing more to do here.")
+        assert await door.where_parcel_is() == "in_place"
+        assert (await front.town.state(door.vin)).is_secured
+
+
+async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) -> None:
+    async with (
+        open_round(front) as (door, code),
+        open_phone(film(tmp_path, None), locale="fr-FR", color_scheme="dark") as screen,
+    ):
+        page = screen.page
+        await enrol(screen, front, code, "Inscrire ce téléphone")
+        await page.get_by_text("Ann Lee").click()
+        await screen.press("J'y suis : scanner le colis")
+        await screen.look("scanner")
+        await page.get_by_label("Ou saisissez le numéro").fill("(00)123")
+        await screen.press("Utiliser ce numéro")
+        await screen.reads("Ce n'est pas un numéro de colis")
+        await page.get_by_label("Ou saisissez le numéro").fill(f"(00){door.label}")
+        await screen.press("Utiliser ce numéro")
+        await screen.reads("Essayez la poignée")
+        await screen.look("ouvrir")
+        await screen.press("Je n'ai pas pu")
+        await screen.look("pourquoi")
+        await screen.press("La poignée ne s'ouvre pas")
+        await screen.press("Que faire à la place")
+        await screen.look("repli")
+        await screen.press("C'est fait")
+        await screen.reads("Plus rien à faire ici.")
+        assert await door.where_parcel_is() == "at_fallback"
+        assert (await front.town.state(door.vin)).is_secured
+        await screen.press("Qui je suis")
+        await screen.reads("Je suis Bo, et je livre pour Carrier")
+        await expect(page.locator(".qr")).to_be_visible()
+        await screen.look("carte")
+        await screen.context.set_offline(True)
+        await page.reload()  # the shell is kept
+        await screen.reads("Sans réseau, cette carte ne peut pas être vérifiée.")
+        await screen.context.set_offline(False)
+        await revoke(front, door)
+        await page.goto(f"{front.installation.server_url}/courier#/")
+        await screen.reads("a mis fin à l'accès")
+        await screen.look("fini")
+
+
+async def revoke(front: Front, door: PhoneDoor) -> None:
+    """The carrier ends the phone's access."""
+    async with front.database.connection() as connection:
+        query = "SELECT id FROM device WHERE courier_id = %s"
+        row = await (await connection.execute(query, (door.phone.courier_id,))).fetchone()
+    assert row is not None
+    headers = {"Authorization": f"Bearer {front.carrier.key}"}
+    async with httpx.AsyncClient(base_url=front.carrier.base_url, headers=headers) as http:
+        answer = await http.delete(f"/v1/devices/{row[0]}")
+    assert answer.status_code == 200
