@@ -19,15 +19,18 @@ import pytest
 from tests.cameras.street import Street
 from tests.web.conftest import Caller
 from tests.web.people import add_consignee, add_member
-from tests.web.theatre import Theatre, open_theatre
+from tests.web.theatre import Stream, Theatre, open_theatre
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from unlatch.domain.proof import time_of_text
 from unlatch.flow.enrolment import admit_operator
+from unlatch.flow.sign_in import enter_by_key
+from unlatch.store import sessions
 from unlatch.store.database import Database
 from unlatch.town.camera import CameraFaultKind
 from unlatch.web import live as live_module
+from unlatch.web.signing_in import csrf_of
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +168,43 @@ async def test_a_right_that_ends_ends_the_stream_within_ten_seconds(theatre: The
     assert (await http.get(player["address"])).status_code == 404
     playlist = f"{player['address']}/cameras/{theatre.camera_id}/live.m3u8"
     assert (await http.get(playlist)).status_code == 404
+
+
+async def test_a_browser_that_is_signed_out_sees_nothing_more(theatre: Theatre) -> None:
+    entered = await enter_by_key(theatre.platform, theatre.owner.key, "Firefox on Android")
+    http = theatre.owner.http
+    signed = {
+        "Cookie": f"unlatch={entered.token}",
+        "Origin": str(http.base_url).rstrip("/"),
+        "X-Unlatch-CSRF": csrf_of(entered.token),
+    }
+    path = f"/v1/visits/{theatre.visit_id}/tickets"
+    made: dict[str, Any] = {}
+    for kind in ("live", "player", "page"):
+        answer = await http.post(path, headers={**signed, "Idempotency-Key": kind}, json={"kind": kind})
+        assert answer.status_code == 201, answer.text
+        made[kind] = answer.json()
+    async with connect(made["live"]["address"], proxy=None) as link:
+        stream = Stream(link)
+        await stream.until("live")
+        async with theatre.platform.database.connection() as connection:
+            await sessions.end_session(
+                connection,
+                entered.session.id,
+                reader="consignee",
+                reader_id=theatre.owner.id,
+                now=datetime.now(UTC),
+            )
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await stream.read()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4403
+    assert (await http.get(made["player"]["address"])).status_code == 404
+    opened = {"visit_id": theatre.visit_id, "ticket": made["page"]["ticket"]}
+    answer = await http.post("/v1/watching", headers={"Idempotency-Key": "2"}, json=opened)
+    assert answer.status_code == 404
+    assert (await theatre.owner.post(path, {"kind": "live"})).status_code == 201  # the key is still good
 
 
 async def test_a_viewer_of_whom_nothing_can_be_said_is_cut_off(theatre: Theatre) -> None:

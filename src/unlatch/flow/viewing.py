@@ -4,8 +4,8 @@
 piece of a playlist, and for each range of a clip: whoever may not any more sees nothing more.
 
 A browser can't send a key when it opens a stream, a player none with each piece that it fetches. So a key buys a
-*ticket*, which stands in the address: bound to one visit, one person and the key it was bought with, good once, or for
-an hour of playing. It never outlives the right that it rests on.
+*ticket*, which stands in the address: bound to one visit, one person and the key or browser's session it was bought
+with, good once, or for an hour of playing. It never outlives the right that it rests on.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Watcher:
     who: str
     visit: VisitRow
     language: str
-    key_hash: bytes | None = None  # of a ticket: with which key it was asked for
+    key_hash: bytes | None = None  # of a ticket: the key of the moment in which it was asked for
+    session_id: str | None = None  # the browser that asked for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +106,18 @@ async def require_watch(
 
 
 async def still_may_watch(connection: AsyncConnection, watcher: Watcher) -> bool:
-    """The same for someone who watches already, and whether their key still is theirs."""
+    """The same for someone who watches already, and whether their session or key is still good."""
     part, _, name = watcher.who.partition(":")
     if (
         part == "consignee"
         and watcher.key_hash is not None
-        and not await viewing.is_signed_in(connection, name, watcher.key_hash)
+        and not await viewing.is_signed_in(
+            connection,
+            name,
+            key_hash=watcher.key_hash,
+            session_id=watcher.session_id,
+            real_now=datetime.now(UTC),
+        )
     ):
         return False
     return await may_watch(connection, watcher.who, watcher.visit)
@@ -144,9 +151,12 @@ async def let_watch(
 
 
 async def make_ticket(
-    connection: AsyncConnection, kind: TicketKind, *, who: str, visit: VisitRow
+    connection: AsyncConnection, kind: TicketKind, *, who: str, visit: VisitRow, session_id: str | None
 ) -> NewTicket:
-    """A ticket for one of the household. Raises NotAllowed, and Conflict where they have too many."""
+    """A ticket for one of the household. `session_id`: of the browser that asks; None: it asks with a key.
+
+    Raises NotAllowed, and Conflict where they have too many.
+    """
     await require_watch(connection, who, visit)
     real_now = datetime.now(UTC)
     secret = f"{TICKET}_{secrets.token_hex(TICKET_BYTES)}"
@@ -157,6 +167,7 @@ async def make_ticket(
         kind,
         visit_id=visit.id,
         consignee_id=who.partition(":")[2],
+        session_id=session_id,
         until_real=until_real,
         real_now=real_now,
         most=MOST_TICKETS,
@@ -186,7 +197,13 @@ async def _watcher_of(connection: AsyncConnection, row: TicketRow) -> Watcher:
     visit = await visits.get_visit(connection, row.visit_id)
     if not await may_watch(connection, row.who, visit):
         raise NotFound("this ticket is not good, or not any more: ask for a new one")
-    return Watcher(who=row.who, visit=visit, language=row.language, key_hash=row.key_hash)
+    return Watcher(
+        who=row.who,
+        visit=visit,
+        language=row.language,
+        key_hash=row.key_hash,
+        session_id=row.session_id,
+    )
 
 
 # ---- live -----------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class TicketRow:
     visit_id: str
     consignee_id: str
     key_hash: bytes
+    session_id: str | None  # of the browser that asked for it; None: it was asked for with the key
     until_real: datetime
     language: str  # of the consignee
 
@@ -83,26 +84,37 @@ class KeptClip:
     erased_at: datetime | None
 
 
+# Whether what a ticket was asked for with, a browser's session or a key, is still good: in other statements, with
+# `ticket` and `consignee` and %(real_now)s.
+_IS_SIGNED_IN = """
+    CASE WHEN ticket.session_id IS NULL THEN consignee.key_hash = ticket.key_hash
+    ELSE EXISTS (SELECT FROM session WHERE session.id = ticket.session_id AND reader = 'consignee'
+        AND reader_id = consignee.id AND ended_at IS NULL AND expires_at > %(real_now)s) END
+"""
 _INSERT_TICKET = """
-    -- A ticket, unless this person has as many for this visit as they may. It dies with the key of this moment.
-    INSERT INTO ticket (digest, kind, visit_id, consignee_id, key_hash, until_real)
-    SELECT %(digest)s, %(kind)s, %(visit_id)s, id, key_hash, %(until_real)s FROM consignee
+    -- A ticket, unless this person has as many for this visit as they may. It dies with the session, or with the key
+    -- of this moment.
+    INSERT INTO ticket (digest, kind, visit_id, consignee_id, key_hash, session_id, until_real)
+    SELECT %(digest)s, %(kind)s, %(visit_id)s, id, key_hash, %(session_id)s, %(until_real)s FROM consignee
     WHERE id = %(consignee_id)s AND (
         SELECT count(*) FROM ticket WHERE visit_id = %(visit_id)s AND consignee_id = %(consignee_id)s
             AND until_real > %(real_now)s) < %(most)s
 """
-_TICKET = "visit_id, consignee_id, ticket.key_hash, until_real, language"
+_TICKET = "visit_id, consignee_id, ticket.key_hash, session_id, until_real, language"
 _USE_TICKET = f"""
     -- Of two who come with one ticket at once, one is let in.
     UPDATE ticket SET used_at_real = %(real_now)s FROM consignee
     WHERE digest = %(digest)s AND kind = %(kind)s AND used_at_real IS NULL AND until_real > %(real_now)s
-        AND consignee.id = consignee_id AND consignee.key_hash = ticket.key_hash
+        AND consignee.id = consignee_id AND {_IS_SIGNED_IN}
     RETURNING {_TICKET}
 """
 _FIND_TICKET = f"""
     SELECT {_TICKET} FROM ticket JOIN consignee ON consignee.id = consignee_id
-    WHERE digest = %(digest)s AND kind = %(kind)s AND until_real > %(real_now)s
-        AND consignee.key_hash = ticket.key_hash
+    WHERE digest = %(digest)s AND kind = %(kind)s AND until_real > %(real_now)s AND {_IS_SIGNED_IN}
+"""
+_ASK_SIGNED_IN = f"""
+    SELECT 1 FROM consignee, (SELECT %(key_hash)s::bytea AS key_hash, %(session_id)s::text AS session_id) AS ticket
+    WHERE consignee.id = %(consignee_id)s AND {_IS_SIGNED_IN}
 """
 _FIND_WATCHER = """
     -- What this person is to the place, and whether its owner lets them watch.
@@ -176,6 +188,7 @@ async def insert_ticket(
     *,
     visit_id: str,
     consignee_id: str,
+    session_id: str | None,
     until_real: datetime,
     real_now: datetime,
     most: int,
@@ -186,6 +199,7 @@ async def insert_ticket(
         "kind": kind,
         "visit_id": visit_id,
         "consignee_id": consignee_id,
+        "session_id": session_id,
         "until_real": until_real,
         "real_now": real_now,
         "most": most,
@@ -212,11 +226,22 @@ async def find_ticket(
         return await cursor.fetchone()
 
 
-async def is_signed_in(connection: AsyncConnection, consignee_id: str, key_hash: bytes) -> bool:
-    """Whether the key with which a ticket was asked for still is this person's."""
-    cursor = await connection.execute(
-        "SELECT 1 FROM consignee WHERE id = %s AND key_hash = %s", (consignee_id, key_hash)
-    )
+async def is_signed_in(
+    connection: AsyncConnection,
+    consignee_id: str,
+    *,
+    key_hash: bytes,
+    session_id: str | None,
+    real_now: datetime,
+) -> bool:
+    """Whether the session, or the key, with which a ticket was asked for is still good."""
+    values = {
+        "consignee_id": consignee_id,
+        "key_hash": key_hash,
+        "session_id": session_id,
+        "real_now": real_now,
+    }
+    cursor = await connection.execute(_ASK_SIGNED_IN.encode(), values)
     return await cursor.fetchone() is not None
 
 

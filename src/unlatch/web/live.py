@@ -46,7 +46,7 @@ LINGERS_S = 15.0  # a source that nobody asks for
 JUDGE_EVERY_S = 1.0
 CHECK_EVERY_S = 3.0  # whether each viewer still may
 CHECK_WITHIN_S = 3.0
-UNCHECKED_S = 6.0  # a viewer of whom that can't be said for so long is cut off: within ten seconds in all
+UNCHECKED_S = 8.0  # a viewer of whom that can't be said for so long is cut off: within ten seconds in all
 SAY_EVERY_S = 0.5
 SEND_WITHIN_S = 5.0  # a viewer who takes nothing for so long is gone
 MESSAGE_BYTES = 256 * 1024
@@ -131,10 +131,19 @@ class LiveHub:
         await self._admit(viewer)
         showing = asyncio.create_task(_show(source, say, send))
         try:
-            await asyncio.wait((showing, viewer.ended, leaving), return_when=asyncio.FIRST_COMPLETED)
-            if viewer.ended.done():
-                return viewer.ended.result()
-            return showing.result() if showing.done() else End.LEFT
+            while True:
+                done, _ = await asyncio.wait(
+                    (showing, viewer.ended, leaving),
+                    timeout=JUDGE_EVERY_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if viewer.ended in done:
+                    return viewer.ended.result()
+                if done:
+                    return showing.result() if showing in done else End.LEFT
+                # By this viewer's own watch, whatever holds up the one that asks for all.
+                if monotonic_s() - viewer.checked_s > UNCHECKED_S:
+                    return End.UNCHECKED
         finally:
             showing.cancel()
             await asyncio.wait((showing,))
@@ -224,9 +233,6 @@ class LiveHub:
                         await self._check()
             except NOT_NOW as error:
                 log.warning("the live pictures wait for the database: %s", type(error).__name__)
-            for viewer in self._viewers:
-                if viewer.asked_s is None and monotonic_s() - viewer.checked_s > UNCHECKED_S:
-                    viewer.end(End.UNCHECKED)
 
     async def _judge(self) -> None:
         """What the rows say of each recording."""
@@ -267,6 +273,8 @@ class LiveHub:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        for viewer in self._players.values():
+            await self._let_go(viewer)
         for source in self._sources.values():
             await source.close()
         self._sources.clear()

@@ -87,7 +87,7 @@ class TicketBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class TicketMade(Struct, kw_only=True):
-    """A ticket. It is bound to you, your key and this visit, and ends at once with your right to watch."""
+    """A ticket. It is bound to you, your key or browser, and this visit, and ends at once with your right to watch."""
 
     ticket: Annotated[str, Meta(description="Shown this once")]
     kind: TicketKind
@@ -178,7 +178,14 @@ async def make_watch_ticket(asked: Asked[TicketBody]) -> TicketMade:
     """
     connection = asked.connection
     visit = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
-    made = await viewing.make_ticket(connection, asked.body.kind, who=asked.asker.who, visit=visit)
+    session = asked.asker.session
+    made = await viewing.make_ticket(
+        connection,
+        asked.body.kind,
+        who=asked.asker.who,
+        visit=visit,
+        session_id=None if session is None else session.id,
+    )
     return show_ticket(made, visit.id, asked.platform.settings.public_url)
 
 

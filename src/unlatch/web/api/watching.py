@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 from litestar import Response
 from msgspec import Meta, Struct
+from psycopg import AsyncConnection
 
 from unlatch.domain.viewing_texts import looked_text
 from unlatch.domain.wording import Language as SpokenLanguage
 from unlatch.errors import NotFound
 from unlatch.flow import viewing
-from unlatch.flow.viewing import Watcher, find_player
+from unlatch.flow.viewing import NewTicket, Watcher, find_player
 from unlatch.store import household, looks
 from unlatch.store import viewing as rows
 from unlatch.store.looks import LookRow
@@ -93,6 +94,13 @@ async def _find_watcher(asked: Asked[Any]) -> Watcher:
         return await find_player(connection, asked.path["ticket"])
 
 
+async def _make_ticket(connection: AsyncConnection, kind: TicketKind, watcher: Watcher) -> NewTicket:
+    """Another ticket for whoever has one; it rests on the same session or key."""
+    return await viewing.make_ticket(
+        connection, kind, who=watcher.who, visit=watcher.visit, session_id=watcher.session_id
+    )
+
+
 def _language_of(asked: Asked[Any], watcher: Watcher) -> Language:
     return say_language(asked.request.headers.get("accept-language"), watcher.language)
 
@@ -112,7 +120,7 @@ async def open_watch_page(asked: Asked[PageTicket]) -> TicketMade:
     """A page's ticket, which is good once, becomes a player's, which is good for an hour."""
     connection, visit_id = asked.connection, asked.body.visit_id
     watcher = await viewing.use_ticket(connection, asked.body.ticket, TicketKind.PAGE, visit_id)
-    made = await viewing.make_ticket(connection, TicketKind.PLAYER, who=watcher.who, visit=watcher.visit)
+    made = await _make_ticket(connection, TicketKind.PLAYER, watcher)
     return show_ticket(made, visit_id, asked.platform.settings.public_url)
 
 
@@ -177,7 +185,7 @@ def _show_look(look: LookRow, watcher_id: str, names: dict[str, str], language: 
 async def make_live_ticket(asked: Asked[None]) -> TicketMade:
     """For each time that a page opens its stream."""
     watcher = await find_player(asked.connection, asked.path["ticket"])
-    made = await viewing.make_ticket(asked.connection, TicketKind.LIVE, who=watcher.who, visit=watcher.visit)
+    made = await _make_ticket(asked.connection, TicketKind.LIVE, watcher)
     return show_ticket(made, watcher.visit.id, asked.platform.settings.public_url)
 
 
