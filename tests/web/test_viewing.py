@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import zlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 
 import av
 import httpx
-import msgspec
 import psycopg
 import pytest
 from tests.cameras.street import Street
@@ -23,6 +21,7 @@ from tests.web.theatre import Stream, Theatre, open_theatre
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from unlatch.domain.clip_parts import read_clip_parts
 from unlatch.domain.proof import time_of_text
 from unlatch.flow.enrolment import admit_operator
 from unlatch.flow.sign_in import enter_by_key
@@ -532,11 +531,10 @@ async def test_a_damaged_part_is_named_and_never_shown(kept: tuple[Theatre, dict
     assert (answer.status_code, answer.json()["type"]) == (500, "/v1/docs#problem-damaged")
     assert re.fullmatch(r"not what was recorded: part [\d, ]+", answer.json()["detail"])
     (row,) = await theatre.ask("SELECT parts FROM clip")
-    places = msgspec.json.decode(zlib.decompress(row["parts"]))["places"]
     touched = next(
-        place["part"]
-        for place in places
-        if place["offset"] <= clip["size"] - 2000 < place["offset"] + place["size"]
+        place.part
+        for place in read_clip_parts(row["parts"]).places
+        if place.offset <= clip["size"] - 2000 < place.offset + place.size
     )
     assert str(touched) in re.findall(r"\d+", answer.json()["detail"])
 
