@@ -86,6 +86,7 @@ async def test_a_group_that_is_off_is_not_told_there_and_an_alarm_always_is(post
     )
     assert {row["event"] for row in rows} == {
         E.NOT_SECURED, E.OPENED_AFTERWARDS, E.DELIVERED_LOCK_NOT_SEEN, E.NOT_DELIVERED_LOCK_NOT_SEEN, E.RECORDING_LOST,
+        E.CLIP_GLASS_BROKEN,
     }  # fmt: skip
     assert await post.rows("SELECT 1 FROM notice WHERE posted_at IS NULL") == []
 

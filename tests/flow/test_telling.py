@@ -53,6 +53,7 @@ def test_every_end_is_told_and_nothing_on_the_way_to_the_gate_is() -> None:
     ends = {end: told(visit(State.LOCKING), visit(end)) for end in FINAL}
     assert ends == {
         State.REFUSED: [E.NOT_DELIVERED],
+        State.HANDED_OVER: [E.HANDED_OVER],
         State.DELIVERED: [E.DELIVERED],
         State.DELIVERED_LOCK_NOT_SEEN: [E.DELIVERED_LOCK_NOT_SEEN],
         State.UNDELIVERED: [E.NOT_DELIVERED],

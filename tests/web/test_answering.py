@@ -211,7 +211,7 @@ async def test_every_answer_bears_the_headers(http: httpx.AsyncClient) -> None:
 
 
 async def test_the_page_needs_nothing_from_elsewhere(http: httpx.AsyncClient) -> None:
-    for path in ("/", "/v1/docs"):
+    for path in ("/v1/docs",):  # the other pages: tests/web/test_pages.py
         page = (await http.get(path)).text
         assert not re.search(r"<(script|link|img|iframe)|@import|url\(", page)
         assert set(re.findall(r"(?:src|href)='([^#'][^']*)'", page)) == {"/v1/openapi.json"}
