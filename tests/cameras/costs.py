@@ -1,7 +1,7 @@
 """What recording costs, beside `ffmpeg -c copy` on the same streams at the same time, and how soon a proof is there.
 
-The processor's time is that of the processes alone, so a busy machine disturbs it little (it makes everything dearer, by
-cold caches, for both). The time that a proof takes does depend on the load, which is told with it.
+The processor's time is that of the processes alone, so a busy machine disturbs it little (it makes everything dearer,
+for both). The time that a proof takes does depend on the load, which is told with it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,14 @@ def links_of(added: Added) -> dict[str, Camera]:
     }
 
 
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 async def begin(stack: AsyncExitStack, folder: Path, links: dict[str, Camera]) -> tuple[int, RecorderClient]:
     """A recorder of its own, with these cameras armed."""
-    folder.mkdir()
-    process, socket = stack.enter_context(recorder_process(folder))
+    process, socket = stack.enter_context(recorder_process(made(folder)))
     client = await stack.enter_async_context(RecorderClient(socket))
     for name, link in links.items():
         await client.arm(name, link)
@@ -238,8 +243,8 @@ async def over(pids: Pids, windows: int) -> Figures:
     span_s = time.monotonic() - begun_s
     figures: Figures = {}
     for name, own in pids.items():
-        used = [after[name] - before[name] for before, after in zip(looks, looks[1:], strict=False)]
-        firsts = [after[first] - before[first] for before, after in zip(looks, looks[1:], strict=False)]
+        used = [after[name] - before[name] for before, after in pairwise(looks)]
+        firsts = [after[first] - before[first] for before, after in pairwise(looks)]
         figures[name] = {
             "processes": len(own),
             "processor_percent": round(100 * sum(used) / span_s, 1),
