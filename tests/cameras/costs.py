@@ -1,7 +1,7 @@
 """What recording costs, beside `ffmpeg -c copy` on the same streams at the same time, and how soon a proof is there.
 
 The processor's time is that of the processes alone, so a busy machine disturbs it little (it makes everything dearer,
-by cold caches, for both). The time that a proof takes does depend on the load, which is told with it.
+for both). The time that a proof takes does depend on the load, which is told with it.
 """
 
 from __future__ import annotations
@@ -127,10 +127,14 @@ def links_of(added: Added) -> dict[str, Camera]:
     }
 
 
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 async def begin(stack: AsyncExitStack, folder: Path, links: dict[str, Camera]) -> tuple[int, RecorderClient]:
     """A recorder of its own, with these cameras armed."""
-    await asyncio.to_thread(folder.mkdir)
-    process, socket = stack.enter_context(recorder_process(folder))
+    process, socket = stack.enter_context(recorder_process(made(folder)))
     client = await stack.enter_async_context(RecorderClient(socket))
     for name, link in links.items():
         await client.arm(name, link)

@@ -87,8 +87,7 @@ def test_each_keyframe_begins_a_part_and_frames_that_are_late_fill_none(tmp_path
         pieces = [piece for coded in frames if (piece := packer.add(coded))]
     take = Take(tmp_path, 1, packer.head, next_part=1)
     parts = [part for piece in pieces for part in take.add(piece)]
-    last = take.close()
-    parts += [last] if last else []
+    parts += take.close()
     firsts = {part.first_ms for part in parts}
     keys = [number for number, piece in enumerate(pieces) if piece.is_key]
     assert keys == [0, 10]
@@ -291,12 +290,41 @@ def test_a_disk_that_refuses_ends_the_take_and_keeps_what_was_synced(
             for piece in pieces[6:]:
                 take.add(piece)
     assert refused.value.code == code
-    assert take.close() is None
+    assert take.close() == ()
     ended = take.ended()
     assert (ended.parts, ended.is_whole) == (tuple(told), False)
     recovered = recover(ended.path, ended.parts)
     assert recovered.take.parts[: len(told)] == tuple(told)
     assert recovered.take.is_whole
+
+
+def test_parts_that_are_synced_together_are_written_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a kill loses no more than if each were synced; they are told, though, only when they are on the disk."""
+    with reel([paint(one) for one in range(9)], tmp_path) as (video, frames):
+        packer = Packer(video)
+        pieces = [piece for coded in frames if (piece := packer.add(coded))]
+    take = Take(tmp_path, 1, packer.head, next_part=1)
+    synced: list[int] = []
+    real = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        real(descriptor)
+        synced.append(take.size)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    told = [take.add(piece, together=2) for piece in pieces]
+    assert [len(parts) for parts in told] == [0, 0, 0, 2, 0, 0, 0, 2, 0]
+    assert len(synced) == 2
+    (last,) = take.close()
+    assert (last.number, last.frames, len(synced)) == (5, 1, 3)
+    assert take.parts == [*told[3], *told[7], last]
+    other = Take(tmp_path, 2, packer.head, next_part=1)
+    for piece in pieces[:2]:
+        assert other.add(piece, together=2) == ()
+    assert [part.frames for part in recover(other.path).found] == [2]  # as after a kill: written, never told
+    assert other.add(pieces[2]) != ()  # whoever is in a hurry waits for no other
 
 
 def test_a_take_does_not_take_the_name_of_another(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ class Take:
         self.is_whole = True
         self._next_part = next_part
         self._pieces: list[Piece] = []
+        self._written: list[Part] = []  # and not synced yet
         self._head = head
         self._timescale = timescale_of(head)
         self._part_ticks = PART_MS * self._timescale // 1000
@@ -154,37 +155,40 @@ class Take:
             self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
             sync_folder(folder)
 
-    def add(self, piece: Piece) -> tuple[Part, ...]:
-        """Take a frame in; the parts that it ends: the one before, which it is no longer of, and its own, now full."""
-        ended: list[Part | None] = []
+    def add(self, piece: Piece, *, together: int = 1) -> tuple[Part, ...]:
+        """Take a frame in; the parts that it ends: the one before, which it is no longer of, and its own, now full.
+
+        A part is written at once, but told only when it is synced: with up to `together` - 1 others.
+        """
         time = piece.decode_time
         if self._last is not None:
             self._step = min(time - self._last, self._part_ticks)
         self._last = time
         if self._pieces and (piece.is_key or time - self._pieces[0].decode_time >= self._part_ticks):
-            ended.append(self._write(time))
+            self._write(time)
         self._pieces.append(piece)
         # A part that the next frame would all but fill waits for none: a camera's frames are not that even.
         if time + self._step - self._pieces[0].decode_time >= self._part_ticks * FULL:
-            ended.append(self.sync())
-        return tuple(part for part in ended if part is not None)
+            self._write(time + self._step)
+        return self._settle() if len(self._written) >= together else ()
 
-    def sync(self) -> Part | None:
+    def sync(self) -> tuple[Part, ...]:
         """Write what there is, wait until it is on the disk, and say what it was."""
-        return self._write(self._pieces[-1].decode_time + self._step) if self._pieces else None
+        if self._pieces:
+            self._write(self._pieces[-1].decode_time + self._step)
+        return self._settle()
 
-    def _write(self, until: int) -> Part | None:
-        """The part of the frames that wait, the last of which is shown until then."""
+    def _write(self, until: int) -> None:
+        """Make a part of the frames that wait, the last of which is shown until then."""
         if not self.is_whole:
-            return None
-        pieces = self._pieces
+            return
+        pieces, self._pieces = self._pieces, []
         if self._first is None:
             self._first = pieces[0].decode_time
-        first_ms, last_ms = self._ms(pieces[0]), self._ms(pieces[-1])
         times = [*(piece.decode_time for piece in pieces), until]
         frames = [piece.frame for piece in pieces]
         head = self._head + fragment_head(
-            len(self.parts) + 1,
+            len(self.parts) + len(self._written) + 1,
             times[0],
             durations=[after - before for before, after in pairwise(times)],
             sizes=list(map(len, frames)),
@@ -192,41 +196,52 @@ class Take:
             is_key=pieces[0].is_key,
         )
         content = b"".join((head, *frames))
+        first_ms, last_ms = self._ms(pieces[0]), self._ms(pieces[-1])
         if self.size + len(content) > MAX_TAKE_BYTES or last_ms > MAX_TAKE_MS:
             raise RecordingError("a take has at most an hour and two gigabytes", code="too_long")
         self.is_whole = False  # until it is known: a part that failed may stand there in half
         with _disk():
             write_whole(self._file, content)
-            os.fdatasync(self._file)
         self.is_whole = True
         if pieces[0].is_key:
             self.run_begin = self.size + len(self._head)
-        part = Part(
-            take=self.number,
-            number=self._next_part,
-            offset=self.size,
-            size=len(content),
-            sha256=hashlib.sha256(content).digest(),
-            frames=len(pieces),
-            frames_sha256=hashlib.sha256(memoryview(content)[len(head) :]).digest(),
-            first_ms=first_ms,
-            last_ms=last_ms,
-            written_at=datetime.now(UTC),
+        self._written.append(
+            Part(
+                take=self.number,
+                number=self._next_part,
+                offset=self.size,
+                size=len(content),
+                sha256=hashlib.sha256(content).digest(),
+                frames=len(pieces),
+                frames_sha256=hashlib.sha256(memoryview(content)[len(head) :]).digest(),
+                first_ms=first_ms,
+                last_ms=last_ms,
+                written_at=datetime.now(UTC),
+            )
         )
         self._head = b""
-        self._pieces = []
         self._next_part += 1
         self.size += len(content)
-        self.parts.append(part)
-        return part
+
+    def _settle(self) -> tuple[Part, ...]:
+        """Wait until what was written is on the disk."""
+        if not self._written or not self.is_whole:
+            return ()
+        self.is_whole = False
+        with _disk():
+            os.fdatasync(self._file)
+        self.is_whole = True
+        settled, self._written = tuple(self._written), []
+        self.parts += settled
+        return settled
 
     def _ms(self, piece: Piece) -> int:
         """Of the take."""
         assert self._first is not None
         return round((piece.decode_time - self._first) * 1000 / self._timescale)
 
-    def close(self) -> Part | None:
-        """The last part, if frames were waiting."""
+    def close(self) -> tuple[Part, ...]:
+        """The last parts, if any were waiting."""
         try:
             return self.sync()
         finally:

@@ -26,6 +26,9 @@ from unlatch.errors import RecordingError
 
 JUDGE_EVERY_S = 0.5
 KEYFRAME_EVERY_S = 3.5  # relaxed: every other one of a camera that sends one each two seconds, more or less
+PARTS_TOGETHER = (
+    2  # relaxed: that are synced at once. A sync costs as much as all else that is done with a part
+)
 RING_BYTES = 32 * 1024 * 1024  # of a camera that sends no keyframe for long
 STEADY = (CameraState.ARMED, CameraState.RECORDING)
 
@@ -92,12 +95,12 @@ class Watching:
         if take is None:
             return
         try:
-            part = take.close()
+            parts = take.close()
         except RecordingError:
-            part = None  # what was synced before is not touched by that
+            parts = ()  # what was synced before is not touched by that
         with self._board.changed:
             if self._counts:
-                if part is not None:
+                for part in parts:
                     self._board.told(part)
                 self._board.keep_take(take.ended())
 
@@ -161,13 +164,12 @@ class Watching:
             self._judge(piece.received_s)
         if self._take is None:
             self._begin_take(folder)
-        elif parts := self._take.add(piece):
+        elif parts := self._take.add(piece, together=1 if self._board.is_eager else PARTS_TOGETHER):
             self._synced(parts)
         if self._take is None:
             self._fresh = 0
         elif is_enough:
-            part = self._take.sync()
-            self._synced(() if part is None else (part,))
+            self._synced(self._take.sync())
             self._give_material(self._take)
 
     def _begin_take(self, folder: Path) -> None:
