@@ -86,16 +86,22 @@ def only(*verdicts: Verdict) -> set[Judgement]:
         (lambda: frozen(STILL, is_noisy=False), only(Verdict.FROZEN)),
         (lambda: frozen(STILL, is_noisy=True), only(Verdict.FROZEN)),
         (lambda: looped(MOVING), only(Verdict.LOOPING)),
-        (lambda: looped(STILL), only(Verdict.LOOPING, Verdict.FROZEN)),
         (lambda: film(replace(STILL, light=-150, has_clock=False)), only(Verdict.TOO_DARK_TO_TELL)),
     ],
     ids=["still", "moving", "3 s late", "3 s early", "8 s late", "8 s early", "frozen", "frozen with noise", "looped",
-         "looped still", "dark"],
+         "dark"],
 )  # fmt: skip
 def test_with_a_clock_that_was_learnt(
     pictures: Callable[[], list[Picture]], expected: set[Judgement]
 ) -> None:
     assert verdicts(pictures(), clock_reader()) == expected
+
+
+def test_a_loop_of_a_still_hall_is_known_for_false_by_its_clock() -> None:
+    """Whether as looping or as frozen hangs on where the last second falls: both are against it."""
+    found = verdicts(looped(STILL), clock_reader())
+    assert found
+    assert found <= only(Verdict.LOOPING, Verdict.FROZEN)
 
 
 @pytest.mark.parametrize(
