@@ -283,6 +283,12 @@ class Settings:
         "Default: http://HTTP_HOST:HTTP_PORT",
         default="http://127.0.0.1:8700",
     )
+    framed_by: str | None = _setting(
+        "FRAMED_BY",
+        _read_url,
+        "address of another page that may show the apps in frames: the simulated town's. Default: nobody may",
+        default=None,
+    )
     log_level: str = _setting("LOG_LEVEL", _read_log_level, "debug, info, warning or error", default="info")
     take_over_s: float = _setting(
         "TAKE_OVER_S",

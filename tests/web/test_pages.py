@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -186,3 +187,36 @@ def test_vendored_files_are_those_of_the_list() -> None:
     for name, digest in files.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
     assert address_of("vendor/htmx.min.js").startswith("/static/")
+
+
+async def test_someone_may_be_a_consignee_and_an_operator_in_one_browser(
+    http: httpx.AsyncClient, platform: Platform, tenant: Tenant
+) -> None:
+    csrf = await sign_in(http, tenant.consignee.key)
+    answer = await http.get("/sign-in", params={"to": "/console"})
+    assert answer.status_code == 200  # not sent back and forth for ever
+    operator = await admit_operator(platform, "Olga")
+    assert (await http.post("/sign-in/key", data={"key": operator.key}, headers=OURS)).status_code == 303
+    theirs = await http.get("/console/devices")
+    assert "Olga" in theirs.text
+    assert 'action="/console/sign-out"' in theirs.text
+    assert "Olga" not in (await http.get("/devices")).text
+    assert (await http.get("/v1/me/timeline")).status_code == 200
+    assert (await http.get("/v1/operator/calls")).status_code == 200
+    # A form of the one is none of the other.
+    refused = await http.post("/console/sign-out", data={"csrf": csrf}, headers=OURS)
+    assert refused.status_code == 403
+    ended = await http.post("/console/sign-out", data={"csrf": word(theirs.text)}, headers=OURS)
+    assert ended.status_code == 303
+    assert (await http.get("/v1/operator/calls")).status_code == 403  # the consignee who is left may not
+    assert (await http.get("/v1/me/timeline")).status_code == 200
+
+
+async def test_a_page_is_framed_by_whom_the_installation_names(
+    http: httpx.AsyncClient, platform: Platform
+) -> None:
+    assert "frame-ancestors 'none'" in (await http.get("/")).headers["content-security-policy"]
+    object.__setattr__(platform, "settings", replace(platform.settings, framed_by="http://127.0.0.1:8701"))
+    assert (
+        "frame-ancestors http://127.0.0.1:8701;" in (await http.get("/")).headers["content-security-policy"]
+    )

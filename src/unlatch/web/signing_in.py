@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum, auto
@@ -35,7 +35,10 @@ from unlatch.web.problems import ProblemError, Trouble
 from unlatch.web.proof_of_possession import ALGORITHMS, Proof, ProofRefused, check_proof
 
 MAX_CREDENTIAL_CHARACTERS = 512
-COOKIE = "unlatch"  # a browser's session
+# A browser's sessions: one for each kind of person, so that someone may be both in one browser.
+COOKIES: Mapping[str, str] = MappingProxyType({"consignee": "unlatch", "operator": "unlatch_operator"})
+CONSOLE = "/console"  # under it, an operator is meant
+MAX_TOKEN_CHARACTERS = 200
 
 
 class Reader(StrEnum):
@@ -90,8 +93,9 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
     if Reader.NEWCOMER in readers:
         return await _sign_in_newcomer(request, platform)
     given = request.headers.getall("authorization", [])
-    if not given and COOKIE in request.cookies:
-        asker = await _sign_in_browser(request, platform)
+    token = None if given else choose_token(request, readers)
+    if token is not None:
+        asker = await _sign_in_browser(request, platform, token)
         if asker.reader not in readers:
             raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
         return asker
@@ -110,11 +114,19 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
     return asker
 
 
-async def _sign_in_browser(request: Request[Any, Any, Any], platform: Platform) -> Asker:
+def choose_token(request: Request[Any, Any, Any], readers: Container[str]) -> str | None:
+    """The token of this browser's session: of a reader that is meant here, else of whoever is signed in."""
+    path = request.scope["path"]
+    is_console = path == CONSOLE or path.startswith(f"{CONSOLE}/")
+    held = {reader: request.cookies.get(cookie, "") for reader, cookie in COOKIES.items()}
+    order = sorted(held, key=lambda reader: (reader not in readers, (reader == "operator") != is_console))
+    return next((held[reader] for reader in order if 0 < len(held[reader]) <= MAX_TOKEN_CHARACTERS), None)
+
+
+async def _sign_in_browser(request: Request[Any, Any, Any], platform: Platform, token: str) -> Asker:
     """By the session of a page. What changes anything comes from our own pages alone, and bears the session's word."""
-    token = request.cookies[COOKIE]
     async with platform.database.connection() as connection:
-        session = await sessions.find_session(connection, hash_token(token[:200]), datetime.now(UTC))
+        session = await sessions.find_session(connection, hash_token(token), datetime.now(UTC))
         person = (
             await sessions.find_person(connection, session.reader, session.reader_id)
             if session is not None

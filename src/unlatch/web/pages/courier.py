@@ -18,12 +18,11 @@ from unlatch.domain.wording import Reader as TextReader
 from unlatch.flow.bystander import find_card
 from unlatch.web.api.courier_shapes import CouldNot
 from unlatch.web.pages import assets
-from unlatch.web.pages.page import POLICY, Page, Seen, policy, render
+from unlatch.web.pages.page import Page, Seen, policy, render
 
 FOLDER = "courier"
 WORKER = f"{FOLDER}/worker.js"
-# The scanner is compiled code, which this page alone may run.
-SHELL_POLICY = policy(script="'wasm-unsafe-eval'")
+COMPILED = "'wasm-unsafe-eval'"  # the scanner, which this page alone may run
 SCANNER = ("vendor/barcode-detector.js", "vendor/zxing_reader.wasm")
 MAP = ("vendor/leaflet.js", "vendor/leaflet.css")
 NOT_STORED = {"cache-control": "no-cache"}
@@ -45,11 +44,12 @@ async def show_app(seen: Seen) -> Response[Any]:
     return render(
         seen,
         "courier/app.html",
-        headers={**SHELL_POLICY, **NOT_STORED},
+        headers=NOT_STORED,
+        script=COMPILED,
         public_url=seen.platform.settings.public_url,
         steps={step: text_of(step, TextReader.COURIER, spoken) for step in NextStep},
         reasons=list(CouldNot),
-        own=assets.address_in_folder,
+        file=assets.address_in_folder,
     )
 
 
@@ -95,7 +95,7 @@ async def give_worker(_: Seen) -> Response[Any]:
     assert worker is not None
     version = hashlib.sha256("\n".join([*shell, worker.digest]).encode()).hexdigest()[:12]
     head = f"const VERSION = {json.dumps(version)};\nconst SHELL = {json.dumps(shell)};\n"
-    headers = {**POLICY, **NOT_STORED, "service-worker-allowed": "/courier"}
+    headers = {**policy(), **NOT_STORED, "service-worker-allowed": "/courier"}
     return Response(
         head.encode() + worker.content, media_type="text/javascript; charset=utf-8", headers=headers
     )

@@ -16,12 +16,12 @@ from unlatch.flow import sign_in
 from unlatch.flow.sign_in import SESSION_LASTS, Entered
 from unlatch.store import sessions
 from unlatch.web.pages.language import LANGUAGES
-from unlatch.web.pages.page import LANGUAGE_COOKIE, Page, Seen, go_to, render
+from unlatch.web.pages.page import LANGUAGE_COOKIE, Page, Seen, Show, go_to, render
 from unlatch.web.problems import ProblemError, Trouble
-from unlatch.web.signing_in import COOKIE
+from unlatch.web.signing_in import CONSOLE, COOKIES
 
 BOTH = frozenset({"consignee", "operator"})
-HOMES = {"consignee": "/me", "operator": "/console"}
+HOMES = {"consignee": "/me", "operator": CONSOLE}
 _AGENTS = (
     ("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"),
 )  # fmt: skip
@@ -56,7 +56,7 @@ def _let_in(seen: Seen, entered: Entered, to: str | None) -> Response[Any]:
     response = go_to(safe_path(to, home))
     response.cookies.append(
         Cookie(
-            key=COOKIE,
+            key=COOKIES[entered.session.reader],
             value=entered.token,
             path="/",
             max_age=int(SESSION_LASTS.total_seconds()),
@@ -77,8 +77,9 @@ async def show_front(seen: Seen) -> Response[Any]:
 
 async def show_sign_in(seen: Seen) -> Response[Any]:
     to = safe_path(seen.request.query_params.get("to"), "")
-    if seen.session is not None:
-        return go_to(to or HOMES[seen.session.reader])
+    home = HOMES[seen.session.reader] if seen.session is not None else None
+    if home is not None and (not to or to.startswith(home)):
+        return go_to(to or home)
     return render(seen, "sign_in.html", to=to, is_sent=False)
 
 
@@ -183,7 +184,7 @@ async def finish_adding_passkey(seen: Seen) -> Response[Any]:
     assert seen.session is not None
     name = seen.form.get("name", "").strip() or _agent(seen)
     await sign_in.finish_passkey(seen.platform, seen.session, seen.form.get("credential", ""), name)
-    return go_to("/devices")
+    return go_to(f"{seen.own}/devices")
 
 
 async def remove_passkey(seen: Seen) -> Response[Any]:
@@ -194,7 +195,7 @@ async def remove_passkey(seen: Seen) -> Response[Any]:
             connection, seen.form.get("passkey", ""), reader=seen.session.reader, reader_id=seen.session.reader_id,
             now=datetime.now(UTC),
         )  # fmt: skip
-    return go_to("/devices")
+    return go_to(f"{seen.own}/devices")
 
 
 async def end_session(seen: Seen) -> Response[Any]:
@@ -209,10 +210,12 @@ async def end_session(seen: Seen) -> Response[Any]:
             reader_id=seen.session.reader_id,
             now=datetime.now(UTC),
         )
-    response = go_to("/" if session_id == seen.session.id else "/devices")
+    response = go_to("/" if session_id == seen.session.id else f"{seen.own}/devices")
     if session_id == seen.session.id:
         response.cookies.append(
-            Cookie(key=COOKIE, value="", path="/", max_age=0, httponly=True, samesite="lax")
+            Cookie(
+                key=COOKIES[seen.session.reader], value="", path="/", max_age=0, httponly=True, samesite="lax"
+            )
         )
     return response
 
@@ -229,6 +232,23 @@ async def set_language(seen: Seen) -> Response[Any]:
     return response
 
 
+def list_own(prefix: str = "", readers: frozenset[str] = BOTH) -> list[Page]:
+    """What everyone who is signed in has. Under the console's prefix an operator is meant."""
+    table: tuple[tuple[str, str, Show], ...] = (
+        ("GET", "/step-up", show_step_up),
+        ("POST", "/step-up/begin", begin_step_up),
+        ("POST", "/step-up", finish_step_up),
+        ("GET", "/devices", show_devices),
+        ("POST", "/devices/passkey/begin", begin_adding_passkey),
+        ("POST", "/devices/passkey", finish_adding_passkey),
+        ("POST", "/devices/passkey/remove", remove_passkey),
+        ("POST", "/sign-out", end_session),
+    )
+    return [
+        Page(method=method, path=prefix + path, show=show, readers=readers) for method, path, show in table
+    ]
+
+
 PAGES = (
     Page(method="GET", path="/", show=show_front),
     Page(method="GET", path="/sign-in", show=show_sign_in),
@@ -238,13 +258,7 @@ PAGES = (
     Page(method="POST", path="/sign-in/key", show=enter_by_key),
     Page(method="POST", path="/sign-in/passkey/begin", show=begin_passkey_sign_in),
     Page(method="POST", path="/sign-in/passkey", show=finish_passkey_sign_in),
-    Page(method="GET", path="/step-up", show=show_step_up, readers=BOTH),
-    Page(method="POST", path="/step-up/begin", show=begin_step_up, readers=BOTH),
-    Page(method="POST", path="/step-up", show=finish_step_up, readers=BOTH),
-    Page(method="GET", path="/devices", show=show_devices, readers=BOTH),
-    Page(method="POST", path="/devices/passkey/begin", show=begin_adding_passkey, readers=BOTH),
-    Page(method="POST", path="/devices/passkey", show=finish_adding_passkey, readers=BOTH),
-    Page(method="POST", path="/devices/passkey/remove", show=remove_passkey, readers=BOTH),
-    Page(method="POST", path="/sign-out", show=end_session, readers=BOTH),
+    *list_own(),
+    *list_own(CONSOLE, frozenset({"operator"})),
     Page(method="POST", path="/language", show=set_language),
 )

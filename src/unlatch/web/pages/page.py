@@ -31,17 +31,18 @@ from unlatch.web.endpoints import Asked, Run
 from unlatch.web.pages import assets
 from unlatch.web.pages.language import LANGUAGES, Speech, choose_language
 from unlatch.web.problems import TROUBLES, ProblemError, Trouble
-from unlatch.web.signing_in import COOKIE, Asker, Reader, csrf_of, is_own_origin
+from unlatch.web.signing_in import CONSOLE, Asker, Reader, choose_token, csrf_of, is_own_origin
 from unlatch.web.streaming import Hub
 
 LANGUAGE_COOKIE = "unlatch_language"
 MAX_FORM_BYTES = 64 * 1024
 MAX_FORM_FIELDS = 100
 HTML = "text/html; charset=utf-8"
+REFERRER = {"referrer-policy": "same-origin"}  # so that a step-up leads back to where it was asked for
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'{script}; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
-    "frame-src {frames}; form-action 'self'; frame-ancestors {ancestors}; base-uri 'none'"
+    "frame-src 'none'; form-action 'self'; frame-ancestors {ancestors}; base-uri 'none'"
 )
 
 
@@ -71,6 +72,11 @@ class Seen:
     def csrf(self) -> str:
         """What a form of this session bears, and nobody else can know."""
         return csrf_of(self.token) if self.token else ""
+
+    @property
+    def own(self) -> str:
+        """Before the path of a page that both kinds of people have, so that this one is meant."""
+        return CONSOLE if self.session is not None and self.session.reader == "operator" else ""
 
     def say(self, message: str, **values: object) -> str:
         """A text in the reader's language."""
@@ -169,23 +175,27 @@ def environment(language: str) -> Environment:
 
 
 def render(
-    seen: Seen, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    seen: Seen,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    script: str = "",
+    **values: Any,
 ) -> Response[bytes]:
-    """A page, or a part of one."""
+    """A page, or a part of one. `script`: what it may run besides our own, as a policy says it."""
     text = environment(seen.speech.language).get_template(template).render(
         seen=seen, speech=seen.speech, person=seen.person, csrf=seen.csrf, language=seen.speech.language,
-        languages=LANGUAGES, path_now=seen.request.scope["path"], **values,
+        languages=LANGUAGES, path_now=seen.request.scope["path"], own=seen.own, **values,
     )  # fmt: skip
-    return Response(text.encode(), status_code=status, media_type=HTML, headers={**POLICY, **(headers or {})})
+    rules = {**policy(ancestors=seen.platform.settings.framed_by or "'none'", script=script), **REFERRER}
+    return Response(text.encode(), status_code=status, media_type=HTML, headers={**rules, **(headers or {})})
 
 
-def policy(*, frames: str = "'none'", ancestors: str = "'none'", script: str = "") -> dict[str, str]:
-    """The content security policy of a page."""
-    text = CONTENT_SECURITY_POLICY.format(frames=frames, ancestors=ancestors, script=script and f" {script}")
+def policy(*, ancestors: str = "'none'", script: str = "") -> dict[str, str]:
+    """The content security policy of a page: who may frame it, what it may run besides our own scripts."""
+    text = CONTENT_SECURITY_POLICY.format(ancestors=ancestors, script=script and f" {script}")
     return {"content-security-policy": text}
-
-
-POLICY = policy()
 
 
 def go_to(path: str, *, cookies: Mapping[str, str] | None = None) -> Response[bytes]:
@@ -202,12 +212,12 @@ def make_page_handler(
     """The route of one page."""
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
-        seen = await look(request, platform, hub, darkroom, cinema)
+        seen = await look(request, page.readers, platform, hub, darkroom, cinema)
         if page.readers and (seen.session is None or seen.session.reader not in page.readers):
             return _ask_to_sign_in(seen)
         try:
             if page.method == "POST":
-                seen = replace(seen, form=await read_form(seen))
+                seen = replace(seen, form=await read_form(seen, is_of_session=bool(page.readers)))
             return await page.show(seen)
         except StepUpNeeded:
             return _show_once_more(seen)
@@ -225,12 +235,17 @@ def make_page_handler(
 
 
 async def look(
-    request: Request[Any, Any, Any], platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
+    request: Request[Any, Any, Any],
+    readers: frozenset[str],
+    platform: Platform,
+    hub: Hub,
+    darkroom: Darkroom,
+    cinema: Cinema,
 ) -> Seen:
     """Who asks, and in which language."""
-    token = request.cookies.get(COOKIE)
+    token = choose_token(request, readers)
     session = person = None
-    if token and len(token) <= 200:
+    if token is not None:
         async with platform.database.connection() as connection:
             session = await sessions.find_session(connection, hash_token(token), datetime.now(UTC))
             if session is not None:
@@ -248,8 +263,8 @@ async def look(
     )  # fmt: skip
 
 
-async def read_form(seen: Seen) -> dict[str, str]:
-    """The fields of a form of ours. Raises ProblemError where it is none."""
+async def read_form(seen: Seen, *, is_of_session: bool) -> dict[str, str]:
+    """The fields of a form of ours, which bears its session's word. Raises ProblemError where it is none."""
     if not is_own_origin(seen.request, seen.platform):
         raise ProblemError(Trouble.NOT_ALLOWED, "this form was not sent by a page of ours")
     raw = await seen.request.body()
@@ -263,7 +278,7 @@ async def read_form(seen: Seen) -> dict[str, str]:
         raise BadInput("form", "send fewer fields, in UTF-8") from None
     form = dict(pairs)
     given = form.pop("csrf", "") or seen.request.headers.get("x-unlatch-csrf", "")
-    if seen.token is not None and not hmac.compare_digest(given, seen.csrf):
+    if is_of_session and not hmac.compare_digest(given, seen.csrf):
         raise ProblemError(Trouble.NOT_ALLOWED, "this form is too old: load the page again")
     return form
 
@@ -294,7 +309,7 @@ def _ask_to_sign_in(seen: Seen) -> Response[bytes]:
 def _show_once_more(seen: Seen) -> Response[bytes]:
     """To the page that asks for a passkey, and from there back to where they were."""
     came_from = urlsplit(seen.request.headers.get("referer", "")).path or "/"
-    where = f"/step-up?to={quote(came_from)}"
+    where = f"{seen.own}/step-up?to={quote(came_from)}"
     if seen.request.headers.get("hx-request") == "true":
         return Response(b"", status_code=200, headers={"hx-redirect": where})
     return go_to(where)
