@@ -25,6 +25,21 @@ function here() {
 const go = (hash) => { if (location.hash === hash) render(); else location.hash = hash; };
 const findStop = (id) => state.stops.find((stop) => stop.id === id);
 
+// News that come while a finger is down are drawn once it is up, or soon: no button goes away from under it.
+const PRESS_MS = 1000;
+let pressedUntil = 0, waitingNews;
+function renderNews() {
+  clearTimeout(waitingNews);
+  waitingNews = undefined;
+  const left = pressedUntil - performance.now();
+  if (left > 0) waitingNews = setTimeout(renderNews, left); else render();
+}
+addEventListener("pointerdown", () => { pressedUntil = performance.now() + PRESS_MS; }, { capture: true });
+for (const kind of ["pointerup", "pointercancel"]) addEventListener(kind, () => setTimeout(() => {
+  pressedUntil = 0;
+  if (waitingNews) renderNews();
+}), { capture: true });
+
 function render() {
   stopCamera?.();
   stopCamera = undefined;
@@ -101,7 +116,7 @@ async function renewStops() {
   Object.assign(state, { stops, heard_ms: clock.now() });
   await write("stops", { stops, heard_ms: state.heard_ms });
   const { kind, screen } = here();
-  if (state.me && (kind === "stops" || (kind === "stop" && screen === "stop" && isNews))) render();
+  if (state.me && (kind === "stops" || (kind === "stop" && screen === "stop" && isNews))) renderNews();
 }
 
 const windowOf = (stop) => text("from_until", { from: time(stop.window_from), until: time(stop.window_until) });
@@ -380,10 +395,11 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("change", (event) => {
   if (event.target.name !== "photo") return;
-  const [file] = event.target.files;
-  if (!file) return;
-  if (here().screen === "visit") attempt(document.querySelector(".step"), async () => sayOfVisit("deposited", { photo: await shrink(file) }));
-  else fill(document.getElementById("screen"), { texts: { photo: text("photo_taken") } });
+  if (event.target.closest("form") && event.target.files[0]) fill(document.getElementById("screen"), { texts: { photo: text("photo_taken") } });
+});
+bus.addEventListener("photo", ({ detail }) => {
+  if (!visits.visit()) return;
+  attempt(document.querySelector(".step") ?? document.body, async () => sayOfVisit("deposited", { photo: await shrink(detail) }));
 });
 
 // ---- what happens by itself ------------------------------------------------------------------------------------------------------
@@ -401,10 +417,10 @@ bus.addEventListener("connected", ({ detail }) => {
   showWaiting(queue.list());
   if (detail) { queue.flush(); renewStops().catch(() => {}); }
 });
-bus.addEventListener("queue", ({ detail }) => { showWaiting(detail); if (here().screen === "visit" && visits.visit()) render(); });
+bus.addEventListener("queue", ({ detail }) => { showWaiting(detail); if (here().screen === "visit" && visits.visit()) renderNews(); });
 bus.addEventListener("heard", ({ detail: { entry, told } }) => { if (entry.visit_id === visits.visit()?.id) visits.take(told); });
 bus.addEventListener("refused", ({ detail: { entry, why } }) => refuse(text("not_taken", { word: text(`act_${entry.word}`), why })));
-bus.addEventListener("visit", () => { if (here().screen === "visit") render(); });
+bus.addEventListener("visit", () => { if (here().screen === "visit") renderNews(); });
 bus.addEventListener("not_known", async () => { // revoked: nothing of this phone is worth anything any more
   Object.assign(state, { me: null, isRevoked: true, stops: [] });
   await visits.leave();

@@ -54,9 +54,10 @@ export function fill(within, { texts: said = {}, is = null, stopId = null } = {}
 }
 
 let shown = "";
+export const isShown = (name, stopId) => shown === `${name} ${stopId ?? ""}`;
 // Show a screen anew. The same screen keeps the focus where it was; another one takes it to its top.
 export function show(name, given = {}) {
-  const isSame = shown === `${name} ${given.stopId ?? ""}`;
+  const isSame = isShown(name, given.stopId);
   const focused = isSame ? document.activeElement?.closest?.("[data-do],[data-link],[name]") : null;
   const wanted = focused && ["do", "link"].map((key) => focused.dataset[key] && `[data-${key}="${focused.dataset[key]}"]`).find(Boolean);
   screen.replaceChildren(document.getElementById(`screen-${name}`).content.cloneNode(true));
@@ -83,12 +84,14 @@ export function button(action, label, { isQuiet = false, ...data } = {}) {
   return made;
 }
 
-export function photoButton(label) {
+// `taken` hears of the photo even if another screen was drawn while the phone's camera was before the app.
+export function photoButton(label, taken) {
   const made = document.createElement("label");
   made.className = "button button-big wide photo";
   const input = document.createElement("input");
   Object.assign(input, { type: "file", name: "photo", accept: "image/*", className: "visually-hidden" });
   input.setAttribute("capture", "environment");
+  input.addEventListener("change", () => { if (input.files[0]) taken(input.files[0]); });
   made.append(label, input);
   return made;
 }

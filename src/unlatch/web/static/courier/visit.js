@@ -5,7 +5,7 @@ import * as clock from "./clock.js";
 import { follow, get, hasNetwork, tell } from "./api.js";
 import { forget, read, write } from "./kept.js";
 import * as queue from "./queue.js";
-import { announce, button, countdown, fill, part, photoButton, show, span, text, timeToSecond } from "./view.js";
+import { announce, button, countdown, fill, isShown, part, photoButton, show, span, text, timeToSecond } from "./view.js";
 
 let current = null; // { visit, heard_ms }
 let stopFollowing;
@@ -58,7 +58,7 @@ function listen() {
 
 const QUIET = { isQuiet: true };
 const say = (word, label, more) => button("say", text(label), { word, ...more });
-const deposit = () => [photoButton(text("act_photo")), say("deposited", "act_no_photo", QUIET)];
+const deposit = () => [photoButton(text("act_photo"), (photo) => tell("photo", photo)), say("deposited", "act_no_photo", QUIET)];
 const ACTS = {
   try_handle: () => [say("opened", "act_opened")],
   put_parcel_in: deposit,
@@ -95,11 +95,16 @@ function stepNow(told, unheard) {
   return told.next_step;
 }
 
+let drawn = "";
+// What is drawn already stays, so that no button is taken away from under a finger.
 export function render(stopId) {
   const { visit: told } = current;
   const unheard = queue.wordsOf(told.id);
   const step = stepNow(told, unheard);
   const title = step === told.next_step ? told.next_step_text : text(`step_${step}`);
+  const content = JSON.stringify([told.id, step, title, told.state, told.state_text, told.incident_text, told.reasons]);
+  if (drawn === content && isShown("visit", stopId)) return tick();
+  drawn = content;
   const screen = show("visit", {
     stopId,
     texts: { state: told.state_text, step: title, incident: told.incident_text, help: text(`help_${step}`), heard: "" },
@@ -113,7 +118,7 @@ export function render(stopId) {
   part("acts").replaceChildren(...(ACTS[step]?.() ?? []));
   screen.dataset.state = told.state;
   announce(title);
-  tick();
+  return tick();
 }
 
 // Each second: what is left, and how old this is.
