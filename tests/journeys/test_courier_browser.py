@@ -7,42 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
-from playwright.async_api import BrowserContext, Page, ViewportSize, async_playwright, expect
-from playwright.async_api import TimeoutError as BrowserTimeout
+from playwright.async_api import expect
 from tests.journeys.front import HERE, Front, PhoneDoor, open_front
+from tests.journeys.screens import Screen, open_screen
 
 from unlatch.town.labels import print_label
 
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "courier"
 SHOWN = ("stops", "stop", "open", "no-network", "ouvrir", "carte")  # those that the documentation has
-AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
-RUN_AXE = """
-async () => {
-  const wide = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] });
-  // The main step is read in the sun: AAA.
-  const step = document.querySelector(".step")
-    ? await axe.run(".step", { runOnly: { type: "rule", values: ["color-contrast-enhanced"] } }) : { violations: [] };
-  return [...wide.violations, ...step.violations].map((one) => `${one.id}: ${one.nodes.map((node) => node.html)}`);
-}
-"""
-# Gloves: 48 pixels in each direction, and 64 where a main step is pressed. A link within a text may be smaller.
-SMALL_TARGETS = """
-() => [...document.querySelectorAll("#screen a, #screen button, #screen label.button, #screen .check")]
-  .filter((one) => one.offsetParent && !one.closest(".leaflet-container"))
-  .filter((one) => one.getBoundingClientRect().height < (one.matches(".button") ? 64 : 48))
-  .map((one) => one.textContent.trim())
-"""
 # While the phone's camera is before the app, another screen is drawn, as news of the car may do it.
 OTHER_SCREEN_MEANWHILE = """
 async () => {
@@ -56,19 +36,7 @@ async () => {
 }
 """
 FACTOR = 2.0  # a slow machine must still be faster than the protocol's deadlines
-PATIENCE_MS = 30_000
-PHONE: ViewportSize = {"width": 360, "height": 740}
 FRAME = (1280, 720)
-CHROMIUM = shutil.which("chromium") or "chromium: scripts/browser installs it"
-BARE = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
 
 
 class BrowserPhone:
@@ -79,51 +47,6 @@ class BrowserPhone:
 
     async def close(self) -> None:
         """Nothing of it is open here."""
-
-
-class Screen:
-    """The app on one phone, and everything that it complained about."""
-
-    def __init__(self, page: Page, context: BrowserContext) -> None:
-        self.page, self.context = page, context
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: self._hear(said.type, said.text))
-
-    def _hear(self, kind: str, text: str) -> None:
-        is_network = "net::ERR" in text or "status of 4" in text
-        if kind in ("error", "warning") and not is_network:
-            self.complaints.append(text)
-
-    async def press(self, name: str) -> None:
-        await (
-            self.page.get_by_role("button", name=name, exact=True)
-            .or_(self.page.get_by_role("link", name=name, exact=True))
-            .click()
-        )
-
-    async def press_unless_told(self, name: str, text: str) -> None:
-        """Press it, unless the screen says `text` before: a car's own word may be faster than a finger."""
-        with suppress(BrowserTimeout):
-            await self.page.get_by_role("button", name=name, exact=True).click(timeout=3000)
-        await self.reads(text)
-
-    async def reads(self, text: str) -> None:
-        await expect(self.page.locator("#screen")).to_contain_text(text, timeout=PATIENCE_MS)
-
-    async def look(self, name: str) -> None:
-        """Whether everyone can use this screen: nothing is wider than the phone, no button small, axe finds nothing."""
-        wide = await self.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= PHONE["width"], f"{name} is {wide} wide"
-        small = await self.page.evaluate(SMALL_TARGETS)
-        assert small == [], f"{name}: {small}"
-        await self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = await self.page.evaluate(RUN_AXE)
-        assert found == [], f"{name}: {found}"
-        if os.environ.get("PICTURES") == "yes" and name in SHOWN:
-            PICTURES.mkdir(parents=True, exist_ok=True)
-            picture = Image.open(io.BytesIO(await self.page.screenshot(full_page=True))).convert("RGB")
-            picture.quantize(64).save(PICTURES / f"{name}.png", optimize=True)
 
 
 def film(folder: Path, number: str | None) -> Path:
@@ -148,22 +71,12 @@ def _print(number: str) -> Image.Image:
 @asynccontextmanager
 async def open_phone(seen: Path, *, locale: str = "en-US", **more: Any) -> AsyncIterator[Screen]:
     """A new phone whose camera sees this film, where the car stands."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*BARE, f"--use-file-for-fake-video-capture={seen}"]
-        )
-        try:
-            context = await browser.new_context(
-                locale=locale, viewport=PHONE, permissions=["geolocation", "camera"], has_touch=True, is_mobile=True,
-                timezone_id="America/New_York",
-                geolocation={"latitude": HERE.latitude + 0.0001, "longitude": HERE.longitude, "accuracy": 5}, **more,
-            )  # fmt: skip
-            context.set_default_timeout(PATIENCE_MS)
-            screen = Screen(await context.new_page(), context)
-            yield screen
-            assert screen.complaints == []
-        finally:
-            await browser.close()
+    async with open_screen(
+        locale=locale, args=[f"--use-file-for-fake-video-capture={seen}"], pictures="courier", shown=SHOWN,
+        permissions=["geolocation", "camera"], has_touch=True, is_mobile=True, timezone_id="America/New_York",
+        geolocation={"latitude": HERE.latitude + 0.0001, "longitude": HERE.longitude, "accuracy": 5}, **more,
+    ) as screen:  # fmt: skip
+        yield screen
 
 
 @pytest.fixture
