@@ -137,7 +137,7 @@ class Waiting:
             for name, value in wanted.items():
                 setattr(self.board, name, value)
             for part in parts:
-                self.board.told(part)
+                self.board.told([part])
 
     def ended(self) -> list[int]:
         self.thread.join(10)

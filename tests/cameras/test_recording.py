@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -15,7 +16,8 @@ from tests.cameras.street import FPS, HEIGHT, WIDTH, paint, reel
 from unlatch.cameras.base import Coded
 from unlatch.cameras.boxes import read_outline
 from unlatch.cameras.recording import Packer, Take, TakeFile, list_take_paths, recover, with_lengths
-from unlatch.domain.clip import FIRST_LINK, find_touched, last_link, link_of, parts_between
+from unlatch.domain.canonical import canonical
+from unlatch.domain.clip import FIRST_LINK, Part, find_touched, last_link, link_of, parts_between
 from unlatch.errors import ClipDamaged, RecordingError
 
 FRAMES = 24
@@ -334,3 +336,13 @@ def test_a_take_does_not_take_the_name_of_another(tmp_path: Path) -> None:
         Take(tmp_path, 1001, b"", next_part=1)
     with pytest.raises(RecordingError):
         recover(tmp_path / "passwd")
+
+
+def test_a_link_is_that_of_the_canonical_content() -> None:
+    """It is written out by hand, for speed: a proof is verified by the canonical form."""
+    for at in (None, datetime(2026, 11, 26, 5, 4, 3, 20, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)):
+        part = Part(
+            take=3, number=412, offset=90_123, size=77, sha256=b"\x00" * 31 + b"\xff", frames=3,
+            frames_sha256=b"\x10" * 32, first_ms=0, last_ms=2**33, written_at=at,
+        )  # fmt: skip
+        assert link_of(FIRST_LINK, part) == hashlib.sha256(FIRST_LINK + canonical(part.content())).digest()

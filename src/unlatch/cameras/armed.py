@@ -269,5 +269,7 @@ class ArmedCamera:
                 if generation != self._board.generation:
                     return
                 watching.add(coded)
+                if session.can_wait:
+                    watching.rest(coded)
         finally:
             watching.close()

@@ -80,6 +80,7 @@ class Session(ABC):
     """One open connection to a camera, used by one thread."""
 
     video: VideoStream
+    can_wait: ClassVar[bool] = False  # what has come is held by the kernel, and read as fast as one wants
 
     @abstractmethod
     def read(self) -> Iterator[Coded]:

@@ -7,7 +7,7 @@ decoded. `status` may be looked at without it, since it is a value that is repla
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
@@ -155,15 +155,20 @@ class Board:
             self.publish(gaps=(*self.status.gaps[:-1], ended))
             self.say(at, EventKind.GAP_ENDED, gap=ended)
 
-    def told(self, part: Part) -> None:
-        """A part is on the disk."""
-        self.parts.append(part)
-        self._link = link_of(self._link, part)
+    def told(self, parts: Iterable[Part]) -> None:
+        """Parts are on the disk."""
+        for part in parts:
+            self.parts.append(part)
+            self._link = link_of(self._link, part)
+            self.say(
+                part.written_at or datetime.now(UTC),
+                EventKind.PART,
+                part=part,
+                link=self._link,
+                take=part.take,
+            )
         lease = self.status.lease.renewed(monotonic_s(), self.status.judgement)
         self.publish(parts=len(self.parts), lease=lease)
-        self.say(
-            part.written_at or datetime.now(UTC), EventKind.PART, part=part, link=self._link, take=part.take
-        )
 
     def keep_take(self, take: TakeFile) -> None:
         """A take has ended."""

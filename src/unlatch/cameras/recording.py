@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from unlatch.cameras.base import Coded
@@ -73,6 +74,7 @@ class Packer:
         base = video.time_base
         assert base is not None
         self._ticks, self._per = base.numerator * timescale_of(self.head), base.denominator
+        self._tick_s = base.numerator / base.denominator
         self._first: int | None = None
         self._last: int | None = None
         self.dropped = 0
@@ -89,27 +91,35 @@ class Packer:
             self._first = decode
         self._last = decode
         time = (decode - self._first) * self._ticks // self._per
-        content = bytes(packet)
         return Piece(
-            frame=content if self._has_lengths else with_lengths(content),
+            frame=bytes(packet) if self._has_lengths else with_lengths(packet),
             is_key=packet.is_keyframe,
             decode_time=time,
             shift=0 if shown is None else (shown - decode) * self._ticks // self._per,
             received_s=coded.received_s,
         )
 
+    def seconds_of(self, packet: Packet[VideoStream]) -> float:
+        """When it is decoded, by the camera's own count."""
+        return (packet.dts or 0) * self._tick_s
 
-def with_lengths(coded: bytes) -> bytes:
+
+def with_lengths(coded: Any) -> bytes:
     """The units of a coded frame, each with its length before it, where start codes were (H.264, annex B)."""
-    pieces: list[bytes] = []
+    content = memoryview(coded)
+    pieces: list[bytes | memoryview] = []
     begin = 0
-    for code in START_CODE.finditer(coded):
-        # The fourth zero of a long start code stands at the end of the unit before it.
-        if unit := coded[begin : code.start()].rstrip(b"\0"):
-            pieces += (len(unit).to_bytes(4), unit)
+    for code in START_CODE.finditer(content):
+        end = code.start()
+        while (
+            end > begin and not content[end - 1]
+        ):  # the fourth zero of a long start code is none of the unit's
+            end -= 1
+        if end > begin:
+            pieces += ((end - begin).to_bytes(4), content[begin:end])
         begin = code.end()
-    if unit := coded[begin:]:
-        pieces += (len(unit).to_bytes(4), unit)
+    if begin < len(content):
+        pieces += ((len(content) - begin).to_bytes(4), content[begin:])
     return b"".join(pieces)
 
 

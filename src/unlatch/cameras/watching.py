@@ -6,8 +6,10 @@ from the board without its lock: each is one value that is replaced as a whole.
 
 from __future__ import annotations
 
+import random
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,6 +31,12 @@ KEYFRAME_EVERY_S = 3.5  # relaxed: every other one of a camera that sends one ea
 PARTS_TOGETHER = (
     2  # relaxed: that are synced at once. A sync costs as much as all else that is done with a part
 )
+# Relaxed: between two readings of what a camera has sent, by chance, so that threads do not meet. With the part that is
+# being filled, no more than that is lost when the process is killed: half a second.
+RESTS_S = (0.2, 0.3)
+UNEVEN_S = 0.03  # a frame may come so late
+MEETS_EVERY_S = 10.0  # then all is read until one must be waited for: no two clocks run alike
+WAITED_S = 0.008  # longer than a thread waits for the others
 RING_BYTES = 32 * 1024 * 1024  # of a camera that sends no keyframe for long
 STEADY = (CameraState.ARMED, CameraState.RECORDING)
 
@@ -50,6 +58,12 @@ class Watching:
         self._is_full = False  # the decoder is for every frame, not for keyframes alone
         self._is_decoding = False
         self._looked_s = self._judged_s = float("-inf")
+        self._ready_s = self._woke_s = float("-inf")
+        self._shown_s, self._met = (
+            0.0,
+            (float("-inf"), 0.0),
+        )  # the last frame's time; when and which was waited for
+        self._rested_s = float("inf")  # since when what is read now may have been here; inf: since it is read
         self._told: Coded | None = None  # the last frame that bore the camera's own time
         board.rolling.begin(monotonic_s())
 
@@ -76,7 +90,39 @@ class Watching:
                 if self._counts:
                     board.publish(state=CameraState.ARMED)
         if piece is not None:
-            self._keep(piece, folder, asked_s)
+            is_fresh = asked_s is not None and self._here_since_s(coded) > asked_s
+            self._keep(piece, folder, is_fresh=is_fresh)
+
+    def rest(self, coded: Coded) -> None:
+        """Relaxed, once all that came is read: let some more come, and read them at one waking.
+
+        The kernel holds them meanwhile. To wake for every frame costs as much as what is done with it, so none is
+        waited for: how much has come follows from the frames' own times, counted from the last that was waited for.
+        """
+        board, now_s = self._board, coded.received_s
+        shown_s = self._packer.seconds_of(coded.packet)
+        step_s, self._shown_s = shown_s - self._shown_s, shown_s
+        is_first = self._waited_for(coded)
+        if is_first or now_s - self._woke_s > RESTS_S[1]:
+            self._rested_s = float("inf")
+        if is_first:
+            self._met = (now_s, shown_s)
+        if not board.is_eager and board.asked_s is None:
+            behind_s = (now_s - self._met[0]) - (shown_s - self._met[1])
+            is_all_read = behind_s < 1.5 * step_s + UNEVEN_S and now_s - self._met[0] < MEETS_EVERY_S
+            if is_first or is_all_read:
+                self._rested_s = monotonic_s()
+                time.sleep(random.uniform(*RESTS_S))
+                self._woke_s = monotonic_s()
+        self._ready_s = monotonic_s()
+
+    def _waited_for(self, coded: Coded) -> bool:
+        """Whether it was not there yet when we were ready to read it."""
+        return coded.received_s - self._ready_s > WAITED_S
+
+    def _here_since_s(self, coded: Coded) -> float:
+        """When it came, at the earliest: what is read right after a rest may have come at its beginning."""
+        return coded.received_s if self._waited_for(coded) else min(coded.received_s, self._rested_s)
 
     def close(self) -> None:
         """The session has ended."""
@@ -100,8 +146,7 @@ class Watching:
             parts = ()  # what was synced before is not touched by that
         with self._board.changed:
             if self._counts:
-                for part in parts:
-                    self._board.told(part)
+                self._board.told(parts)
                 self._board.keep_take(take.ended())
 
     def _look(self, coded: Coded) -> None:
@@ -146,7 +191,7 @@ class Watching:
                 lease = Lease() if judgement.is_against else self._board.status.lease
                 self._board.publish(judgement=judgement, lease=lease)
 
-    def _keep(self, piece: Piece, folder: Path | None, asked_s: float | None) -> None:
+    def _keep(self, piece: Piece, folder: Path | None, *, is_fresh: bool) -> None:
         self._latest.append(piece.received_s)
         if piece.is_key or self._ring_bytes > RING_BYTES:
             self._ring, self._ring_bytes = [], 0
@@ -155,7 +200,6 @@ class Watching:
             self._ring_bytes += len(piece.frame)
         if folder is None:
             return
-        is_fresh = asked_s is not None and piece.received_s > asked_s
         self._fresh = self._fresh + 1 if is_fresh else 0
         is_enough = self._fresh >= PROOF_FRAMES
         if is_enough:
@@ -191,19 +235,21 @@ class Watching:
         for piece in self._ring:
             self._synced(take.add(piece))
 
-    def _synced(self, parts: Iterable[Part]) -> None:
+    def _synced(self, parts: Sequence[Part]) -> None:
         """Tell of parts, and where the last run begins: whoever wants a proof reads it back while it grows."""
         board, take = self._board, self._take
-        for part in parts:
-            with board.changed:
-                if not self._counts or take is None:
-                    return
+        if not parts:
+            return
+        with board.changed:
+            if not self._counts or take is None:
+                return
+            for part in parts:
                 if part.offset <= take.run_begin < part.offset + part.size:
                     board.run = Run(
                         path=take.path, take=take.number, begin=take.run_begin, part=part.number,
                         head=take.parts[0], head_size=take.head_size,
                     )  # fmt: skip
-                board.told(part)
+            board.told(parts)
 
     def _give_material(self, take: Take) -> None:
         board = self._board

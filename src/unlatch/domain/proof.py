@@ -98,7 +98,7 @@ class Signer:
 
 def text_of_time(at: datetime) -> str:
     """RFC 3339 in UTC with exactly six digits of a second. Raises ValueError where `at` is not UTC."""
-    if at.utcoffset() != _NO_OFFSET:
+    if at.tzinfo is not UTC and at.utcoffset() != _NO_OFFSET:
         raise ValueError("a time in the journal must be aware and UTC")
     return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 

@@ -92,6 +92,8 @@ class RtspCamera(CameraMaker):
 class RtspSession(Session):
     """One RTSP session."""
 
+    can_wait = True
+
     def __init__(self, container: InputContainer) -> None:
         self._container = container
         self.video = video_of(container)
