@@ -141,3 +141,7 @@ CONFIRM_TEXTS: Mapping[Language, str] = {
     Language.ENGLISH: "Yes, that is me: link it",
     Language.FRENCH: "Oui, c'est moi : relier",
 }
+BACK_TEXTS: Mapping[Language, str] = {
+    Language.ENGLISH: "Back to my places",
+    Language.FRENCH: "Retour à mes lieux",
+}

@@ -259,6 +259,14 @@ async def set_last_observed(connection: AsyncConnection, visit_id: str, at: date
     )
 
 
+async def list_live_visits_of_stops(connection: AsyncConnection, stop_ids: Sequence[str]) -> list[VisitRow]:
+    """The visits that are under way for these stops."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        query = f"SELECT {_COLUMNS} FROM visit WHERE stop_id = ANY(%s) AND ended_at IS NULL"
+        await cursor.execute(query.encode(), (list(stop_ids),))
+        return [visit_row(row) for row in await cursor.fetchall()]
+
+
 async def list_visits_of_stop(connection: AsyncConnection, stop_id: str, limit: int) -> list[VisitRow]:
     """The attempts at one stop, newest first."""
     async with connection.cursor(row_factory=dict_row) as cursor:

@@ -15,6 +15,7 @@ from unlatch.flow.platform import Platform
 from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.problems import Trouble
+from unlatch.web.shapes import Language
 from unlatch.web.signing_in import Asker, Reader
 from unlatch.web.streaming import Hub
 
@@ -46,6 +47,7 @@ class Asked(Generic[Body]):
     darkroom: Darkroom
     cinema: Cinema
     transaction: AsyncConnection | None = None
+    language: Language | None = None  # of the page that asks
 
     @property
     def connection(self) -> AsyncConnection:

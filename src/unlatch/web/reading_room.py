@@ -32,7 +32,9 @@ async def get_visit_for(connection: AsyncConnection, asker: Asker, visit_id: str
 
 
 def language_of(asked: Asked[Any]) -> Language:
-    """The language that this asker reads: as the request prefers, else as they were registered."""
+    """The language that this asker reads: a page's, else as the request prefers, else as they were registered."""
+    if asked.language is not None:
+        return asked.language
     return say_language(asked.request.headers.get("accept-language"), asked.asker.language or "en")
 
 

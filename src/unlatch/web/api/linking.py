@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from unlatch.domain.access import DEFAULT_RANGE_M
 from unlatch.domain.linking import (
+    BACK_TEXTS,
     CONFIRM_TEXTS,
     PAGE_TEXTS,
     POWER_TEXTS,
@@ -37,9 +38,11 @@ TABLE = EndpointTable(
 )
 CONSIGNEE = (Reader.CONSIGNEE,)
 MOST_CHARACTERS = 2048
+PLACES = "/me/places"  # where the consignee's app goes on
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 17px/1.5 system-ui, sans-serif; max-width: 34rem; margin: 12vh auto; padding: 0 1rem; }
+a { display: inline-block; padding: 0.75rem 0; }
 """
 
 
@@ -278,9 +281,8 @@ def _page(
     """One page without a script, complete in itself. Always 200: a person reads it, and its `id` is for tests."""
     language = language or Language(language_of(asked))
     title, text = (line.format(**(words or {})) for line in PAGE_TEXTS[language][page])
-    link = ""
-    if href is not None:
-        link = f'<p><a rel="nofollow" href="{escape(href)}">{escape(CONFIRM_TEXTS[language])}</a></p>'
+    where, what = (href, CONFIRM_TEXTS[language]) if href is not None else (PLACES, BACK_TEXTS[language])
+    link = f'<p><a rel="nofollow" href="{escape(where)}">{escape(what)}</a></p>'
     html = (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
+from psycopg import AsyncConnection
 
 from unlatch.errors import BadInput, Conflict, NotAllowed, NotFound, UnlatchError
 from unlatch.flow.platform import Platform
@@ -88,23 +89,22 @@ class Seen:
 
     async def ask(self, run: Run, *, body: Any = None, query: Any = None, **path: str) -> Any:
         """What an endpoint of the API answers this person. Raises what it raises (ProblemError, UnlatchError)."""
-        assert self.session is not None
-        asker = asker_of(self.session, self.me)
-        asked: Asked[Any] = Asked(
-            platform=self.platform, asker=asker, body=body, path=path, query=query, request=self.request,
-            hub=self.hub, darkroom=self.darkroom, cinema=self.cinema,
-        )  # fmt: skip
-        return await run(asked)
+        return await run(self._asked(body, query, path))
 
     async def ask_in_transaction(self, run: Run, *, body: Any = None, query: Any = None, **path: str) -> Any:
         """The same for an endpoint whose work and answer are one transaction."""
-        assert self.session is not None
         async with self.platform.database.transaction() as connection:
-            asked: Asked[Any] = Asked(
-                platform=self.platform, asker=asker_of(self.session, self.me), body=body, path=path, query=query,
-                request=self.request, hub=self.hub, darkroom=self.darkroom, cinema=self.cinema, transaction=connection,
-            )  # fmt: skip
-            return await run(asked)
+            return await run(self._asked(body, query, path, connection))
+
+    def _asked(
+        self, body: Any, query: Any, path: dict[str, str], transaction: AsyncConnection | None = None
+    ) -> Asked[Any]:
+        assert self.session is not None
+        return Asked(
+            platform=self.platform, asker=asker_of(self.session, self.me), body=body, path=path, query=query,
+            request=self.request, hub=self.hub, darkroom=self.darkroom, cinema=self.cinema, transaction=transaction,
+            language="fr" if self.speech.language == "fr" else "en",
+        )  # fmt: skip
 
     def require_step_up(self) -> None:
         """Raises StepUpNeeded unless its person has shown lately who they are."""

@@ -86,21 +86,108 @@ addEventListener("offline", () => connected(false));
 addEventListener("online", () => connected(true));
 if (navigator.onLine === false) connected(false);
 
-// A stream of events that says when it is not one any more: a heartbeat each second, lost after three.
-export function follow(address, heard, { after = 0 } = {}) {
-  let source, timer, last = after, closed = false;
-  const alive = () => { connected(true); clearTimeout(timer); timer = setTimeout(() => { connected(false); open(); }, 3000); };
-  function open() {
-    source?.close();
-    if (closed) return;
-    source = new EventSource(`${address}${address.includes("?") ? "&" : "?"}after=${last}`);
-    source.onopen = alive;
-    source.onerror = () => connected(false);
-    const take = (event) => { alive(); if (event.lastEventId) last = Number(event.lastEventId); if (event.data) heard(event); };
-    source.onmessage = take;
-    for (const kind of ["line", "beat", "ended"]) source.addEventListener(kind, take);
-    alive();
+// A stream of events, read with the page's own session. It beats each second: silent for three, it counts as lost and is
+// begun anew after the last line that was heard. `heard(kind, data)`; returns how to stop.
+const SILENCE_MS = 2900, AGAIN_MS = 1000;
+export function follow(address, heard) {
+  let last = "0", isOver = false, abort;
+  function take(event) {
+    const field = (name) => event.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+    last = field("id") ?? last;
+    if (field("event") === "over") isOver = true;
+    if (field("event")) heard(field("event"), field("data"));
   }
-  open();
-  return () => { closed = true; clearTimeout(timer); source?.close(); };
+  async function listen() {
+    abort = new AbortController();
+    let timer;
+    const alive = () => { connected(true); clearTimeout(timer); timer = setTimeout(silent, SILENCE_MS); };
+    const silent = () => { if (!isOver) connected(false); abort.abort(); };
+    timer = setTimeout(silent, SILENCE_MS);
+    try {
+      const answer = await fetch(address, { headers: { "last-event-id": last }, cache: "no-store", signal: abort.signal });
+      if (answer.status === 401 || answer.status === 404) isOver = true;
+      if (!answer.ok) return;
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let rest = ""; ;) {
+        const { value, done } = await reader.read();
+        if (done) return;
+        alive();
+        const events = (rest + value).split("\n\n");
+        rest = events.pop();
+        events.forEach(take);
+      }
+    } catch { /* cut: again below */ } finally { clearTimeout(timer); }
+  }
+  (async () => {
+    while (!isOver) {
+      await listen();
+      if (!isOver) await new Promise((go) => setTimeout(go, AGAIN_MS));
+    }
+  })();
+  return () => { isOver = true; abort?.abort(); };
+}
+
+// ---- parts that renew themselves ---------------------------------------------------------------------------------
+
+// What bears `data-renew` is fetched anew: each so many seconds, and at each event of what it follows (`data-follow`).
+// It is replaced where it has changed, and left alone while someone writes into it.
+const shown = new Map(); // what each such part was drawn from
+async function renew(id) {
+  const answer = await fetch(location.href, { cache: "no-store" });
+  if (!answer.ok || answer.redirected) return;
+  const there = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
+  const here = document.getElementById(id);
+  if (there && here) here.dataset.renew = there.dataset.renew; // the nearer the courier, the oftener
+  if (!there || !here || there.innerHTML === shown.get(id)) return;
+  if (here.querySelector("details[open], dialog[open]") || here.contains(document.activeElement?.closest("form"))) return;
+  shown.set(id, there.innerHTML);
+  const focused = here.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  here.innerHTML = there.innerHTML;
+  begin(here);
+  if (focused) here.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus(); // who reads by keyboard stays where they were
+}
+
+let renewing, isStale = false;
+function renewSoon(id) {
+  isStale = true;
+  renewing ??= (async () => {
+    while (isStale) { isStale = false; await renew(id).then(() => connected(true), () => connected(false)); }
+  })().finally(() => { renewing = undefined; });
+}
+
+const followed = new Map();
+function begin(within) {
+  for (const one of within.querySelectorAll("[data-follow]")) {
+    if (followed.has(one.dataset.follow)) continue;
+    const { id } = within.closest("[data-renew]") ?? {};
+    followed.set(one.dataset.follow, follow(one.dataset.follow, () => id && renewSoon(id)));
+  }
+  for (const one of within.querySelectorAll("[data-until]")) tickOne(one);
+  for (const form of within.querySelectorAll("form[data-here]")) {
+    form.querySelector("[data-locate]")?.addEventListener("click", () => locate(form));
+    const zone = form.elements.time_zone;
+    if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }
+}
+for (const one of document.querySelectorAll("[data-renew]")) {
+  shown.set(one.id, one.innerHTML);
+  begin(one);
+  const again = () => setTimeout(() => { if (!document.hidden) renewSoon(one.id); again(); }, Number(one.dataset.renew) * 1000);
+  again();
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) renewSoon(one.id); });
+}
+for (const form of document.querySelectorAll("form[data-here]")) if (!form.closest("[data-renew]")) begin(form.parentElement);
+
+function tickOne(one) {
+  const seconds = Math.round((new Date(one.dataset.until) - Date.now()) / 1000);
+  const left = Math.abs(seconds);
+  one.textContent = `${seconds < 0 ? "+" : ""}${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+}
+setInterval(() => document.querySelectorAll("[data-until]").forEach(tickOne), 1000);
+
+function locate(form) {
+  navigator.geolocation?.getCurrentPosition(({ coords }) => {
+    form.elements.latitude.value = coords.latitude.toFixed(5);
+    form.elements.longitude.value = coords.longitude.toFixed(5);
+  });
 }

@@ -1,0 +1,86 @@
+"""What a consignee was told, over which ways they are told, and when they are left alone."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Any
+
+from litestar import Response
+
+from unlatch.web.api import channels, notices
+from unlatch.web.api.channels import CodeGiven, NewChannel
+from unlatch.web.api.notices import Preferences, QuietHours
+from unlatch.web.api.notices import Seen as SeenUntil
+from unlatch.web.notice_shapes import NoticesQuery
+from unlatch.web.pages.consignee import CONSIGNEE, read_body
+from unlatch.web.pages.page import Page, Seen, go_to, render
+
+HERE = "/me/notices"
+
+
+async def show_notices(seen: Seen) -> Response[Any]:
+    """The newest first; what is shown counts as seen."""
+    cursor = seen.request.query_params.get("cursor")
+    query = NoticesQuery(cursor=cursor[:200] if cursor else None, limit=30)
+    told = await seen.ask(notices.list_my_notices, query=query)
+    ways = await seen.ask(channels.list_my_channels)
+    preferences = await seen.ask(notices.read_preferences)
+    if told.notices and cursor is None and told.unseen:
+        await seen.ask(notices.mark_seen, body=SeenUntil(until=told.notices[0].told_at))
+    return render(
+        seen,
+        "consignee/notices.html",
+        notices=told.notices,
+        next=told.next,
+        channels=ways.channels,
+        quiet=preferences.quiet_hours,
+    )
+
+
+async def add_mail(seen: Seen) -> Response[Any]:
+    """A code goes there first."""
+    body = read_body(NewChannel, {"kind": "email", "to": seen.form.get("to", "").strip()})
+    await seen.ask(channels.add_my_channel, body=body)
+    return go_to(HERE)
+
+
+async def confirm(seen: Seen) -> Response[Any]:
+    """With the code that was sent there."""
+    body = read_body(CodeGiven, {"code": seen.form.get("code", "").strip()})
+    await seen.ask(channels.confirm_my_channel, body=body, channel_id=seen.form.get("channel", "")[:80])
+    return go_to(HERE)
+
+
+async def end(seen: Seen) -> Response[Any]:
+    """Nothing is sent there any more."""
+    await seen.ask(channels.end_my_channel, channel_id=seen.form.get("channel", "")[:80])
+    return go_to(HERE)
+
+
+async def set_quiet_hours(seen: Seen) -> Response[Any]:
+    """When they want to be left alone; alarms come all the same. Both empty: never."""
+    given = {name: seen.form.get(name, "").strip() for name in ("begins", "ends", "time_zone")}
+    hours = None
+    if given["begins"] or given["ends"]:
+        hours = read_body(
+            QuietHours, {**given, "begins": _hour(given["begins"]), "ends": _hour(given["ends"])}
+        )
+    await seen.ask_in_transaction(notices.set_preferences, body=Preferences(quiet_hours=hours))
+    return go_to(HERE)
+
+
+def _hour(given: str) -> str:
+    """As browsers give it (22:00), with its seconds."""
+    try:
+        return time.fromisoformat(given).isoformat(timespec="seconds")
+    except ValueError:
+        return given
+
+
+PAGES = (
+    Page(method="GET", path=HERE, show=show_notices, readers=CONSIGNEE),
+    Page(method="POST", path=f"{HERE}/mail", show=add_mail, readers=CONSIGNEE),
+    Page(method="POST", path=f"{HERE}/confirm", show=confirm, readers=CONSIGNEE),
+    Page(method="POST", path=f"{HERE}/end", show=end, readers=CONSIGNEE),
+    Page(method="POST", path=f"{HERE}/quiet", show=set_quiet_hours, readers=CONSIGNEE),
+)
