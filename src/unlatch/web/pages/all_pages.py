@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unlatch.web.pages import courier, entrance
+from unlatch.web.pages import (
+    consignee,
+    consignee_notices,
+    consignee_places,
+    console,
+    courier,
+    entrance,
+)
 from unlatch.web.pages.page import Page
 
 
 def list_pages() -> Sequence[Page]:
     """All of them."""
-    return [*entrance.PAGES, *courier.PAGES]
+    return [
+        *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
+        *console.PAGES,
+    ]  # fmt: skip

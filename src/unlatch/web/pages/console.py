@@ -1,0 +1,233 @@
+"""The operator's console: who is to be looked after, what is under way, one visit whole. Nothing here unlocks (S8)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from litestar import Response
+
+from unlatch.domain.incident import Incident
+from unlatch.domain.visit import FINAL, State, Tail
+from unlatch.domain.wording import Language, text_of
+from unlatch.domain.wording import Reader as TextReader
+from unlatch.flow.ruling import ALARMED, UNSETTLED
+from unlatch.store import consignees, console, lines
+from unlatch.web.api import operator as desk
+from unlatch.web.api import passes, visits
+from unlatch.web.api.operator import Ruling
+from unlatch.web.api.passes import GlassBody
+from unlatch.web.pages.consignee import read_body
+from unlatch.web.pages.page import Page, Seen, asker_of, go_to, render
+from unlatch.web.reading_room import get_visit_for
+from unlatch.web.signing_in import Reader
+from unlatch.web.visit_shapes import show_line
+
+OPERATOR = frozenset({"operator"})
+VISITS_SHOWN = 300
+CALLS_SHOWN = 100
+LINES_SHOWN = 600
+COMMANDS_SHOWN = 50
+COMMANDS_COUNTED = 20_000
+# The protocol's states as a person reads them, from the scan to the end. Each stands in one phase.
+PHASES: tuple[tuple[State, ...], ...] = (
+    (State.REQUESTED, State.RINGING, State.ANSWERED, State.PROVING, State.GRANTED),
+    (State.UNLOCKING, State.IN_DOUBT, State.READY, State.UNLOCKED),
+    (State.OPEN, State.OPEN_LONG, State.CLOSED),
+    (State.LOCKING, State.STUCK, State.LOCKING_AGAIN, State.HANDLE_CHECK, State.UNSECURED),
+    (State.ACCOUNTING, State.REVIEW),
+    tuple(state for state in State if state in FINAL),
+)
+
+
+def spoken_of(seen: Seen) -> Language:
+    """The page's language, as the domain names it."""
+    return Language(seen.speech.language)
+
+
+def worded(seen: Seen, word: State | Incident) -> str:
+    """A state or an incident, as operators read it."""
+    return text_of(word, TextReader.OPERATOR, spoken_of(seen))
+
+
+def real_moment(seen: Seen, at: datetime | None) -> str:
+    """When that comes by the browser's own clock (a town's clock may run faster than it)."""
+    if at is None:
+        return ""
+    clock = seen.platform.clock
+    left_s = clock.real_s((at - clock.now()) / timedelta(seconds=1))
+    return (datetime.now(at.tzinfo) + timedelta(seconds=left_s)).isoformat(timespec="seconds")
+
+
+# ---- live -------------------------------------------------------------------------------------------------
+
+
+async def show_live(seen: Seen) -> Response[Any]:
+    """Calls, the most urgent first, each with a clock; and all that is under way."""
+    async with seen.platform.database.connection() as connection:
+        calls = await console.list_called(connection, limit=CALLS_SHOWN)
+        under_way = await console.list_under_way(connection, limit=VISITS_SHOWN)
+    return render(
+        seen,
+        "console/live.html",
+        calls=calls,
+        visits=under_way,
+        is_cut=len(under_way) == VISITS_SHOWN,
+        state_text=lambda state: worded(seen, State(state)),
+        incident_text=lambda incident: worded(seen, Incident(incident)),
+        tail_text=lambda tail: _tail_text(seen, Tail(tail)),
+        moment=lambda at: real_moment(seen, at),
+    )
+
+
+def _tail_text(seen: Seen, tail: Tail) -> str:
+    return {
+        Tail.WATCHING: seen.say("watched after its end"),
+        Tail.ALARM: seen.say("alarm after its end"),
+        Tail.BLIND: seen.say("not seen after its end"),
+    }.get(tail, "")
+
+
+# ---- one visit --------------------------------------------------------------------------------------------
+
+
+async def show_visit_page(seen: Seen) -> Response[Any]:
+    """One visit whole: where it stands in the protocol, how it came there, what may be ruled."""
+    visit = await seen.ask(visits.read_visit, visit_id=seen.path["visit_id"])
+    assert seen.session is not None
+    async with seen.platform.database.connection() as connection:
+        row = await get_visit_for(connection, asker_of(seen.session, seen.me), visit.id)
+        kept = await lines.list_new_lines(connection, {row.id: 0}, limit=LINES_SHOWN)
+        commands = await console.list_commands_of_visit(connection, row.id, limit=COMMANDS_SHOWN)
+        calls = [
+            one for one in await console.list_called(connection, limit=CALLS_SHOWN) if one.visit_id == row.id
+        ]
+        point = await consignees.find_access_point(connection, row.access_point_id)
+    assert point is not None
+    seen = seen.at_zone(point.time_zone)
+    journal = [show_line(one, Reader.OPERATOR, seen.speech.language) for one in kept]
+    return render(
+        seen,
+        "console/visit.html",
+        visit=visit,
+        row=row,
+        point=point,
+        journal=journal,
+        commands=commands,
+        calls=calls,
+        phases=_draw(seen, [line.state for line in journal if line.state], visit.state),
+        command_text=lambda state: _command_text(seen, state),
+        tail_text=_tail_text(seen, visit.tail),
+        is_unsettled=visit.state in UNSETTLED or visit.tail in ALARMED,
+        may_rule=visit.state is State.REVIEW or visit.state in UNSETTLED or visit.tail in ALARMED,
+        incident_text=lambda incident: worded(seen, Incident(incident)),
+        secure_by=real_moment(seen, row.visit.secure_by),
+        deadline=real_moment(seen, visit.deadline_at),
+    )
+
+
+def _draw(seen: Seen, way: list[str], now: State) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The protocol's diagram: each phase with its states, those that were gone through numbered."""
+    names = (
+        seen.say("Asking"), seen.say("Unlocking"), seen.say("Open"), seen.say("Locking"),
+        seen.say("Where is the parcel?"), seen.say("The end"),
+    )  # fmt: skip
+    first = {state: number for number, state in reversed(list(enumerate(dict.fromkeys(way), 1)))}
+    return [
+        (
+            name,
+            [
+                {
+                    "name": state.value.replace("_", " "),
+                    "text": worded(seen, state),
+                    "number": first.get(state.value),
+                    "is_now": state is now,
+                }
+                for state in states
+            ],
+        )
+        for name, states in zip(names, PHASES, strict=True)
+    ]
+
+
+def _command_text(seen: Seen, state: str) -> str:
+    return {
+        "intent": seen.say("waits for its gate"),
+        "sent": seen.say("left, no word yet"),
+        "done_says_cloud": seen.say("done, says the cloud"),
+        "rejected": seen.say("refused by the cloud"),
+        "not_sent": seen.say("never left"),
+        "unknown": seen.say("no word: may have happened"),
+    }.get(state, state)
+
+
+def _back(seen: Seen) -> Response[Any]:
+    return go_to(f"/console/visits/{seen.path['visit_id']}")
+
+
+async def rule(seen: Seen) -> Response[Any]:
+    """Where the parcel is, as a person found out."""
+    seen.require_step_up()
+    body = read_body(Ruling, {name: seen.form.get(name, "").strip() for name in ("ruling", "why")})
+    await seen.ask_in_transaction(desk.rule_visit, body=body, visit_id=seen.path["visit_id"])
+    return _back(seen)
+
+
+async def close_call(seen: Seen) -> Response[Any]:
+    """A person has looked, and it is over."""
+    await seen.ask_in_transaction(desk.close_call, call_id=seen.form.get("call", "")[:80])
+    return _back(seen)
+
+
+async def freeze(seen: Seen) -> Response[Any]:
+    """Nothing opens at this place any more; in one press, as it only closes."""
+    await seen.ask_in_transaction(desk.freeze_place, access_point_id=await _place_of(seen))
+    return _back(seen)
+
+
+async def thaw(seen: Seen) -> Response[Any]:
+    """Widens: shown once more who they are, in a browser that is not new."""
+    seen.require_step_up()
+    seen.require_settled()
+    await seen.ask_in_transaction(desk.unfreeze_place, access_point_id=await _place_of(seen))
+    return _back(seen)
+
+
+async def break_glass(seen: Seen) -> Response[Any]:
+    """See the recordings without having been let: the household is told, with the reason."""
+    seen.require_step_up()
+    seen.require_settled()
+    body = read_body(GlassBody, {"reason": seen.form.get("reason", "").strip()})
+    await seen.ask_in_transaction(passes.break_glass, body=body, visit_id=seen.path["visit_id"])
+    return _back(seen)
+
+
+async def _place_of(seen: Seen) -> str:
+    assert seen.session is not None
+    async with seen.platform.database.connection() as connection:
+        row = await get_visit_for(connection, asker_of(seen.session, seen.me), seen.path["visit_id"])
+    return row.access_point_id
+
+
+# ---- clouds -----------------------------------------------------------------------------------------------
+
+
+async def show_clouds(seen: Seen) -> Response[Any]:
+    """How each maker's cloud took our commands within the last day."""
+    since = seen.platform.clock.now() - timedelta(days=1)
+    async with seen.platform.database.connection() as connection:
+        rows = await console.list_clouds(connection, since, limit=COMMANDS_COUNTED)
+    labels = {name: maker.label for name, maker in seen.platform.makers.makers.items()}
+    return render(seen, "console/clouds.html", rows=rows, labels=labels, counted=COMMANDS_COUNTED)
+
+
+PAGES = (
+    Page(method="GET", path="/console", show=show_live, readers=OPERATOR),
+    Page(method="GET", path="/console/clouds", show=show_clouds, readers=OPERATOR),
+    Page(method="GET", path="/console/visits/{visit_id}", show=show_visit_page, readers=OPERATOR),
+    Page(method="POST", path="/console/visits/{visit_id}/rule", show=rule, readers=OPERATOR),
+    Page(method="POST", path="/console/visits/{visit_id}/close", show=close_call, readers=OPERATOR),
+    Page(method="POST", path="/console/visits/{visit_id}/freeze", show=freeze, readers=OPERATOR),
+    Page(method="POST", path="/console/visits/{visit_id}/thaw", show=thaw, readers=OPERATOR),
+    Page(method="POST", path="/console/visits/{visit_id}/glass", show=break_glass, readers=OPERATOR),
+)
