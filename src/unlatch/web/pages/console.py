@@ -138,7 +138,7 @@ def _draw(seen: Seen, way: list[str], now: State) -> list[tuple[str, list[dict[s
             name,
             [
                 {
-                    "name": state.value.replace("_", " "),
+                    "name": state.value,
                     "text": worded(seen, state),
                     "number": first.get(state.value),
                     "is_now": state is now,

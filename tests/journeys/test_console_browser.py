@@ -1,0 +1,106 @@
+"""An operator at a desk in a real browser: a trunk is left open, a call comes by itself, and is looked after to its end.
+
+With PICTURES=yes the pictures of docs/pictures/console are made anew by the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import ViewportSize, expect
+from tests.journeys.front import Front, open_front
+from tests.journeys.playing import Play
+from tests.journeys.screens import PATIENCE_MS, Screen, open_screen
+
+from unlatch.domain.visit import State, Tail
+
+DESK: ViewportSize = {"width": 1440, "height": 900}
+SHOWN = ("calls", "visit", "appels")
+FACTOR = 15.0  # who waits is the courier who has left; nobody here has to be fast
+WORDS = {
+    "en-US": {
+        "given": "I was given a key", "key": "Key", "by_key": "Sign in with the key",
+        "nobody": "Nobody is to be looked after.", "way": "Under way", "locked": "To be seen locked within",
+        "inside": "Inside: delivered", "how": "How do you know?", "rule": "Rule so", "left": "Unlock",
+        "freeze": "Freeze this place: nothing opens there", "thaw": "End the freeze of this place",
+        "clouds": "Clouds", "nine": "Nine of ten within",
+    },
+    "fr-FR": {
+        "given": "On m'a donné une clé", "key": "Clé", "by_key": "Se connecter avec la clé",
+        "nobody": "Personne n'attend d'aide.", "way": "En cours", "locked": "Doit être vu verrouillé dans",
+        "inside": "À l'intérieur : livré", "how": "Comment le savez-vous ?", "rule": "En décider ainsi",
+        "left": "Déverrouiller",
+        "freeze": "Geler ce lieu : rien ne s'y ouvre", "thaw": "Mettre fin au gel de ce lieu",
+        "clouds": "Clouds des constructeurs", "nine": "Neuf sur dix en",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+async def front(database_url: str, tmp_path: Path) -> AsyncIterator[Front]:
+    async with open_front(tmp_path, database_url, factor=FACTOR) as front:
+        yield front
+
+
+async def says(screen: Screen, text: str) -> None:
+    await expect(screen.page.locator("main")).to_contain_text(text, timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "fr-FR"])
+async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> None:
+    words, is_english = WORDS[locale], locale == "en-US"
+    async with (
+        front.open_door("onstar") as door,
+        open_screen(locale=locale, viewport=DESK, pictures="console", shown=SHOWN) as screen,
+    ):
+        page = screen.page
+        await page.goto(f"{front.installation.server_url}/sign-in?to=/console")
+        await page.get_by_text(words["given"]).click()
+        await page.get_by_label(words["key"], exact=True).fill(front.operator.key)
+        await screen.press(words["by_key"])
+        if not is_english:
+            await page.get_by_role("button", name="FR").click()
+        await says(screen, words["nobody"])
+        await screen.look("quiet")
+
+        async def leave(play: Play) -> None:
+            """The parcel is in the trunk, and the courier is gone, without a word, the lid up."""
+            play.is_inside = play.is_gone = True
+
+        async def look_after(play: Play) -> None:
+            link = page.locator("ol.rows a").first
+            await expect(link).to_be_visible(timeout=PATIENCE_MS)  # by itself
+            clock = page.locator("ol.rows [data-until]").first
+            before = await clock.text_content()
+            await expect(clock).not_to_have_text(before or "", timeout=3000)
+            await screen.look("calls" if is_english else "appels")
+            await link.click()
+            await expect(page.locator("[aria-current=step]")).to_have_attribute("data-state", "unsecured")
+            await says(screen, words["left"])
+            await screen.look("visit")
+            await play.town.close_trunk(play.vin)  # a passer-by, whom the operator has on the phone
+
+        async def rule(play: Play) -> None:
+            await page.get_by_label(words["inside"]).check(timeout=PATIENCE_MS)
+            await page.get_by_label(words["how"]).fill("I spoke with the neighbour who closed it")
+            await screen.press(words["rule"])
+            await expect(page.locator("[aria-current=step]")).to_have_attribute("data-state", "ruled_delivered")
+            play.has_ruled = True
+
+        await door.scan()
+        play = Play(door=door, at={State.OPEN: leave, State.UNSECURED: look_after, State.REVIEW: rule})
+        await play.go_on(real_s=120)
+        assert play.last.state is State.RULED_DELIVERED
+        await screen.press(words["freeze"])
+        await screen.press(words["thaw"])
+        await says(screen, words["freeze"])
+        await page.get_by_role("link", name=words["clouds"]).click()
+        await says(screen, words["nine"])
+        await screen.look("clouds")
+        await page.goto(f"{front.installation.server_url}/console")
+        await says(screen, words["nobody"])
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await screen.look("on-a-phone")
+        await play.until(lambda seen: seen.tail in (Tail.NONE, Tail.OVER))
