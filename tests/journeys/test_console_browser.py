@@ -1,4 +1,4 @@
-"""An operator at a desk in a real browser: a trunk is left open, a call comes by itself, and is looked after to its end.
+"""An operator at a desk in a real browser: a trunk is left open, a call comes by itself, and is looked after.
 
 With PICTURES=yes the pictures of docs/pictures/console are made anew by the way.
 """
@@ -86,7 +86,9 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
             await page.get_by_label(words["inside"]).check(timeout=PATIENCE_MS)
             await page.get_by_label(words["how"]).fill("I spoke with the neighbour who closed it")
             await screen.press(words["rule"])
-            await expect(page.locator("[aria-current=step]")).to_have_attribute("data-state", "ruled_delivered")
+            await expect(page.locator("[aria-current=step]")).to_have_attribute(
+                "data-state", "ruled_delivered"
+            )
             play.has_ruled = True
 
         await door.scan()

@@ -22,6 +22,7 @@ from unlatch.town.clouds.onstar import OnStarCloud
 from unlatch.town.clouds.volvo import VolvoCloud
 from unlatch.town.control import Control
 from unlatch.town.post_office import PostOffice
+from unlatch.town.stage import Stage
 from unlatch.town.wire import (
     Answer,
     CuttingProtocol,
@@ -49,7 +50,8 @@ class TownApp:
     def __init__(self, town: Town) -> None:
         self.town = town
         self.post_office = PostOffice(town.clock)
-        self.control = Control(town, self.post_office)
+        self.stage = Stage(self.post_office)
+        self.control = Control(town, self.post_office, self.stage)
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
         self._hubs = HomeHubs(town.homes)
         self._endpoints: dict[str, Endpoint] = {
@@ -63,6 +65,7 @@ class TownApp:
             "hooks": self.post_office.serve_hook,
             "town": self.control.serve,
             "hub": self._hubs.serve,
+            "stage": self.stage.serve,
         }
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -20,6 +20,7 @@ from unlatch.town.home import HomeDeed
 from unlatch.town.home_control import AddedHome, HomeDone, HomeTruth, NewHome
 from unlatch.town.ledger import LedgerPage, LedgerRow
 from unlatch.town.post_office import Box, Hook, PostFault, PostFaultKind, Subscription, Way
+from unlatch.town.stage import Scene
 
 Body = TypeVar("Body")
 MAX_ANSWER = 16 * 1024 * 1024
@@ -68,6 +69,10 @@ class TownClient:
         if len(answer.content) > MAX_ANSWER:
             raise UnlatchError("the town's answer is too long")
         return msgspec.json.decode(answer.content or b"null", type=kind)
+
+    async def set_stage(self, scene: Scene) -> None:
+        """What the town's own page plays from now on."""
+        await self._ask("POST", "stage", type(None), scene)
 
     # ---- cars -------------------------------------------------------------------------------------------
 

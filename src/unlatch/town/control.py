@@ -18,6 +18,7 @@ from unlatch.town.grants import MAX_CLIENTS, Client, Grants
 from unlatch.town.home_control import HomeControl
 from unlatch.town.ledger import MAX_PAGE
 from unlatch.town.post_office import PostOffice
+from unlatch.town.stage import Stage
 from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
 
@@ -158,9 +159,10 @@ def whole(text: str | None, default: int) -> int:
 class Control:
     """The endpoints under /town."""
 
-    def __init__(self, town: Town, post_office: PostOffice) -> None:
+    def __init__(self, town: Town, post_office: PostOffice, stage: Stage) -> None:
         self.town = town
         self.post_office = post_office
+        self.stage = stage
         self.homes = HomeControl(town.homes)
         self._camera_control: CameraControl | None = None
 
@@ -177,6 +179,8 @@ class Control:
                 return Answer(204)
             case (_, "cameras", *rest):
                 return await self._cameras().serve(request, rest)
+            case ("POST", "stage"):
+                return self.stage.take(request)
             case ("GET", "ledger"):
                 return self._ledger(request)
             case ("POST", "cars"):

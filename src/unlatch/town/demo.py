@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import time
+import webbrowser
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +31,7 @@ from unlatch.town.narrator import Narrator
 from unlatch.town.papers import make_sscc, make_vin
 from unlatch.town.proving import LABELS, PROOFS, keep_proof_key, make_folders, prove
 from unlatch.town.rules import make_rules
+from unlatch.town.stage_demo import open_stage
 from unlatch.town.stories import PLOTS, Cast, Ending, Plot
 from unlatch.town.stories_before import STORIES, Before, Scene
 from unlatch.town.stories_home import HOME_PLOTS
@@ -219,7 +222,10 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
     make_data_dir(data_dir)
     summary = Summary()
     try:
-        async with _homes_beside(data_dir, narrator, wishes) as homes, contextlib.AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
+            if not wishes.is_once:
+                await _set_stage(data_dir, narrator, stack, summary)
+            homes = await stack.enter_async_context(_homes_beside(data_dir, narrator, wishes))
             if any(one.letter in wishes.letters for one in (*PLOTS, *STORIES)):
                 await _play(data_dir, narrator, wishes, stack, summary)
             if homes is not None:
@@ -230,13 +236,33 @@ async def run_demo(data_dir: Path, wishes: Wishes) -> int:
             if not wishes.is_once:
                 for number in ENDING:
                     loop.add_signal_handler(number, stop.set)
-                narrator.line("It stays up until ctrl-C.")
+                narrator.line(
+                    "It stays up until ctrl-C: play the next delivery yourself, at the address of `page`."
+                )
                 await stop.wait()
             narrator.step("ending every process")
     except asyncio.CancelledError:
         narrator.line("interrupted", "bad")
         return 130
     return 1 if summary.broken else 0
+
+
+async def _set_stage(
+    data_dir: Path, narrator: Narrator, stack: contextlib.AsyncExitStack, summary: Summary
+) -> None:
+    """The town's own page, at real pace, for whoever watches; opened where there is a desktop."""
+    narrator.step("setting the stage: a delivery that waits for your own hands")
+    stage = await stack.enter_async_context(open_stage(data_dir / "stage", narrator.step))
+    summary.places.append(("page", stage.address))
+    narrator.line(f"  Open {stage.address} : the car, the three apps, and what to do next.")
+    await asyncio.to_thread(_open_browser, stage.address)
+
+
+def _open_browser(address: str) -> None:
+    """A graphical browser alone: one of text would take the terminal."""
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        with contextlib.suppress(webbrowser.Error, OSError):
+            webbrowser.open(address)
 
 
 @dataclass(kw_only=True)

@@ -268,6 +268,7 @@ class Installation:
         }
         if self.town_url:
             given |= {"UNLATCH_CLOUD_ONSTAR": self.town_url, "UNLATCH_CLOUD_VOLVO": self.town_url}
+            given["UNLATCH_FRAMED_BY"] = self.town_url  # its own page shows the apps in frames
             for maker in Maker:
                 for part, value in zip(("ID", "SECRET", "KEY"), oauth_client(maker), strict=True):
                     given[f"UNLATCH_OAUTH_{maker.upper()}_{part}"] = value

@@ -212,7 +212,8 @@ async function startCamera(screen, found) {
     if (screen.querySelector("video")) stopCamera = stop; else stop();
   } catch {
     fill(screen, { texts: { scanning: text("no_camera") } });
-    screen.querySelector(".viewfinder").hidden = true;
+    const finder = screen.querySelector(".viewfinder"); // gone, where the number was typed meanwhile
+    if (finder) finder.hidden = true;
   }
 }
 

@@ -17,8 +17,21 @@ function take(given) {
   changed();
 }
 
+// In a frame of the simulated town, which the server names only where one runs, the town says where this phone is: a desktop
+// does not stand beside its cars. Nobody else is heard, and without that name nobody at all.
+const town = document.querySelector('meta[name="framed-by"]')?.content;
+const isInTown = Boolean(town) && window.parent !== window;
+const askTown = () => window.parent.postMessage("where am I?", town);
+if (isInTown) {
+  addEventListener("message", ({ origin, source, data }) => {
+    if (origin === town && source === window.parent && data?.coords) take(data);
+  });
+  askTown();
+  setInterval(askTown, 5000);
+}
+
 function start() {
-  if (watch !== undefined || !navigator.geolocation) return;
+  if (isInTown || watch !== undefined || !navigator.geolocation) return;
   watch = navigator.geolocation.watchPosition(take, () => {}, { enableHighAccuracy: true, maximumAge: 5000 });
 }
 
@@ -26,6 +39,13 @@ function start() {
 export async function findPosition(timeout_ms = 8000) {
   start();
   if (position()) return position();
+  if (isInTown) {
+    askTown();
+    return new Promise((resolve) => {
+      const told = onMove(() => { told(); resolve(position()); });
+      setTimeout(() => { told(); resolve(position()); }, timeout_ms);
+    });
+  }
   if (!navigator.geolocation) return null;
   return new Promise((resolve) => {
     navigator.geolocation.getCurrentPosition((given) => { take(given); resolve(position()); }, () => resolve(null),
