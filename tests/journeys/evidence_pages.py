@@ -146,8 +146,8 @@ def paste(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
 def write_list(shown: Sequence[Shown]) -> None:
     """The page of the documentation."""
     said = (
-        "Made by `scripts/contact-sheet`. Each sheet: English above, French below; light at the left, dark at the "
-        "right; 360, 768 and 1440 pixels wide. Long pages are cut. The courier's screens stand in docs/pictures/courier."
+        "Made by `scripts/contact-sheet`. Each sheet: English above, French below; light at the left, dark at "
+        "the right; 360, 768 and 1440 pixels wide. Long pages are cut. The courier's: docs/pictures/courier."
     )
     parts = ["# Every page, as a browser shows it", said]
     for one in shown:

@@ -33,7 +33,7 @@ WORDS = {
         "inside": "À l'intérieur : livré", "how": "Comment le savez-vous ?", "rule": "En décider ainsi",
         "left": "Déverrouiller",
         "freeze": "Geler ce lieu : rien ne s'y ouvre", "thaw": "Mettre fin au gel de ce lieu",
-        "clouds": "Clouds des constructeurs", "nine": "Neuf sur dix en",
+        "clouds": "Constructeurs", "nine": "Neuf sur dix en",
     },
 }  # fmt: skip
 

@@ -72,6 +72,13 @@ def _literal(seen: Seen) -> Spoken:
     return "fr" if seen.speech.language == "fr" else "en"
 
 
+async def at_home(seen: Seen) -> Seen:
+    """The same with the times of their first place: for pages about all of them."""
+    async with seen.platform.database.connection() as connection:
+        places = await household.list_held_places(connection, seen.me.id)
+    return seen.at_zone(places[0].time_zone) if places else seen
+
+
 # ---- today ------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +313,7 @@ async def show_history(seen: Seen) -> Response[Any]:
     cursor = seen.request.query_params.get("cursor")
     query = TimelineQuery(cursor=cursor[:200] if cursor else None, limit=30)
     timeline = await seen.ask(consignee.read_timeline, query=query)
+    seen = await at_home(seen)
     names = {place.id: place.name for place in timeline.places}
     kept: dict[str, Any] = {one.visit.id: one.visit for one in timeline.visits}
     kept |= {one.id: one for one in (*timeline.deeds, *timeline.looks)}

@@ -12,7 +12,7 @@ from unlatch.web.api.channels import CodeGiven, NewChannel
 from unlatch.web.api.notices import Preferences, QuietHours
 from unlatch.web.api.notices import Seen as SeenUntil
 from unlatch.web.notice_shapes import NoticesQuery
-from unlatch.web.pages.consignee import CONSIGNEE, read_body
+from unlatch.web.pages.consignee import CONSIGNEE, at_home, read_body
 from unlatch.web.pages.page import Page, Seen, go_to, render
 
 HERE = "/me/notices"
@@ -28,7 +28,7 @@ async def show_notices(seen: Seen) -> Response[Any]:
     if told.notices and cursor is None and told.unseen:
         await seen.ask(notices.mark_seen, body=SeenUntil(until=told.notices[0].told_at))
     return render(
-        seen,
+        await at_home(seen),
         "consignee/notices.html",
         notices=told.notices,
         next=told.next,

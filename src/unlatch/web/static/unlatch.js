@@ -181,6 +181,7 @@ for (const form of document.querySelectorAll("form[data-here]")) if (!form.close
 function tickOne(one) {
   const seconds = Math.round((new Date(one.dataset.until) - Date.now()) / 1000);
   const left = Math.abs(seconds);
+  one.classList.toggle("is-late", seconds < 0);
   one.textContent = `${seconds < 0 ? "+" : ""}${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
 }
 setInterval(() => document.querySelectorAll("[data-until]").forEach(tickOne), 1000);
