@@ -90,7 +90,7 @@ async def take(front: Front, shown: Sequence[Shown], keys: dict[str, str]) -> li
         for language in ("en", "fr"):
             for theme in ("light", "dark"):
                 for reader in ("", *keys):
-                    context = await browser.new_context(locale=language, color_scheme=theme)  # type: ignore[arg-type]
+                    context = await browser.new_context(locale=language, color_scheme=theme)
                     await context.add_cookies([{"name": "unlatch_language", "value": language, "url": url}])
                     page = await context.new_page()
                     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -13,6 +13,7 @@ from tests.web.conftest import PUBLIC_URL, Tenant
 
 from unlatch.flow.enrolment import admit_operator
 from unlatch.flow.platform import Platform
+from unlatch.web.app import TABLES
 from unlatch.web.pages.assets import address_of
 from unlatch.web.pages.entrance import name_agent, safe_path
 from unlatch.web.pages.language import translations
@@ -220,3 +221,31 @@ async def test_a_page_is_framed_by_whom_the_installation_names(
     assert (
         "frame-ancestors http://127.0.0.1:8701;" in (await http.get("/")).headers["content-security-policy"]
     )
+
+
+WIDENS = {
+    "unblock_place", "begin_link", "choose_car", "relink_place", "join_household", "invite_to_household",
+    "let_member_watch", "hand_over_place", "unfreeze_place", "rule_visit", "break_glass", "give_pass",
+    "add_my_channel", "add_operator_channel", "register_own_home", "link_hub_again", "change_home", "add_camera",
+}  # fmt: skip
+
+
+def test_each_endpoint_that_widens_is_known() -> None:
+    """Who may open, see or sign in. One that is added here is looked at by a person."""
+    assert {one.name for table in TABLES for one in table.endpoints if one.widens} == WIDENS
+
+
+@pytest.mark.parametrize("column", ["proved_at - interval '1 hour'", "settles_at + interval '2 days'"])
+async def test_the_api_by_a_cookie_is_no_way_around_showing_once_more_who_one_is(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant, column: str
+) -> None:
+    csrf = await sign_in(http, tenant.consignee.key)
+    path = f"/v1/me/access_points/{tenant.access_point_id}"
+    headers = {**OURS, "x-unlatch-csrf": csrf}
+    keyed = [{**headers, "idempotency-key": f"key-{number}"} for number in range(3)]
+    assert (await http.post(f"{path}/block", headers=keyed[0])).status_code == 200
+    async with platform.database.connection() as connection:
+        await connection.execute(f"UPDATE session SET {column.partition(' ')[0]} = {column}".encode())
+    answer = await http.post(f"{path}/unblock", headers=keyed[1])
+    assert answer.status_code == 403, answer.text
+    assert (await tenant.consignee.post(f"{path}/unblock")).status_code == 200  # who holds the key itself

@@ -22,8 +22,10 @@ from psycopg.errors import UniqueViolation
 
 from unlatch.errors import StoreError, UnlatchError
 from unlatch.flow.platform import Platform
+from unlatch.flow.sign_in import is_settled, needs_step_up
 from unlatch.store import idempotency
 from unlatch.store.idempotency import KeptAnswer
+from unlatch.store.sessions import SessionRow
 from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Endpoint, Repeat
@@ -40,6 +42,15 @@ ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 
 
+def _require_shown(session: SessionRow) -> None:
+    """What a page asks of a browser before it widens anything holds for the API by its cookie. Raises ProblemError."""
+    real_now = datetime.now(UTC)
+    if needs_step_up(session, real_now):
+        raise ProblemError(Trouble.NOT_ALLOWED, "show once more who you are, at /step-up")
+    if not is_settled(session, real_now):
+        raise ProblemError(Trouble.NOT_ALLOWED, "this browser is too new to widen access")
+
+
 def make_handler(
     endpoint: Endpoint, platform: Platform, hub: Hub, darkroom: Darkroom, cinema: Cinema
 ) -> Handler:
@@ -50,6 +61,8 @@ def make_handler(
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         asker = await sign_in(request, platform, endpoint.readers) if endpoint.readers else ANYONE
+        if endpoint.widens and asker.session is not None:
+            _require_shown(asker.session)
         asked: Asked[Any] = Asked(
             platform=platform,
             asker=asker,

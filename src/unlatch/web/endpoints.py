@@ -82,6 +82,7 @@ class Endpoint:
     tag: str
     examples: tuple[Any, ...] = field(default=())
     is_closing: bool = False  # leads to a lock: has database connections of its own (L5)
+    widens: bool = False  # who may open, see or sign in: a browser shows once more who it is, and is not new
     ask_first: Ask | None = None  # asks the world outside, before the transaction of IN_TRANSACTION begins
 
     @property
@@ -120,6 +121,7 @@ class EndpointTable:
         max_body_bytes: int = MAX_JSON_BYTES,
         examples: Sequence[Any] = (),
         is_closing: bool = False,
+        widens: bool = False,
         ask_first: Ask | None = None,
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
@@ -147,6 +149,7 @@ class EndpointTable:
                     tag=self.tag,
                     examples=tuple(examples),
                     is_closing=is_closing,
+                    widens=widens,
                     ask_first=ask_first,
                 )
             )

@@ -121,6 +121,7 @@ async def list_my_channels(asked: Asked[None]) -> Channels:
 @_added(
     "/v1/me/channels",
     readers=CONSIGNEE,
+    widens=True,
     summary="Add a channel",
     takes=NewChannel,
     examples=({"kind": "email", "to": "ann@example.org"},),
@@ -222,6 +223,7 @@ async def list_operator_channels(asked: Asked[None]) -> Channels:
 @_added(
     "/v1/operator/channels",
     readers=OPERATOR,
+    widens=True,
     summary="Add a channel for calls",
     takes=NewChannel,
     examples=({"kind": "email", "to": "olga@example.org"},),

@@ -278,6 +278,7 @@ async def block_place(asked: Asked[None]) -> Blocked:
     "POST",
     "/v1/me/access_points/{access_point_id}/unblock",
     readers=CONSIGNEE,
+    widens=True,
     summary="Unblock a place",
     gives=Blocked,
     repeat=Repeat.IN_TRANSACTION,

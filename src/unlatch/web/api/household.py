@@ -170,6 +170,7 @@ async def read_household(asked: Asked[None]) -> Household:
     "POST",
     "/v1/me/access_points/{access_point_id}/invitations",
     readers=CONSIGNEE,
+    widens=True,
     summary="Invite someone to share this place",
     gives=InvitationMade,
     status=201,
@@ -227,6 +228,7 @@ async def withdraw_invitation(asked: Asked[None]) -> InvitationWithdrawn:
 
 @_changed(
     "/v1/me/households/join",
+    widens=True,
     summary="Join a household",
     takes=JoinBody,
     status=201,
@@ -286,6 +288,7 @@ async def remove_member(asked: Asked[None]) -> Household:
 
 @_changed(
     "/v1/me/access_points/{access_point_id}/members/{consignee_id}/watching",
+    widens=True,
     summary="Let a member watch, or no more",
     takes=WatchingBody,
     troubles=(Trouble.NOT_FOUND,),
@@ -309,6 +312,7 @@ async def let_member_watch(asked: Asked[WatchingBody]) -> Household:
 
 @_changed(
     "/v1/me/access_points/{access_point_id}/owner",
+    widens=True,
     summary="Hand the ownership over",
     takes=HandOverBody,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),

@@ -38,7 +38,9 @@ async def show_notices(seen: Seen) -> Response[Any]:
 
 
 async def add_mail(seen: Seen) -> Response[Any]:
-    """A code goes there first."""
+    """A code goes there first. As a link to sign in may go there too, this widens."""
+    seen.require_step_up()
+    seen.require_settled()
     body = read_body(NewChannel, {"kind": "email", "to": seen.form.get("to", "").strip()})
     await seen.ask(channels.add_my_channel, body=body)
     return go_to(HERE)
