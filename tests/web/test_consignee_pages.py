@@ -181,3 +181,33 @@ async def test_each_page_speaks_french(tenant: Tenant, http: httpx.AsyncClient, 
     page = await Browser(http, await sign_in(http, made["key"]), "fr").read(path)
     assert '<html lang="fr">' in page
     assert "Aujourd'hui" in page
+
+
+async def test_anyone_may_ask_whether_it_would_work(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/check")).text
+    assert 'value="Volvo"' in page
+    asked = {"postcode": "98109", "make": "Volvo", "model_year": "2018", "service": "yes", "plan": "prime"}
+    answer = await http.get("/check", params=asked)
+    assert answer.status_code == 200
+    assert 'data-verdict="offered"' in answer.text
+    assert (
+        'data-verdict="not_offered"'
+        in (await http.get("/check", params={**asked, "model_year": "2014"})).text
+    )
+    assert (
+        'data-verdict="depends"'
+        in (await http.get("/check", params={**asked, "service": "", "plan": ""})).text
+    )
+    french = await http.get(
+        "/check", params={**asked, "model_year": "2014"}, headers={"accept-language": "fr"}
+    )
+    assert "Pas encore, car" in french.text
+    for wrong, field in (
+        ({"model_year": "soon"}, "model_year"),
+        ({"postcode": "<b>"}, "postcode"),
+        ({"postcode": ""}, ""),
+    ):
+        answer = await http.get("/check", params={**asked, **wrong})
+        assert answer.status_code == 400, wrong
+        assert field in answer.text
+        assert "<b>" not in answer.text

@@ -30,14 +30,13 @@ from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Endpoint, Repeat
 from unlatch.web.problems import ProblemError, Trouble, bad_input, problem_of
-from unlatch.web.signing_in import Asker, Reader, sign_in
+from unlatch.web.signing_in import ANYONE, sign_in
 from unlatch.web.streaming import Hub
 
 ID = re.compile(r"[a-z]{2,12}_[0-9a-z_]{1,48}")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 HASH_IN_THREAD_FROM_BYTES = 256 * 1024
-ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
 
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 

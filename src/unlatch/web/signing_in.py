@@ -70,6 +70,7 @@ class Asker:
         return f"{self.reader}:{self.id}"
 
 
+ANYONE = Asker(reader=Reader.NEWCOMER, id="anyone")
 _Find = Callable[[AsyncConnection, bytes], Awaitable[KeyHolder | None]]
 _BY_PREFIX: Mapping[str, tuple[Reader, _Find]] = MappingProxyType(
     {

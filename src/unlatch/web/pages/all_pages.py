@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unlatch.web.pages import (
+    check,
     consignee,
     consignee_notices,
     consignee_places,
@@ -19,5 +20,5 @@ def list_pages() -> Sequence[Page]:
     """All of them."""
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
-        *console.PAGES,
+        *console.PAGES, *check.PAGES,
     ]  # fmt: skip

@@ -32,7 +32,7 @@ from unlatch.web.endpoints import Asked, Run
 from unlatch.web.pages import assets
 from unlatch.web.pages.language import LANGUAGES, Speech, choose_language
 from unlatch.web.problems import TROUBLES, ProblemError, Trouble
-from unlatch.web.signing_in import CONSOLE, Asker, Reader, choose_token, csrf_of, is_own_origin
+from unlatch.web.signing_in import ANYONE, CONSOLE, Asker, Reader, choose_token, csrf_of, is_own_origin
 from unlatch.web.streaming import Hub
 
 LANGUAGE_COOKIE = "unlatch_language"
@@ -99,9 +99,9 @@ class Seen:
     def _asked(
         self, body: Any, query: Any, path: dict[str, str], transaction: AsyncConnection | None = None
     ) -> Asked[Any]:
-        assert self.session is not None
+        asker = ANYONE if self.session is None else asker_of(self.session, self.me)
         return Asked(
-            platform=self.platform, asker=asker_of(self.session, self.me), body=body, path=path, query=query,
+            platform=self.platform, asker=asker, body=body, path=path, query=query,
             request=self.request, hub=self.hub, darkroom=self.darkroom, cinema=self.cinema, transaction=transaction,
             language="fr" if self.speech.language == "fr" else "en",
         )  # fmt: skip
