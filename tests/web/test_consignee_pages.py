@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from tests.web.conftest import PLATE, Tenant, make_tenant
+from tests.web.conftest import CAR_TOKEN, PLATE, VIN, Tenant, make_tenant
 from tests.web.test_deliveries import begin_soon, run_due
 from tests.web.test_pages import OURS, sign_in
 from tests.web.test_visits import save_reading, scan
@@ -211,3 +211,24 @@ async def test_anyone_may_ask_whether_it_would_work(http: httpx.AsyncClient) -> 
         assert answer.status_code == 400, wrong
         assert field in answer.text
         assert "<b>" not in answer.text
+
+
+async def test_all_that_is_kept_is_one_file_for_who_shows_who_they_are(
+    platform: Platform, tenant: Tenant, browser: Browser
+) -> None:
+    await browser.do(f"/me/places/{tenant.access_point_id}/block", to="/me")
+    assert "All that is kept of you" in await browser.read("/me/data")
+    answer = await browser.send("/me/data")
+    assert answer.status_code == 200, answer.text
+    assert "attachment" in answer.headers["content-disposition"]
+    data = answer.json()
+    assert data["person"]["name"] == "Ada Consignee"
+    assert [one["id"] for one in data["places"]] == [tenant.access_point_id]
+    assert [one["stop_id"] for one in data["deliveries_to_come"]] == [tenant.stop_id]
+    assert any(deed["what"] == "blocked" for page in data["timeline"] for deed in page["deeds"])
+    assert data["left_out"] == []
+    for secret in (CAR_TOKEN, VIN, tenant.consignee.key):
+        assert secret not in answer.text
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE session SET proved_at = proved_at - interval '1 hour'")
+    assert (await browser.send("/me/data")).headers["location"].startswith("/step-up")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from unlatch.web.pages import (
     check,
     consignee,
+    consignee_data,
     consignee_notices,
     consignee_places,
     console,
@@ -20,5 +21,5 @@ def list_pages() -> Sequence[Page]:
     """All of them."""
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
-        *console.PAGES, *check.PAGES,
+        *console.PAGES, *check.PAGES, *consignee_data.PAGES,
     ]  # fmt: skip

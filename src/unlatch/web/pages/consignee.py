@@ -20,7 +20,7 @@ from unlatch.domain.wording import Language
 from unlatch.errors import BadInput
 from unlatch.store import consignees, deeds, household, lines, looks, visits
 from unlatch.web.answering import problem_of_validation
-from unlatch.web.api import claims, consignee, deliveries, ratings, stops, viewing
+from unlatch.web.api import claims, consignee, deliveries, ratings, retention, stops, viewing
 from unlatch.web.api.claim_shapes import ClaimBody
 from unlatch.web.api.consignee import TimelineQuery, show_doer
 from unlatch.web.api.deliveries import DeliveryQuery
@@ -266,6 +266,14 @@ async def watch(seen: Seen) -> Response[Any]:
     return go_to(made.address.removeprefix(seen.platform.settings.public_url))
 
 
+async def erase(seen: Seen) -> Response[Any]:
+    """The recordings of a visit, for good: their keys are destroyed at once."""
+    seen.require_step_up()
+    visit_id = await _visit_of_stop(seen)
+    await seen.ask_in_transaction(retention.erase_clips, visit_id=visit_id)
+    return _back(seen)
+
+
 async def _visit_of_stop(seen: Seen) -> str:
     """The visit that a form names, if it is one of this delivery. Raises BadInput, NotFound."""
     visit_id = seen.form.get("visit_id", "")[:80]
@@ -339,6 +347,7 @@ PAGES = (
     Page(method="POST", path="/me/deliveries/{stop_id}/rate", show=rate, readers=CONSIGNEE),
     Page(method="POST", path="/me/deliveries/{stop_id}/claim", show=claim, readers=CONSIGNEE),
     Page(method="POST", path="/me/deliveries/{stop_id}/watch", show=watch, readers=CONSIGNEE),
+    Page(method="POST", path="/me/deliveries/{stop_id}/erase", show=erase, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/block", show=block, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/unblock", show=unblock, readers=CONSIGNEE),
 )
