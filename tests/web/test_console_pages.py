@@ -15,7 +15,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.visit import State
 from unlatch.flow.platform import Platform
 from unlatch.store import calls
-from unlatch.web.pages import console
+from unlatch.web.pages import console, console_audit
 
 
 @pytest.fixture
@@ -139,3 +139,25 @@ async def test_it_speaks_french(http: httpx.AsyncClient, operator: Caller, path:
     await sign_in(http, operator.key)
     await http.post("/language", data={"language": "fr", "to": path}, headers=OURS)
     assert "En direct" in await Browser(http, "", "fr").read(path)
+
+
+async def test_who_did_what_is_looked_up_page_after_page(
+    platform: Platform, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    for _ in range(console_audit.SHOWN // 2 + 3):
+        await tenant.consignee.make(f"/v1/me/access_points/{tenant.access_point_id}/block")
+        await tenant.consignee.make(f"/v1/me/access_points/{tenant.access_point_id}/unblock")
+    page = await browser.read(f"/console/audit?of={tenant.access_point_id}")
+    assert page.count("<time ") == console_audit.SHOWN
+    assert PLATE not in page
+    earlier = re.search(r'href="(/console/audit[^"]+before=[^"]+)"', page)
+    assert earlier is not None
+    rest = await browser.read(earlier[1].replace("&amp;", "&"))
+    assert f"/console/visits/{visit_id}" in rest
+    page = await browser.read(f"/console/audit?of={tenant.stop_id}")
+    assert f"/console/visits/{visit_id}" in page
+    for unknown in ("acc_0", "stp_0", "con_1", "'; --"):
+        answer = await browser.http.get("/console/audit", params={"of": unknown})
+        assert answer.status_code == 404, unknown
+    answer = await browser.http.get("/console/audit", params={"of": visit_id})
+    assert answer.headers["location"] == f"/console/visits/{visit_id}"

@@ -11,6 +11,7 @@ from unlatch.web.pages import (
     consignee_notices,
     consignee_places,
     console,
+    console_audit,
     courier,
     entrance,
 )
@@ -21,5 +22,5 @@ def list_pages() -> Sequence[Page]:
     """All of them."""
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
-        *console.PAGES, *check.PAGES, *consignee_data.PAGES,
+        *console.PAGES, *console_audit.PAGES, *check.PAGES, *consignee_data.PAGES,
     ]  # fmt: skip

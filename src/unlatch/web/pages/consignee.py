@@ -181,7 +181,7 @@ async def _tell(
         told.append(Happening(at=deed.at, text=deed_text(deed.what, spoken_of(seen)), who=who.text))
     for look in looked:
         who = show_doer(look.who, seen.me.id, names, language)
-        told.append(Happening(at=look.at, text=_look_text(seen, look.what), who=who.text))
+        told.append(Happening(at=look.at, text=look_text(seen, look.what), who=who.text))
     return sorted(told, key=lambda one: one.at, reverse=True)
 
 
@@ -195,7 +195,8 @@ def _tell_line(line: LineShown) -> Happening:
     )
 
 
-def _look_text(seen: Seen, what: str) -> str:
+def look_text(seen: Seen, what: str) -> str:
+    """What someone looked at, in words."""
     kind, _, _ = what.partition(":")
     texts = {
         "position_and_plate": seen.say("Looked where the car is, and at its plate"),
@@ -332,7 +333,7 @@ async def show_history(seen: Seen) -> Response[Any]:
         entries=entries,
         names=names,
         next=timeline.next,
-        look_text=lambda what: _look_text(seen, what),
+        look_text=lambda what: look_text(seen, what),
     )
 
 

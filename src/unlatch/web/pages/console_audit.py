@@ -1,0 +1,115 @@
+"""Who did what: by a stop or a place, the deeds, the looks and the visits there, newest first, page after page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Response
+
+from unlatch.domain.deed import deed_text
+from unlatch.store import consignees, deeds, looks, stops, visits
+from unlatch.web.answering import ID
+from unlatch.web.pages.consignee import look_text
+from unlatch.web.pages.console import OPERATOR, spoken_of, worded
+from unlatch.web.pages.page import Page, Seen, go_to, render
+
+SHOWN = 50  # entries on a page
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the answer."""
+
+    at: datetime
+    text: str
+    who: str
+    visit_id: str = ""
+
+
+async def show_audit(seen: Seen) -> Response[Any]:
+    """The question, and what is known of what it names. It shows no address, plate or position: no look is written."""
+    asked = seen.request.query_params.get("of", "").strip()[:80]
+    before = _moment(seen.request.query_params.get("before", ""))
+    found: list[Entry] = []
+    is_unknown = False
+    if asked.startswith("vis_") and ID.fullmatch(asked):
+        return go_to(f"/console/visits/{asked}")
+    if asked:
+        place_id, stop_id = await _find_place(seen, asked)
+        is_unknown = place_id is None and stop_id is None
+        if not is_unknown:
+            seen, found = await _list(seen, place_id, stop_id, before)
+    return render(
+        seen,
+        "console/audit.html",
+        status=404 if is_unknown else 200,
+        asked=asked,
+        is_unknown=is_unknown,
+        entries=found[:SHOWN],
+        next=found[SHOWN - 1].at.isoformat() if len(found) > SHOWN else None,
+    )
+
+
+def _moment(given: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        return LAST
+    return at if at.tzinfo is not None else LAST
+
+
+async def _find_place(seen: Seen, asked: str) -> tuple[str | None, str | None]:
+    """The place, or the stop, of this id; neither where there is none."""
+    if not ID.fullmatch(asked):
+        return None, None
+    async with seen.platform.database.connection() as connection:
+        if asked.startswith("acc_") and await consignees.find_access_point(connection, asked) is not None:
+            return asked, None
+        if asked.startswith("stp_") and await stops.find_stop(connection, asked) is not None:
+            return None, asked
+    return None, None
+
+
+async def _list(
+    seen: Seen, place_id: str | None, stop_id: str | None, before: datetime
+) -> tuple[Seen, list[Entry]]:
+    """One more than a page shows, newest first; times of the place."""
+    limit = SHOWN + 1
+    async with seen.platform.database.connection() as connection:
+        if place_id is None:
+            assert stop_id is not None
+            stop = await stops.find_stop(connection, stop_id)
+            assert stop is not None
+            place_id = stop.access_point_id
+        point = await consignees.find_access_point(connection, place_id)
+        assert point is not None
+        done = await deeds.list_deeds(connection, place_id, before=before, limit=limit)
+        looked = await looks.list_looks(connection, place_id, before=before, limit=limit)
+        went = await visits.list_visits_of_place(connection, place_id, limit)
+    found = [
+        Entry(at=one.at, text=deed_text(one.what, spoken_of(seen)), who=one.who)
+        for one in done
+        if stop_id in (None, one.stop_id)
+    ]
+    found += [
+        Entry(at=one.at, text=look_text(seen, one.what), who=one.who)
+        for one in looked
+        if stop_id in (None, one.stop_id)
+    ]
+    found += [
+        Entry(
+            at=one.begun_at,
+            text=worded(seen, one.visit.state),
+            who=f"courier:{one.courier_id}",
+            visit_id=one.id,
+        )
+        for one in went
+        if stop_id in (None, one.stop_id) and one.begun_at < before
+    ]
+    return seen.at_zone(point.time_zone), sorted(found, key=lambda one: one.at, reverse=True)
+
+
+PAGES = (Page(method="GET", path="/console/audit", show=show_audit, readers=OPERATOR),)
