@@ -105,7 +105,7 @@ async def test_a_fault_is_pulled_by_hand_and_a_town_without_a_scene_says_so(stag
     async with open_screen(viewport=DESK) as screen:
         page = screen.page
         await page.goto(stage.address)
-        await page.get_by_text("Make it hard").click()
+        await page.get_by_text("Make it hard", exact=True).click()
         await page.get_by_label("the lock is jammed").check()
         async with httpx.AsyncClient(base_url=stage.installation.town_url) as http:
             path = f"/town/cars/{stage.scene.vin}"

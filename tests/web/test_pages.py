@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
 from tests.web.conftest import PUBLIC_URL, Tenant
 
 from unlatch.flow.enrolment import admit_operator
@@ -249,3 +250,15 @@ async def test_the_api_by_a_cookie_is_no_way_around_showing_once_more_who_one_is
     answer = await http.post(f"{path}/unblock", headers=keyed[1])
     assert answer.status_code == 403, answer.text
     assert (await tenant.consignee.post(f"{path}/unblock")).status_code == 200  # who holds the key itself
+
+
+def test_no_two_files_say_a_text_differently() -> None:
+    """They are read as one: the later would win, in all apps."""
+    said: dict[object, set[object]] = {}
+    for path in sorted((WEB.parent / "locale" / "fr").glob("*.po")):
+        with path.open("rb") as file:
+            for message in read_po(file):
+                key = message.id if isinstance(message.id, str) else message.id[0]
+                if key:
+                    said.setdefault(key, set()).add(message.string)
+    assert [key for key, texts in said.items() if len(texts) > 1] == []

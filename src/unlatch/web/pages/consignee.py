@@ -138,7 +138,7 @@ async def show_delivery(seen: Seen) -> Response[Any]:
         ways=_list_ways(seen),
         claim_kinds=[(kind, kind_text(kind, spoken_of(seen))) for kind in ClaimKind],
         extensions=_list_extensions(seen, stop.window_until, stop.extendable_until),
-        is_home=point.kind is PlaceKind.HOME,
+        is_home=point.kind == PlaceKind.HOME,
         now=seen.platform.clock.now(),
     )
 

@@ -108,7 +108,7 @@ async def show_place(seen: Seen, invitation: str = "") -> Response[Any]:
         vehicle = await consignees.find_vehicle(connection, place_id)
     assert point is not None
     cameras = []
-    if point.kind is PlaceKind.HOME:
+    if point.kind == PlaceKind.HOME:
         cameras = (await seen.ask(homes.list_cameras, access_point_id=place_id)).cameras
     return render(
         seen.at_zone(point.time_zone),
