@@ -104,13 +104,12 @@ async def measure(front: Front) -> dict[str, Any]:
         seen, busy_ms, span_ms = await page.evaluate(
             "() => [window.seen, window.busy_ms, performance.now() - window.began]"
         )
-        server_ms = []
+        server_ms, weight = [], 0
         for _ in range(30):
             begun_s = time.perf_counter()
             answer = await page.request.get(f"{url}/console")
-            await answer.body()
+            weight = len(await answer.body())
             server_ms.append((time.perf_counter() - begun_s) * 1000)
-        weight = len(await answer.body())
         await browser.close()
     committed = [at for at, _ in told]
     late = sorted(min(at - one for one in committed if one <= at) for at, _ in seen[1:] if at >= committed[0])
