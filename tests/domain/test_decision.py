@@ -130,6 +130,8 @@ ALONE: dict[Incident, dict[str, Any]] = {
     I.PLATFORM_PLACE_BUSY: {"is_place_busy": True},
     I.PLATFORM_PLACE_STILL_WATCHED: {"is_place_watched": True},
     I.PLATFORM_PLACE_FROZEN: {"is_place_frozen": True},
+    I.PLATFORM_COURIER_FROZEN: {"frozen": I.PLATFORM_COURIER_FROZEN},
+    I.PLATFORM_FROZEN_WIDELY: {"frozen": I.PLATFORM_FROZEN_WIDELY},
 }  # fmt: skip
 
 
@@ -178,13 +180,13 @@ def test_everything_at_once_is_listed_at_once() -> None:
         is_stop_open=False, ruled_out=I.CONSIGNEE_REDIRECTED, window_from=NOW + SECOND, window_until=NOW,
         consent=Consent(is_given=True, blocked_at=NOW, from_local=time(10), until_local=time(11)),
         closure=Closure(reads_lock=False, reads_lid=True), is_place_busy=True, is_place_watched=True,
-        is_place_frozen=True, is_cloud_down=True, is_quota_used_up=True,
+        is_place_frozen=True, frozen=I.PLATFORM_COURIER_FROZEN, is_cloud_down=True, is_quota_used_up=True,
         reading=reading(observed_at=NOW - 500 * SECOND, is_open=True, is_moving=True, position=north(300)),
     )  # fmt: skip
     never_together = {
         I.CARRIER_PARCEL_UNKNOWN, I.CONSIGNEE_CONSENT_ENDED, I.DEVICE_UNLOCKED_ON_ARRIVAL,
         I.DEVICE_POSITION_UNKNOWN, I.DEVICE_ASLEEP, I.DEVICE_CONSENT_LOST, *AT_HOMES,
-        I.DEVICE_SUBSCRIPTION_LAPSED, I.CARRIER_CANCELLED, I.CARRIER_NOBODY_CAME,
+        I.DEVICE_SUBSCRIPTION_LAPSED, I.CARRIER_CANCELLED, I.CARRIER_NOBODY_CAME, I.PLATFORM_FROZEN_WIDELY,
     }  # fmt: skip
     assert set(found) == set(ALONE) - never_together
     assert len(found) == len(set(found))

@@ -98,7 +98,7 @@ def test_a_tail_that_calls_someone_has_an_incident(tail: Tail) -> None:
 
 
 def test_each_incident_can_happen() -> None:
-    """Each is found by a check, a turn, a tail, a raised fence, or told by the device that can't be read."""
+    """Each is found by a check, a turn, a tail, a raised fence, a freeze, or told by the device that can't be read."""
     tree = ast.parse(inspect.getsource(decision))
     by_check = {
         Incident[node.attr]
@@ -113,7 +113,8 @@ def test_each_incident_can_happen() -> None:
         Incident.DEVICE_SUBSCRIPTION_LAPSED,
     }
     by_fence = {Incident.PLATFORM_RESTORED}
-    assert set(Incident) <= by_check | by_turn | by_tail | by_device | by_fence
+    by_freeze = {Incident.PLATFORM_COURIER_FROZEN, Incident.PLATFORM_FROZEN_WIDELY}  # the row says which
+    assert set(Incident) <= by_check | by_turn | by_tail | by_device | by_fence | by_freeze
 
 
 def test_each_pair_of_the_table_is_a_turn_of_the_protocol() -> None:

@@ -18,7 +18,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.parking import Parking, parking_of
 from unlatch.domain.reading import Reading
 
-POLICY_VERSION = "2026-11-26"
+POLICY_VERSION = "2026-11-27"
 REACH_M = 50.0  # how near the courier's phone must be to the car, besides both accuracies
 WORST_ACCURACY_M = 100.0  # a phone that knows less than this about where it is, knows nothing
 READING_MAX_AGE_S = 120.0
@@ -66,6 +66,9 @@ class Situation:
     is_place_busy: bool  # another visit lives at this access point
     is_place_watched: bool  # an earlier unlock may still take effect (S2)
     is_place_frozen: bool
+    frozen: Incident | None = (
+        None  # by what reaches further than this place: a courier, a cloud, an area, everything
+    )
     # device and its cloud
     reading: Reading | None
     is_reading_refused: Incident | None = None  # why the last try to read failed
@@ -223,6 +226,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             I.PLATFORM_PLACE_STILL_WATCHED, lambda s: s.is_place_watched
         ),
         "place is not frozen": _fails(I.PLATFORM_PLACE_FROZEN, lambda s: s.is_place_frozen),
+        "nothing wider is frozen": lambda s: s.frozen,
         "lock can be seen": _fails(
             I.DEVICE_LOCK_NOT_READABLE, lambda s: not s.closure.reads_lock and not s.allows_unseen_lock
         ),

@@ -55,6 +55,8 @@ class Incident(StrEnum):
     PLATFORM_PLACE_BUSY = auto()  # another live visit at this access point
     PLATFORM_PLACE_STILL_WATCHED = auto()  # an earlier unlock may still take effect (S2)
     PLATFORM_PLACE_FROZEN = auto()
+    PLATFORM_COURIER_FROZEN = auto()  # an operator lets this courier open nothing for now
+    PLATFORM_FROZEN_WIDELY = auto()  # a maker's cloud, an area or everything is frozen by an operator
     # Between the scan and the unlock.
     COURIER_GAVE_UP = auto()
     PLATFORM_TOO_SLOW = auto()  # the grant or the decision ran out of time
@@ -150,6 +152,7 @@ NEXT_STEPS_AFTER_REFUSAL: Mapping[Incident, NextStep] = {
     I.CARRIER_STOP_ENDED: N.ASK_CARRIER,
     I.CARRIER_CANCELLED: N.ASK_CARRIER,
     I.PLATFORM_PLACE_BUSY: N.TRY_AGAIN_SOON,
+    I.PLATFORM_COURIER_FROZEN: N.ASK_CARRIER,
     I.PLATFORM_TOO_SLOW: N.TRY_AGAIN_SOON,
     I.DEVICE_COMMAND_NOT_SENT: N.TRY_AGAIN_SOON,
     I.DEVICE_QUOTA_USED_UP: N.TRY_AGAIN_SOON,

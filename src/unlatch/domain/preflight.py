@@ -90,6 +90,7 @@ class Preflight:
     local_times: tuple[time, ...]  # by the address's clock, at which the courier may still come
     consent: Consent
     is_frozen: bool
+    is_frozen_widely: bool  # by what reaches further than this place
     closure: Closure | None  # None: no car is linked there any more
     allows_unseen_lock: bool
     obstacle: Incident | None  # why a command would not leave now, as far as this process knows
@@ -197,6 +198,10 @@ def _frozen(preflight: Preflight) -> Incident | None:
     return I.PLATFORM_PLACE_FROZEN if preflight.is_frozen else None
 
 
+def _frozen_widely(preflight: Preflight) -> Incident | None:
+    return I.PLATFORM_FROZEN_WIDELY if preflight.is_frozen_widely else None
+
+
 def _linked(preflight: Preflight) -> Incident | None:
     """There is a car, and its owner lets us open it."""
     is_lost = preflight.closure is None or preflight.obstacle is I.DEVICE_CONSENT_LOST
@@ -288,6 +293,7 @@ CHECKS: Mapping[str, Check] = {
     "consent lasts": _consent,
     "hours meet the window": _hours,
     "place is not frozen": _frozen,
+    "nothing wider is frozen": _frozen_widely,
     "car or hub is linked": _linked,
     "lock can be seen": _lock_readable,
     "cloud is up": _obstacle(I.DEVICE_CLOUD_OUTAGE),
@@ -325,6 +331,7 @@ ANSWERS: Mapping[Incident, Answer] = {
     I.CONSIGNEE_CONSENT_ENDED: Answer(remedy=R.GIVE_CONSENT, mender=M.CARRIER, why=_SAME),
     I.CONSIGNEE_HOUR_NOT_ALLOWED: Answer(remedy=R.WIDEN_HOURS, mender=M.CONSIGNEE, why=_SAME),
     I.PLATFORM_PLACE_FROZEN: Answer(remedy=R.NOTHING_WE_ARE_ON_IT, mender=M.OPERATOR, why=_SAME),
+    I.PLATFORM_FROZEN_WIDELY: Answer(remedy=R.NOTHING_WE_ARE_ON_IT, mender=M.OPERATOR, why=_SAME),
     I.DEVICE_LOCK_NOT_READABLE: Answer(
         remedy=R.NOTHING_IN_TIME, mender=M.NOBODY, why="neither the car nor the programme changes in an hour"
     ),
@@ -405,6 +412,7 @@ IN_OUR_ROWS = frozenset(
         I.CONSIGNEE_CONSENT_ENDED,
         I.CONSIGNEE_HOUR_NOT_ALLOWED,
         I.PLATFORM_PLACE_FROZEN,
+        I.PLATFORM_FROZEN_WIDELY,
         I.DEVICE_LOCK_NOT_READABLE,
     }
 )

@@ -115,6 +115,10 @@ REASON_TEXTS: Mapping[Incident, tuple[str, str]] = {
         "We have stopped all openings of this place for now.",
         "Nous avons suspendu toute ouverture de cet endroit pour l'instant.",
     ),
+    I.PLATFORM_FROZEN_WIDELY: (
+        "We have stopped openings like this one for now.",
+        "Nous avons suspendu les ouvertures de ce type pour l'instant.",
+    ),
     I.DEVICE_LOCK_NOT_READABLE: (
         "Your car can't show whether it is locked, which this delivery needs.",
         "Votre voiture ne peut pas indiquer si elle est verrouillée, ce que cette livraison exige.",

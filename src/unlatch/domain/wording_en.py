@@ -208,6 +208,16 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         f"Deliveries to this place are on hold. {_OTHER_WAY}",
         "The access point is frozen.",
     ),
+    I.PLATFORM_COURIER_FROZEN: (
+        "You can't open anything for now.",
+        f"This courier can't open anything for now. {_OTHER_WAY}",
+        "This courier is frozen by an operator.",
+    ),
+    I.PLATFORM_FROZEN_WIDELY: (
+        "Deliveries like this one are on hold for now.",
+        f"Deliveries like yours are on hold for now. {_OTHER_WAY}",
+        "The maker's cloud, the area or everything is frozen by an operator.",
+    ),
     I.COURIER_GAVE_UP: (
         "You said that you could not deliver.",
         "The courier could not deliver and keeps your parcel.",

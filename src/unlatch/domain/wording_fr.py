@@ -208,6 +208,16 @@ INCIDENTS: Mapping[Incident, tuple[str, str, str]] = {
         f"Les livraisons à cet endroit sont suspendues. {_OTHER_WAY}",
         "Le point d'accès est gelé.",
     ),
+    I.PLATFORM_COURIER_FROZEN: (
+        "Vous ne pouvez rien ouvrir pour le moment.",
+        f"Ce livreur ne peut rien ouvrir pour le moment. {_OTHER_WAY}",
+        "Ce livreur est gelé par un exploitant.",
+    ),
+    I.PLATFORM_FROZEN_WIDELY: (
+        "Les livraisons de ce type sont suspendues pour le moment.",
+        f"Les livraisons comme la vôtre sont suspendues pour le moment. {_OTHER_WAY}",
+        "Le nuage du constructeur, la zone ou tout est gelé par un exploitant.",
+    ),
     I.COURIER_GAVE_UP: (
         "Vous avez indiqué que vous ne pouviez pas livrer.",
         "Le livreur n'a pas pu livrer et garde votre colis.",

@@ -98,6 +98,8 @@ def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
         return Incident.CONSIGNEE_CONSENT_ENDED  # nobody is told that they have blocked it
     if view.is_frozen:
         return Incident.PLATFORM_PLACE_FROZEN
+    if view.frozen is not None:
+        return view.frozen
     if view.ruled_out is not None:
         return view.ruled_out
     if not view.is_stop_open:

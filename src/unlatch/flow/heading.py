@@ -19,7 +19,7 @@ from unlatch.domain.proof import text_of_time
 from unlatch.errors import BadInput, NotFound
 from unlatch.flow.duties import ask_for_check, lock_stop
 from unlatch.flow.notifying import tell_of_stop
-from unlatch.store import couriers, preflights, stops
+from unlatch.store import couriers, freezes, preflights, stops
 from unlatch.store.couriers import CourierRow
 from unlatch.store.duties import DutyKind
 from unlatch.store.preflights import Case
@@ -67,7 +67,8 @@ async def set_out(
     ):
         raise BadInput("expected_at", "give a moment from now on and before the window ends")
     fallbacks = (stop.fallback, *stop.later_fallbacks)
-    reasons = _list_reasons(case, courier, now)
+    frozen = await freezes.find_frozen(connection, stop.access_point_id, courier_id)
+    reasons = _list_reasons(case, courier, frozen, now)
     if reasons:
         return Heading(
             reasons=reasons,
@@ -95,7 +96,9 @@ async def set_out(
     )
 
 
-def _list_reasons(case: Case, courier: CourierRow, now: datetime) -> tuple[Incident, ...]:
+def _list_reasons(
+    case: Case, courier: CourierRow, frozen: Incident | None, now: datetime
+) -> tuple[Incident, ...]:
     """Every reason against setting out now."""
     stop, point = case.stop, case.point
     has_ended = point.consent_ends_at is not None and now >= point.consent_ends_at
@@ -110,8 +113,8 @@ def _list_reasons(case: Case, courier: CourierRow, now: datetime) -> tuple[Incid
         Incident.CONSIGNEE_PET_LOOSE: case.is_pet_loose,
         Incident.DEVICE_CAMERA_NOT_ENROLLED: case.kind is PlaceKind.HOME and not case.is_witnessed(now),
     }
-    ruled_out = [Incident(stop.ruled_out)] if stop.ruled_out else []
-    return tuple(dict.fromkeys([*ruled_out, *(incident for incident, is_wrong in wrong.items() if is_wrong)]))
+    known = [*([Incident(stop.ruled_out)] if stop.ruled_out else []), *([frozen] if frozen else [])]
+    return tuple(dict.fromkeys([*known, *(incident for incident, is_wrong in wrong.items() if is_wrong)]))
 
 
 async def _tell(

@@ -24,7 +24,18 @@ from unlatch.flow.filming import WANTED_FOR
 from unlatch.flow.notifying import tell_of_stop
 from unlatch.flow.platform import Platform
 from unlatch.flow.preflight import spend
-from unlatch.store import cameras, consignees, couriers, homes, jobs, looks, preflights, readings, stops
+from unlatch.store import (
+    cameras,
+    consignees,
+    couriers,
+    freezes,
+    homes,
+    jobs,
+    looks,
+    preflights,
+    readings,
+    stops,
+)
 from unlatch.store.consignees import AccessPointRow, VehicleRow
 from unlatch.store.ids import make_id
 from unlatch.store.looks import LookRow
@@ -72,6 +83,9 @@ async def locate(
             raise NotFound("there is no car and no door at this stop")
         settings = await homes.find_home(connection, point.id)
         reasons = _list_reasons(stop, point, position, now)
+        frozen = await freezes.find_frozen(connection, point.id, courier_id)
+        if frozen is not None:
+            reasons = (frozen, *reasons)
         if not courier.is_active:
             reasons = (Incident.COURIER_NOT_ACTIVE, *reasons)
         shown = "position_and_plate" if settings is None else "door_and_directions"

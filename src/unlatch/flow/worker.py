@@ -29,6 +29,7 @@ from unlatch.flow import (
     enrolling_steps,
     filming,
     forgetting,
+    freezing,
     posting,
     preflight,
     refreshing,
@@ -76,6 +77,7 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         "deadlines": lambda: _repeat(stop, POLL_S, lambda: deadlines.record_due(closings, DUE_AT_ONCE)),
         "recordings": lambda: _repeat(stop, RECORDINGS_POLL_S, lambda: filming.tell_turned(closings)),
         "duties": lambda: _repeat(stop, DUTIES_POLL_S, lambda: due.do_due(platform, DUE_AT_ONCE)),
+        "freezes": lambda: _repeat(stop, POLL_S, lambda: freezing.sweep(closings), freezing.SWEPT_AT_ONCE),
         "abandoned": lambda: _repeat(stop, 1.0, lambda: deadlines.record_abandoned(closings, DUE_AT_ONCE)),
         "anchors": lambda: _repeat(
             stop, ANCHOR_EVERY_S, lambda: anchoring.anchor_heads(platform), anchoring.HEADS_AT_ONCE

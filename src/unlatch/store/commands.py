@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from unlatch.domain.incident import Incident
+from unlatch.store.freezes import LOCK_SHARED, frozen_widely
 from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of
 
 
@@ -55,6 +56,7 @@ class GateView:
     is_blocked: bool
     consent_ends_at: datetime | None
     is_frozen: bool
+    frozen: Incident | None  # by what reaches further than this place
     is_device_revoked: bool
     is_courier_active: bool
     is_stop_open: bool  # not cancelled, not ended, and still a stop at this very place
@@ -132,7 +134,7 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
     )
 
 
-_LOCK_GATE = """
+_LOCK_GATE = f"""
     -- All that may have changed since the decision, locked; the access point was locked before, and whoever changes
     -- a booking locks it too.
     SELECT command.state AS command_state, lease_until, grant_.state AS grant_state, granted_at,
@@ -140,7 +142,7 @@ _LOCK_GATE = """
         (blocked_at IS NOT NULL OR NOT is_consent_given) AS is_blocked,
         consent_ends_at, is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
         (stop.state IN ('open', 'fallback_due') AND stop.access_point_id = visit.access_point_id) AS is_stop_open,
-        stop.ruled_out,
+        stop.ruled_out, {frozen_widely("visit.courier_id")} AS frozen,
         NOT EXISTS (SELECT 1 FROM device WHERE device.courier_id = visit.courier_id
                     AND enrolled_at IS NOT NULL AND revoked_at IS NULL) AS is_device_revoked
     FROM command
@@ -148,6 +150,7 @@ _LOCK_GATE = """
     JOIN access_point ON access_point.id = visit.access_point_id
     JOIN stop ON stop.id = visit.stop_id
     JOIN courier ON courier.id = visit.courier_id
+    LEFT JOIN vehicle ON vehicle.access_point_id = visit.access_point_id
     JOIN grant_ ON grant_.id = command.grant_id
     CROSS JOIN fence
     WHERE command.id = %(command_id)s
@@ -163,7 +166,8 @@ async def lock_gate(connection: AsyncConnection, command_id: str) -> GateView | 
             "ON command.visit_id = visit.id WHERE command.id = %s) FOR NO KEY UPDATE",
             (command_id,),
         )
-        await cursor.execute(_LOCK_GATE, {"command_id": command_id})
+        await cursor.execute(LOCK_SHARED.encode())
+        await cursor.execute(_LOCK_GATE.encode(), {"command_id": command_id})
         row: dict[str, Any] | None = await cursor.fetchone()
     if row is None:
         return None
@@ -171,6 +175,7 @@ async def lock_gate(connection: AsyncConnection, command_id: str) -> GateView | 
         "command_state": CommandState(row["command_state"]),
         "grant_state": GrantState(row["grant_state"]),
         "ruled_out": Incident(row["ruled_out"]) if row["ruled_out"] else None,
+        "frozen": Incident(row["frozen"]) if row["frozen"] else None,
     }
     return GateView(**{**row, **states})
 

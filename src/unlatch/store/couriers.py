@@ -25,7 +25,8 @@ _ENROL = """
 _NAME_CARD = """
     SELECT courier.first_name, carrier.name AS carrier_name
     FROM courier JOIN carrier ON carrier.id = courier.carrier_id
-    WHERE courier.id = %s AND courier.is_active
+    WHERE courier.id = %s AND courier.is_active AND NOT EXISTS (
+        SELECT 1 FROM freeze_ WHERE scope = 'courier' AND subject = courier.id AND thawed_at IS NULL)
 """
 _REVOKE = """
     UPDATE device SET revoked_at = coalesce(revoked_at, %s), code_hash = NULL, code_expires_at = NULL
@@ -88,6 +89,12 @@ async def find_courier(connection: AsyncConnection, courier_id: str, *, carrier_
             "SELECT * FROM courier WHERE id = %s AND carrier_id = %s", (courier_id, carrier_id)
         )
         return await cursor.fetchone()
+
+
+async def is_courier(connection: AsyncConnection, courier_id: str) -> bool:
+    """Whether there is such a courier, of any carrier."""
+    cursor = await connection.execute("SELECT 1 FROM courier WHERE id = %s", (courier_id,))
+    return await cursor.fetchone() is not None
 
 
 async def find_name_card(connection: AsyncConnection, courier_id: str) -> NameCard | None:

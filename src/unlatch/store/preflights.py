@@ -15,6 +15,7 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.preflight import Picture, Preflight
 from unlatch.domain.reading import Reading
 from unlatch.store.consignees import AccessPointRow, VehicleRow
+from unlatch.store.freezes import frozen_widely
 from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
 from unlatch.store.stops import StopRow
 
@@ -33,6 +34,7 @@ _CASE = f"""
         stop.access_point_id, {PLACE_COLUMNS}, home.is_pet_loose AS is_pet_said_loose,
         (SELECT max(check_by) FROM camera WHERE camera.access_point_id = home.access_point_id
             AND removed_at IS NULL AND sees_door AND methods <> '{{}}') AS witness_until,
+        {frozen_widely("NULL")} AS frozen_widely,
         EXISTS (SELECT 1 FROM visit WHERE visit.stop_id = stop.id AND visit.ended_at IS NULL) AS is_visited
     FROM stop
     JOIN access_point ON access_point.id = stop.access_point_id
@@ -56,6 +58,7 @@ class Case:
     refused: Incident | None  # why the last try to read failed
     tried_at: datetime | None
     is_visited: bool  # a visit of this stop lives
+    is_frozen_widely: bool  # its maker's cloud, its area or everything is
     # homes alone
     is_pet_loose: bool = False  # its household says so
     witness_until: datetime | None = None  # until when a camera may be a witness; None: there is none
@@ -101,6 +104,7 @@ class Case:
                 until_local=point.until_local,
             ),
             is_frozen=point.is_frozen,
+            is_frozen_widely=self.is_frozen_widely,
             closure=closure,
             allows_unseen_lock=point.allows_unseen_lock,
             obstacle=obstacle,
@@ -139,6 +143,7 @@ async def find_case(connection: AsyncConnection, stop_id: str) -> Case | None:
         refused=Incident(refused) if refused else None,
         tried_at=row["tried_at"],
         is_visited=row["is_visited"],
+        is_frozen_widely=row["frozen_widely"] is not None,
         is_pet_loose=bool(row["is_pet_said_loose"]),
         witness_until=row["witness_until"],
     )

@@ -16,6 +16,7 @@ from unlatch.domain.home import rings_at
 from unlatch.domain.incident import Incident
 from unlatch.domain.parcel import ParcelPlace
 from unlatch.store.cameras import WITNESS
+from unlatch.store.freezes import frozen_widely
 from unlatch.store.readings import JOIN_ACCOUNT, PLACE_COLUMNS, Place, place_of, reading_of
 
 _LOCK_PLACE = """
@@ -32,6 +33,7 @@ _AT_DOOR = f"""
         access_point.kind, access_point.latitude AS address_latitude,
         access_point.longitude AS address_longitude, range_m, time_zone, allows_unseen_lock, is_consent_given,
         blocked_at, consent_ends_at, from_local, until_local, is_frozen,
+        {frozen_widely("courier.id")} AS frozen_widely,
         {PLACE_COLUMNS}, vehicle.closure_key,
         parcel.id AS parcel_id, parcel.stop_id AS parcel_stop_id, parcel.place AS parcel_place,
         observed_at, is_locked, is_open, is_moving, reading.latitude, reading.longitude, accuracy_m, is_bolted_inside,
@@ -129,6 +131,7 @@ class Doorstep:
             is_place_busy=not {row["live_at_place"], row["live_at_closure"]} <= {None, own_visit_id},
             is_place_watched=row["is_place_watched"],
             is_place_frozen=row["is_frozen"],
+            frozen=Incident(row["frozen_widely"]) if row["frozen_widely"] else None,
             reading=reading_of(row),
             is_reading_refused=Incident(refused) if refused else None,
             is_cloud_down=obstacle is Incident.DEVICE_CLOUD_OUTAGE,

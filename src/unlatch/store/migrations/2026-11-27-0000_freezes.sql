@@ -1,0 +1,21 @@
+-- A freeze that is wider than one place: nothing is opened by a courier, through a maker's cloud, in an area, or at all.
+-- That of one place stays a column of its access point.
+CREATE TABLE freeze_ (
+    id         text COLLATE "C" PRIMARY KEY,
+    scope      text NOT NULL CHECK (scope IN ('courier', 'cloud', 'area', 'everything')),
+    subject    text NOT NULL,              -- a courier's id | a maker's name | what an area is called | empty
+    latitude   double precision,           -- an area's middle; areas alone have one
+    longitude  double precision,
+    radius_m   double precision,
+    why        text NOT NULL,
+    frozen_by  text NOT NULL,              -- operator:...
+    frozen_at  timestamptz NOT NULL,
+    thawed_by  text,
+    thawed_at  timestamptz,
+    swept_at   timestamptz,                -- a worker has stopped what was under way, or asked again after the thaw
+    CHECK ((scope = 'area') = (latitude IS NOT NULL AND longitude IS NOT NULL AND radius_m IS NOT NULL)),
+    CHECK ((thawed_by IS NULL) = (thawed_at IS NULL))
+);
+CREATE UNIQUE INDEX freeze_in_force ON freeze_ (scope, subject) WHERE thawed_at IS NULL;
+CREATE INDEX freeze_to_sweep ON freeze_ (frozen_at) WHERE swept_at IS NULL;
+CREATE INDEX freeze_by_time ON freeze_ (frozen_at, id);
