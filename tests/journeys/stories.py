@@ -523,6 +523,9 @@ def _people(maker: str) -> list[Story]:
             I.DEVICE_LOCK_FAILED if maker == "classic" else None,  # where the open lid is not seen
             N.GO_ON,
             at={S.OPEN: lie_closed},
+            perhaps=frozenset(
+                {I.DEVICE_LOCK_FAILED}
+            ),  # where the cloud refuses before a reading has shown it
         ),
     ]
     if maker != "classic":

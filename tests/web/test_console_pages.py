@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -15,6 +16,9 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.visit import State
 from unlatch.flow.platform import Platform
 from unlatch.store import calls
+from unlatch.store.console import UnderWay
+from unlatch.web import board
+from unlatch.web.board import Board
 from unlatch.web.pages import console, console_audit
 
 
@@ -50,7 +54,18 @@ def test_each_state_stands_in_one_phase() -> None:
     assert sorted(state for phase in console.PHASES for state in phase) == sorted(State)
 
 
-@pytest.mark.parametrize("path", ["/console", "/console/clouds", "/console/visits/vis_0"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console",
+        "/console/live",
+        "/console/clouds",
+        "/console/visits/vis_0",
+        "/console/freezes",
+        "/console/couriers",
+        "/console/audit",
+    ],
+)
 async def test_it_is_an_operator_s_alone(http: httpx.AsyncClient, tenant: Tenant, path: str) -> None:
     assert (await http.get(path)).headers["location"] == f"/sign-in?to={path}"
     await sign_in(http, tenant.consignee.key)
@@ -134,7 +149,9 @@ async def test_clouds_are_shown_with_what_came_of_their_commands(
     assert "Unlock" in page
 
 
-@pytest.mark.parametrize("path", ["/console", "/console/clouds"])
+@pytest.mark.parametrize(
+    "path", ["/console", "/console/clouds", "/console/freezes", "/console/couriers", "/console/audit"]
+)
 async def test_it_speaks_french(http: httpx.AsyncClient, operator: Caller, path: str) -> None:
     await sign_in(http, operator.key)
     await http.post("/language", data={"language": "fr", "to": path}, headers=OURS)
@@ -156,8 +173,175 @@ async def test_who_did_what_is_looked_up_page_after_page(
     assert f"/console/visits/{visit_id}" in rest
     page = await browser.read(f"/console/audit?of={tenant.stop_id}")
     assert f"/console/visits/{visit_id}" in page
-    for unknown in ("acc_0", "stp_0", "con_1", "'; --"):
+    for unknown in ("acc_0", "stp_0", "xyz_1", "'; --"):
         answer = await browser.http.get("/console/audit", params={"of": unknown})
         assert answer.status_code == 404, unknown
     answer = await browser.http.get("/console/audit", params={"of": visit_id})
     assert answer.headers["location"] == f"/console/visits/{visit_id}"
+
+
+# ---- freezes, couriers, by person, live ---------------------------------------------------------------------
+
+
+async def test_a_freeze_is_put_in_force_and_ended_and_stands_among_what_was_done(
+    platform: Platform, tenant: Tenant, browser: Browser, operator: Caller
+) -> None:
+    page = await browser.do(
+        "/console/freezes", scope="cloud", subject="onstar", why="it opens the wrong cars"
+    )
+    assert "it opens the wrong cars" in page
+    visit = await scan(tenant)
+    assert visit["state"] == "refused"
+    assert "platform_frozen_widely" in str(visit)
+    found = re.search(r'action="(/console/freezes/[^"]+/thaw)"', page)
+    assert found is not None
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE session SET proved_at = proved_at - interval '1 hour'")
+    answer = await browser.send(found[1])
+    assert answer.headers["location"].startswith("/console/step-up")
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE session SET proved_at = now()")
+    assert "Nothing is frozen beyond single places." in await browser.do(found[1])
+    me = (await operator.get("/v1/operator/freezes")).json()["freezes"][0]["frozen_by"]
+    page = await browser.read(f"/console/audit?of={me.partition(':')[2]}")
+    assert "it opens the wrong cars" in page
+    assert "A freeze was ended" in page
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        (
+            {
+                "scope": "area",
+                "subject": "x",
+                "why": "abc",
+                "latitude": "91",
+                "longitude": "0",
+                "radius_m": "5",
+            },
+            "latitude",
+        ),
+        ({"scope": "area", "subject": "x", "why": "abc", "latitude": "1"}, "longitude"),
+        ({"scope": "courier", "subject": "cou_0", "why": "abc"}, "courier"),
+        ({"scope": "cloud", "subject": "dacia", "why": "abc"}, "maker"),
+        ({"scope": "cloud", "subject": "onstar", "why": ""}, "why"),
+        ({"scope": "moon", "why": "abc"}, "scope"),
+    ],
+)
+async def test_what_can_not_be_frozen_is_told_by_name(
+    browser: Browser, fields: dict[str, str], names: str
+) -> None:
+    answer = await browser.send("/console/freezes", **fields)
+    assert answer.status_code in (400, 422), answer.text
+    assert names in answer.text
+
+
+async def test_couriers_are_looked_up_and_a_phone_is_revoked(
+    platform: Platform, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute("SELECT id, first_name, carrier_id FROM courier LIMIT 1")
+        row = await cursor.fetchone()
+        assert row is not None
+        cursor = await connection.execute("SELECT id FROM device WHERE courier_id = %s", (row[0],))
+        device = await cursor.fetchone()
+    assert device is not None
+    page = ""
+    for asked in (row[0], row[1], row[1].upper(), row[2], ""):
+        page = await browser.read(f"/console/couriers?of={asked}")
+        assert row[0] in page, asked
+        assert device[0] in page
+    assert f"/console/visits/{visit_id}" in page
+    for asked in ("cou_0", "car_0", "Nobody"):
+        assert row[0] not in await browser.read(f"/console/couriers?of={asked}")
+    page = await browser.do(f"/console/couriers/{row[0]}/revoke", device=device[0])
+    assert "revoked" in page
+    assert (await scan_of(tenant)).status_code == 401
+    assert (await browser.send("/console/couriers/cou_0/revoke", device=device[0])).status_code == 404
+    assert (await browser.send(f"/console/couriers/{row[0]}/revoke", device="dev_0")).status_code == 404
+
+
+async def scan_of(tenant: Tenant) -> httpx.Response:
+    return await tenant.courier.get("/v1/courier/stops")
+
+
+async def test_couriers_come_page_after_page(platform: Platform, tenant: Tenant, browser: Browser) -> None:
+    async with platform.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO courier (id, carrier_id, first_name, is_active, created_at) "
+            "SELECT 'cou_more' || number, carrier_id, 'Cy', true, now() - number * interval '1 minute' "
+            "FROM courier, generate_series(1, 40) number WHERE id NOT LIKE 'cou_more%'"
+        )
+    seen: set[str] = set()
+    path = "/console/couriers?of=Cy"
+    for _ in range(2):
+        page = await browser.read(path)
+        seen |= set(re.findall(r"cou_more\d+", page))
+        following = re.search(r'href="(/console/couriers[^"]+before=[^"]+)"', page)
+        path = following[1].replace("&amp;", "&") if following else ""
+    assert len(seen) == 40
+    assert path == ""
+
+
+async def test_what_a_person_did_is_looked_up_within_a_time(
+    tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    await tenant.consignee.make(f"/v1/me/access_points/{tenant.access_point_id}/block")
+    page = await browser.read(f"/console/audit?of={tenant.consignee.id}")
+    assert "This place was blocked." in page
+    assert tenant.access_point_id in page
+    assert "This place was blocked." not in await browser.read(
+        f"/console/audit?of={tenant.consignee.id}&until=2020-01-01"
+    )
+    assert "This place was blocked." not in await browser.read(
+        f"/console/audit?of={tenant.consignee.id}&since=2999-01-01"
+    )
+    page = await browser.read(f"/console/audit?of={tenant.courier.id}&since=nonsense")
+    assert f"/console/visits/{visit_id}" in page
+
+
+def seen_visit(visit_id: str, state: str) -> UnderWay:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return UnderWay(
+        id=visit_id, state=state, tail="none", incident=None, begun_at=at, ended_at=None, deadline_at=None,
+        secure_by=None, access_point_id="acc_1", kind="car", is_frozen=False, courier="Cy", carrier="C", maker=None,
+    )  # fmt: skip
+
+
+def test_the_board_tells_what_has_changed_and_no_more() -> None:
+    one, other = seen_visit("vis_1", "open"), seen_visit("vis_2", "open")
+    before = board.Seen(visits={"vis_2": other, "vis_1": one}, calls=[])
+    first = board.difference(None, before)
+    assert [each.id for each in first.changed] == ["vis_1", "vis_2"]  # the oldest first
+    assert first.calls == []
+    assert board.difference(before, before).is_empty
+    now = board.Seen(visits={"vis_2": seen_visit("vis_2", "closed")}, calls=[])
+    found = board.difference(before, now)
+    assert ([each.id for each in found.changed], found.gone, found.calls) == (["vis_2"], ["vis_1"], None)
+
+
+async def test_the_live_board_comes_as_events(
+    platform: Platform, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    told = Board(platform.database)
+    events = told.follow()
+    first = await anext(events)
+    while first is None:
+        first = await anext(events)
+    assert [one.id for one in first.changed] == [visit_id]
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE visit SET incident = 'courier_gave_up' WHERE id = %s", (visit_id,))
+    async for change in events:
+        if change is not None:
+            break
+    assert change is not None
+    assert (change.changed[0].incident, change.gone, change.calls) == ("courier_gave_up", [], None)
+    await call_for(platform, visit_id)
+    async for change in events:
+        if change is not None:
+            break
+    assert change is not None
+    assert change.calls is not None
+    assert [one.id for one in change.calls] == ["cal_1"]
+    await told.close()

@@ -60,7 +60,7 @@ async def freeze(
         raise BadInput(
             "subject", f"there is no maker {subject}; one of {', '.join(sorted(platform.makers.makers))}"
         )
-    if scope is Scope.COURIER and not await couriers.is_courier(connection, subject):
+    if scope is Scope.COURIER and await couriers.find_carrier_of(connection, subject) is None:
         raise BadInput("subject", "there is no such courier")
     if (scope is Scope.AREA) != (circle is not None):
         raise BadInput("area", "give a circle with an area, and with nothing else")

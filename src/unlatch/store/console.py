@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
+
+from unlatch.store.couriers import DeviceRow
 
 _UNDER_WAY = """
     -- Visits that live, and closures that are still watched; the newest first.
@@ -54,6 +57,79 @@ _COMMANDS = """
     SELECT id, verb, state, created_at, sent_at, ended_at FROM command
     WHERE visit_id = %s ORDER BY created_at, id LIMIT %s
 """
+
+_COURIERS = """
+    SELECT courier.id, courier.first_name, courier.is_active, courier.created_at, courier.carrier_id,
+        carrier.name AS carrier,
+        (SELECT visit.id FROM visit WHERE visit.courier_id = courier.id AND visit.ended_at IS NULL) AS live_visit,
+        (SELECT freeze_.id FROM freeze_
+         WHERE scope = 'courier' AND subject = courier.id AND thawed_at IS NULL) AS freeze
+    FROM courier JOIN carrier ON carrier.id = courier.carrier_id
+    WHERE {which} AND (courier.created_at, courier.id) < (%(before)s, %(before_id)s)
+    ORDER BY courier.created_at DESC, courier.id DESC LIMIT %(limit)s
+"""
+# By what couriers are looked up: each has an index of its own.
+_WHICH_COURIERS = {
+    "id": "courier.id = %(of)s",
+    "carrier": "courier.carrier_id = %(of)s",
+    "name": "lower(courier.first_name) = lower(%(of)s)",
+    "all": "%(of)s = ''",
+}
+_DEVICES = """
+    -- The newest phones of each courier.
+    SELECT device.id, device.courier_id, device.created_at, device.enrolled_at, device.revoked_at
+    FROM unnest(%(couriers)s::text[]) AS courier_id CROSS JOIN LATERAL (
+        SELECT * FROM device WHERE device.courier_id = courier_id.courier_id ORDER BY created_at DESC LIMIT %(limit)s
+    ) AS device ORDER BY device.created_at DESC
+"""
+
+_BY_PERSON = """
+    -- What one person did: deeds, looks, visits and freezes, the newest first; each part bounded by itself.
+    SELECT * FROM (
+        (SELECT 'deed' AS kind, at, what, access_point_id AS place, body ->> 'visit' AS visit FROM deed
+         WHERE who = %(who)s AND at >= %(since)s AND at < %(before)s ORDER BY at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'look', at, what, access_point_id, NULL FROM look
+         WHERE who = %(who)s AND at >= %(since)s AND at < %(before)s ORDER BY at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'visit', begun_at, state, access_point_id, id FROM visit
+         WHERE courier_id = %(courier)s AND begun_at >= %(since)s AND begun_at < %(before)s
+         ORDER BY begun_at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'frozen', frozen_at, scope || ' ' || subject || ': ' || why, NULL, NULL FROM freeze_
+         WHERE frozen_by = %(who)s AND frozen_at >= %(since)s AND frozen_at < %(before)s
+         ORDER BY frozen_at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'thawed', thawed_at, scope || ' ' || subject, NULL, NULL FROM freeze_
+         WHERE thawed_by = %(who)s AND thawed_at >= %(since)s AND thawed_at < %(before)s
+         ORDER BY thawed_at DESC LIMIT %(limit)s)
+    ) AS done ORDER BY at DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """One thing that a person did. `kind`: deed | look | visit | frozen | thawed."""
+
+    kind: str
+    at: datetime
+    what: str
+    place: str | None
+    visit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierSeen:
+    """A courier as the desk sees them. `freeze`: the freeze that is in force for them."""
+
+    id: str
+    first_name: str
+    is_active: bool
+    created_at: datetime
+    carrier_id: str
+    carrier: str
+    live_visit: str | None
+    freeze: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +205,42 @@ async def list_under_way(connection: AsyncConnection, *, limit: int) -> list[Und
     async with connection.cursor(row_factory=class_row(UnderWay)) as cursor:
         await cursor.execute(_UNDER_WAY, (limit,))
         return await cursor.fetchall()
+
+
+async def list_couriers(
+    connection: AsyncConnection, of: str, *, before: tuple[datetime, str], limit: int
+) -> list[CourierSeen]:
+    """Couriers, the newest first. `of`: an id, a carrier's id or a first name; empty: all."""
+    by = (
+        "all" if not of else "id" if of.startswith("cou_") else "carrier" if of.startswith("car_") else "name"
+    )
+    values = {"of": of, "before": before[0], "before_id": before[1], "limit": limit}
+    async with connection.cursor(row_factory=class_row(CourierSeen)) as cursor:
+        await cursor.execute(_COURIERS.format(which=_WHICH_COURIERS[by]).encode(), values)
+        return await cursor.fetchall()
+
+
+async def list_done_by(
+    connection: AsyncConnection, who: str, *, since: datetime, before: datetime, limit: int
+) -> list[Done]:
+    """What a person ("courier:cou_1", "operator:ope_1", "consignee:con_1") did, newest first."""
+    part, _, person_id = who.partition(":")
+    values = {"who": who, "courier": person_id if part == "courier" else "", "since": since, "before": before}
+    async with connection.cursor(row_factory=class_row(Done)) as cursor:
+        await cursor.execute(_BY_PERSON, {**values, "limit": limit})
+        return await cursor.fetchall()
+
+
+async def list_devices(
+    connection: AsyncConnection, courier_ids: Sequence[str], *, limit: int
+) -> dict[str, list[DeviceRow]]:
+    """The phones of these couriers, so many of each, the newest first."""
+    found: dict[str, list[DeviceRow]] = {}
+    async with connection.cursor(row_factory=class_row(DeviceRow)) as cursor:
+        await cursor.execute(_DEVICES, {"couriers": list(courier_ids), "limit": limit})
+        for row in await cursor.fetchall():
+            found.setdefault(row.courier_id, []).append(row)
+    return found
 
 
 async def list_called(connection: AsyncConnection, *, limit: int) -> list[Called]:

@@ -91,10 +91,11 @@ async def find_courier(connection: AsyncConnection, courier_id: str, *, carrier_
         return await cursor.fetchone()
 
 
-async def is_courier(connection: AsyncConnection, courier_id: str) -> bool:
-    """Whether there is such a courier, of any carrier."""
-    cursor = await connection.execute("SELECT 1 FROM courier WHERE id = %s", (courier_id,))
-    return await cursor.fetchone() is not None
+async def find_carrier_of(connection: AsyncConnection, courier_id: str) -> str | None:
+    """Whose courier that is; None: there is no such courier."""
+    cursor = await connection.execute("SELECT carrier_id FROM courier WHERE id = %s", (courier_id,))
+    row = await cursor.fetchone()
+    return row[0] if row else None
 
 
 async def find_name_card(connection: AsyncConnection, courier_id: str) -> NameCard | None:

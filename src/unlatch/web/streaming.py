@@ -23,6 +23,7 @@ from unlatch.errors import DatabaseDown
 from unlatch.store import household, lines
 from unlatch.store.database import Database
 from unlatch.store.lines import LineRow
+from unlatch.web.board import Board
 from unlatch.web.signing_in import Reader
 from unlatch.web.visit_shapes import show_line
 
@@ -59,6 +60,7 @@ class Hub:
         self._database = database
         self._watchers: set[_Watcher] = set()
         self._task: asyncio.Task[None] | None = None
+        self.board = Board(database)
 
     @property
     def streams(self) -> int:
@@ -171,7 +173,8 @@ class Hub:
                 watcher.seen = line.number
 
     async def close(self) -> None:
-        """End the task that asks."""
+        """End the tasks that ask."""
+        await self.board.close()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -19,3 +19,11 @@ CREATE TABLE freeze_ (
 CREATE UNIQUE INDEX freeze_in_force ON freeze_ (scope, subject) WHERE thawed_at IS NULL;
 CREATE INDEX freeze_to_sweep ON freeze_ (frozen_at) WHERE swept_at IS NULL;
 CREATE INDEX freeze_by_time ON freeze_ (frozen_at, id);
+
+-- The console: couriers by carrier, by name and by time; deeds, looks and visits by who.
+CREATE INDEX courier_by_time ON courier (created_at, id);
+CREATE INDEX courier_of_carrier_by_time ON courier (carrier_id, created_at, id);
+CREATE INDEX courier_by_name ON courier (lower(first_name), created_at, id);
+CREATE INDEX deed_by_person ON deed (who, at);
+CREATE INDEX look_by_person ON look (who, at);
+CREATE INDEX visit_of_courier ON visit (courier_id, begun_at);

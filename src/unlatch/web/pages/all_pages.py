@@ -12,6 +12,7 @@ from unlatch.web.pages import (
     consignee_places,
     console,
     console_audit,
+    console_freezes,
     courier,
     entrance,
 )
@@ -22,5 +23,5 @@ def list_pages() -> Sequence[Page]:
     """All of them."""
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
-        *console.PAGES, *console_audit.PAGES, *check.PAGES, *consignee_data.PAGES,
+        *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *check.PAGES, *consignee_data.PAGES,
     ]  # fmt: skip

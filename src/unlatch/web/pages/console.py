@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from litestar import Response
+from litestar.response import Stream
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.visit import FINAL, State, Tail
@@ -17,15 +21,16 @@ from unlatch.web.api import operator as desk
 from unlatch.web.api import passes, visits
 from unlatch.web.api.operator import Ruling
 from unlatch.web.api.passes import GlassBody
+from unlatch.web.api.visits import NO_PROXY_BUFFER
+from unlatch.web.board import CALLS_SHOWN, VISITS_SHOWN, TooManyWatchers
 from unlatch.web.pages.consignee import read_body
-from unlatch.web.pages.page import Page, Seen, asker_of, go_to, render
+from unlatch.web.pages.page import Page, Seen, asker_of, environment, go_to, render
+from unlatch.web.problems import ProblemError, Trouble
 from unlatch.web.reading_room import get_visit_for
 from unlatch.web.signing_in import Reader
 from unlatch.web.visit_shapes import show_line
 
 OPERATOR = frozenset({"operator"})
-VISITS_SHOWN = 300
-CALLS_SHOWN = 100
 LINES_SHOWN = 600
 COMMANDS_SHOWN = 50
 COMMANDS_COUNTED = 20_000
@@ -73,11 +78,49 @@ async def show_live(seen: Seen) -> Response[Any]:
         calls=calls,
         visits=under_way,
         is_cut=len(under_way) == VISITS_SHOWN,
-        state_text=lambda state: worded(seen, State(state)),
-        incident_text=lambda incident: worded(seen, Incident(incident)),
-        tail_text=lambda tail: _tail_text(seen, Tail(tail)),
-        moment=lambda at: real_moment(seen, at),
+        **_texts(seen),
     )
+
+
+def _texts(seen: Seen) -> dict[str, Any]:
+    """What the parts of the live page are worded with."""
+    return {
+        "state_text": lambda state: worded(seen, State(state)),
+        "incident_text": lambda incident: worded(seen, Incident(incident)),
+        "tail_text": lambda tail: _tail_text(seen, Tail(tail)),
+        "moment": lambda at: real_moment(seen, at),
+    }
+
+
+async def follow_live(seen: Seen) -> Response[Any]:
+    """The same as events: all that is under way, then each row that changes, drawn."""
+    try:
+        changes = seen.hub.board.follow()
+    except TooManyWatchers:
+        raise ProblemError(
+            Trouble.TOO_MANY, "too many consoles follow", headers={"Retry-After": "5"}
+        ) from None
+    template = environment(seen.speech.language).get_template("console/live_parts.html")
+    parts: Any = await asyncio.to_thread(lambda: template.make_module(_texts(seen)))
+
+    async def tell() -> AsyncIterator[bytes]:
+        is_first = True
+        async for change in changes:
+            if change is None:
+                yield b": alive\n\n"
+                continue
+            told = {
+                "all": is_first,
+                "rows": {one.id: str(parts.row(one)) for one in change.changed},
+                "gone": change.gone,
+                "calls": None if change.calls is None else str(parts.calls_list(change.calls)),
+                "called": None if change.calls is None else len(change.calls),
+                "count": f"{change.count}{'+' if change.count == VISITS_SHOWN else ''}",
+            }
+            is_first = False
+            yield b"event: board\ndata: " + msgspec.json.encode(told) + b"\n\n"
+
+    return Stream(tell(), media_type="text/event-stream", headers=NO_PROXY_BUFFER)
 
 
 def _tail_text(seen: Seen, tail: Tail) -> str:
@@ -223,6 +266,7 @@ async def show_clouds(seen: Seen) -> Response[Any]:
 
 PAGES = (
     Page(method="GET", path="/console", show=show_live, readers=OPERATOR),
+    Page(method="GET", path="/console/live", show=follow_live, readers=OPERATOR),
     Page(method="GET", path="/console/clouds", show=show_clouds, readers=OPERATOR),
     Page(method="GET", path="/console/visits/{visit_id}", show=show_visit_page, readers=OPERATOR),
     Page(method="POST", path="/console/visits/{visit_id}/rule", show=rule, readers=OPERATOR),

@@ -1,22 +1,23 @@
-"""Who did what: by a stop or a place, the deeds, the looks and the visits there, newest first, page after page."""
+"""Who did what: by a stop, a place or a person, the deeds, the looks and the visits, newest first, page after page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from litestar import Response
 
 from unlatch.domain.deed import deed_text
-from unlatch.store import consignees, deeds, looks, stops, visits
+from unlatch.domain.visit import State
+from unlatch.store import consignees, console, deeds, looks, stops, visits
 from unlatch.web.answering import ID
 from unlatch.web.pages.consignee import look_text
 from unlatch.web.pages.console import OPERATOR, spoken_of, worded
 from unlatch.web.pages.page import Page, Seen, go_to, render
 
 SHOWN = 50  # entries on a page
-LAST = datetime(9999, 12, 31, tzinfo=UTC)
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,38 +28,81 @@ class Entry:
     text: str
     who: str
     visit_id: str = ""
+    place_id: str = ""  # where the answer is not about one place
+
+
+PERSONS = {"con_": "consignee", "cou_": "courier", "ope_": "operator", "car_": "carrier"}
 
 
 async def show_audit(seen: Seen) -> Response[Any]:
     """The question, and what is known of what it names. It shows no address, plate or position: no look is written."""
-    asked = seen.request.query_params.get("of", "").strip()[:80]
-    before = _moment(seen.request.query_params.get("before", ""))
+    params = seen.request.query_params
+    asked = params.get("of", "").strip()[:80]
+    since = _day(params.get("since", "")) or FIRST
+    until = _day(params.get("until", ""))
+    before = _moment(params.get("before", "")) or (LAST if until is None else until + timedelta(days=1))
     found: list[Entry] = []
     is_unknown = False
     if asked.startswith("vis_") and ID.fullmatch(asked):
         return go_to(f"/console/visits/{asked}")
-    if asked:
+    if asked[:4] in PERSONS and ID.fullmatch(asked):
+        found = await _list_of_person(seen, f"{PERSONS[asked[:4]]}:{asked}", since, before)
+    elif asked:
         place_id, stop_id = await _find_place(seen, asked)
         is_unknown = place_id is None and stop_id is None
         if not is_unknown:
             seen, found = await _list(seen, place_id, stop_id, before)
+            found = [one for one in found if one.at >= since]
     return render(
         seen,
         "console/audit.html",
         status=404 if is_unknown else 200,
         asked=asked,
+        since=params.get("since", "")[:10],
+        until=params.get("until", "")[:10],
         is_unknown=is_unknown,
         entries=found[:SHOWN],
         next=found[SHOWN - 1].at.isoformat() if len(found) > SHOWN else None,
     )
 
 
-def _moment(given: str) -> datetime:
+async def _list_of_person(seen: Seen, who: str, since: datetime, before: datetime) -> list[Entry]:
+    """Whatever they did, wherever: an id that nobody bears has done nothing."""
+    async with seen.platform.database.connection() as connection:
+        done = await console.list_done_by(connection, who, since=since, before=before, limit=SHOWN + 1)
+    texts = {
+        "deed": lambda what: deed_text(what, spoken_of(seen)),
+        "look": lambda what: look_text(seen, what),
+        "visit": lambda what: worded(seen, State(what)),
+        "frozen": lambda what: seen.say("Frozen: %(what)s", what=what),
+        "thawed": lambda what: seen.say("A freeze was ended: %(what)s", what=what),
+    }
+    return [
+        Entry(
+            at=one.at,
+            text=texts[one.kind](one.what),
+            who=who,
+            visit_id=one.visit or "",
+            place_id=one.place or "",
+        )
+        for one in done
+    ]
+
+
+def _day(given: str) -> datetime | None:
+    """Where that day begins, in UTC; None: it is none."""
+    try:
+        return datetime.combine(date.fromisoformat(given), time(), tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _moment(given: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(given)
     except ValueError:
-        return LAST
-    return at if at.tzinfo is not None else LAST
+        return None
+    return at if at.tzinfo is not None else None
 
 
 async def _find_place(seen: Seen, asked: str) -> tuple[str | None, str | None]:

@@ -178,6 +178,39 @@ for (const one of document.querySelectorAll("[data-renew]")) {
 }
 for (const form of document.querySelectorAll("form[data-here]")) if (!form.closest("[data-renew]")) begin(form.parentElement);
 
+// ---- the console's board: rows that come drawn, as they change -----------------------------------------------------
+
+const board = document.querySelector("[data-board]");
+const drawn = (html) => { const made = document.createElement("template"); made.innerHTML = html; return made.content; };
+function draw({ all, rows, gone, calls, called, count }) {
+  const body = document.getElementById("board-rows");
+  if (all) for (const row of [...body.rows]) if (!(row.id.slice(4) in rows)) row.remove();
+  for (const id of gone) document.getElementById(`row-${id}`)?.remove();
+  for (const [id, html] of Object.entries(rows)) { // the oldest first
+    const there = document.getElementById(`row-${id}`), made = drawn(html);
+    const isFocused = there?.contains(document.activeElement);
+    made.querySelectorAll("[data-until]").forEach(tickOne);
+    const row = made.firstElementChild;
+    if (there) there.replaceWith(row); else body.prepend(row);
+    if (isFocused) row.querySelector("a")?.focus();
+  }
+  document.getElementById("board-count").textContent = count;
+  document.getElementById("board-none").hidden = body.rows.length > 0;
+  document.getElementById("board-some").hidden = body.rows.length === 0;
+  if (calls === null) return;
+  const list = document.getElementById("board-calls"), badge = document.getElementById("board-called");
+  const focused = list.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  list.replaceChildren(drawn(calls));
+  list.querySelectorAll("[data-until]").forEach(tickOne);
+  if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+  badge.textContent = called;
+  badge.classList.toggle("badge-bad", called > 0);
+}
+if (board) {
+  board.querySelectorAll("[data-until]").forEach(tickOne);
+  follow(board.dataset.board, (kind, data) => kind === "board" && draw(JSON.parse(data)));
+}
+
 function tickOne(one) {
   const seconds = Math.round((new Date(one.dataset.until) - Date.now()) / 1000);
   const left = Math.abs(seconds);
