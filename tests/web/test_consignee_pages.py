@@ -27,6 +27,12 @@ class Browser:
     async def send(self, path: str, **fields: str) -> httpx.Response:
         return await self.http.post(path, data={"csrf": self.csrf, **fields}, headers=self.headers)
 
+    async def page(self, path: str, **fields: str) -> str:
+        """Press a button that answers with a page of its own."""
+        answer = await self.send(path, **fields)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
     async def do(self, path: str, **fields: str) -> str:
         """Press a button; the page that one is led to."""
         answer = await self.send(path, **fields)

@@ -13,6 +13,7 @@ from unlatch.web.pages import (
     console,
     console_audit,
     console_freezes,
+    console_rules,
     courier,
     entrance,
 )
@@ -23,5 +24,6 @@ def list_pages() -> Sequence[Page]:
     """All of them."""
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
-        *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *check.PAGES, *consignee_data.PAGES,
+        *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *console_rules.PAGES,
+        *check.PAGES, *consignee_data.PAGES,
     ]  # fmt: skip

@@ -137,6 +137,7 @@ class Page:
     path: str
     show: Show
     readers: frozenset[str] = frozenset()
+    max_bytes: int = MAX_FORM_BYTES  # of a form
 
 
 def asker_of(session: SessionRow, person: Person) -> Asker:
@@ -229,7 +230,7 @@ def make_page_handler(
         page.path.replace("}", ":str}"),
         http_method=page.method,  # type: ignore[arg-type]
         status_code=200,
-        request_max_body_size=MAX_FORM_BYTES,
+        request_max_body_size=page.max_bytes,
         name=f"{page.method} {page.path}",
     )(answer)
 

@@ -27,3 +27,19 @@ CREATE INDEX courier_by_name ON courier (lower(first_name), created_at, id);
 CREATE INDEX deed_by_person ON deed (who, at);
 CREATE INDEX look_by_person ON look (who, at);
 CREATE INDEX visit_of_courier ON visit (courier_id, begun_at);
+
+-- Who changed which file of the rules, and how it read before; the files themselves stay what counts.
+CREATE TABLE rule_edit (
+    id              text COLLATE "C" PRIMARY KEY,
+    file            text NOT NULL,
+    before          text,                  -- null: it was not there
+    after           text NOT NULL,
+    version_before  text NOT NULL,
+    version_after   text NOT NULL,
+    why             text NOT NULL,
+    who             text NOT NULL,         -- operator:...
+    at              timestamptz NOT NULL
+);
+CREATE INDEX rule_edit_by_time ON rule_edit (at, id);
+CREATE TRIGGER rule_edit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rule_edit
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
