@@ -303,6 +303,80 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--page", metavar="FILE", help="also write the manual's page from the result")
 
 
+def simulate(arguments: Arguments) -> int:
+    """Run simulated worlds from a seed on; the first in which something does not hold is told as a story."""
+    import json
+    import time
+    from pathlib import Path
+
+    from unlatch.simulation.run import HARD_CASES, Outcome, run
+
+    told_s = time.monotonic()
+
+    def tell(outcome: Outcome) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= 2:
+            told_s = time.monotonic()
+            rate = outcome.visits / max(outcome.seconds, 0.001)
+            faults = sum(outcome.faults.values())
+            print(
+                f"{outcome.visits:>9,} visits, {faults:,} faults, {rate:.0f} a second",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    outcome, story = run(arguments.seed, arguments.visits, badness=arguments.badness, tell=tell)
+    figures = {
+        "seed": arguments.seed,
+        "badness": arguments.badness,
+        "worlds": outcome.worlds,
+        "visits": outcome.visits,
+        "unlocks": outcome.unlocks,
+        "locks": outcome.locks,
+        "seconds": round(outcome.seconds, 1),
+        "faults": dict(sorted(outcome.faults.items())),
+        "hard_cases": {name: outcome.hits.get(name, 0) for name in HARD_CASES},
+        "ends": dict(sorted(outcome.ends.items())),
+        "broken": [f"seed {seed}: {what}" for seed, what in outcome.broken],
+    }
+    if arguments.json:
+        Path(arguments.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(arguments.json).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    for name, count in (outcome.hits if arguments.verbose else {}).items():
+        print(f"{count:>9,}  {name}")
+    faults = sum(outcome.faults.values())
+    print(
+        f"{outcome.visits:,} visits in {outcome.worlds:,} worlds, {faults:,} faults, {outcome.unlocks:,} unlocks left"
+    )
+    if not outcome.broken:
+        print("nothing has broken")
+        return 0
+    print(story)
+    for seed, what in outcome.broken:
+        print(
+            f"BROKEN  {what}\n        again: unlatch simulate --seed {seed} --visits 1 --badness {arguments.badness}"
+        )
+    return EXIT_FAILED
+
+
+def add_simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch simulate` takes."""
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the first world; the next has the next number"
+    )
+    parser.add_argument(
+        "--visits", type=int, default=1000, help="how many to make at least; 1000 if not given"
+    )
+    parser.add_argument(
+        "--badness",
+        type=float,
+        default=1.0,
+        help="multiplies the chance of every misfortune; 0: nothing goes wrong",
+    )
+    parser.add_argument("--json", metavar="FILE", help="where the counts go")
+    parser.add_argument("--verbose", action="store_true", help="also print how often each hard case was met")
+
+
 def day(arguments: Arguments) -> int:
     """Live a whole day of deliveries while processes are killed; what did not hold fails it."""
     import asyncio
@@ -401,6 +475,12 @@ COMMANDS = (
         name="reseal",
         summary="after a change of the secret key: seal all that an older one had sealed",
         run=reseal,
+    ),
+    Command(
+        name="simulate",
+        summary="try the visit flow in a simulated world, against crashes, lost commits, lying clouds and late people",
+        run=simulate,
+        add_arguments=add_simulate_arguments,
     ),
     Command(
         name="verify",

@@ -362,3 +362,21 @@ def test_unlock_is_ordered_once_and_an_end_is_for_good(
         end = story.visit.state if not story.visit.is_live else None
         if end in (S.DELIVERED, S.DELIVERED_LOCK_NOT_SEEN):
             assert (end is S.DELIVERED) is closure.reads_lock
+
+
+def test_where_the_courier_has_gone_a_person_rules_on_a_handle_that_nobody_pulls() -> None:
+    """Found by the simulation (seed 3): lock again, ask for the handle again, for ever, with ten seconds to rule in."""
+    story = Story(closure=WEAK).tell(
+        F.GRANTED, F.GATE_PASSED, F.UNLOCK_SAID_DONE, F.COURIER_OPENED, F.COURIER_DEPOSITED, F.COURIER_CLOSED,
+        F.LOCK_SAID_DONE,
+    )  # fmt: skip
+    assert story.is_in(S.HANDLE_CHECK)
+    assert not story.visit.waits_for_person
+    assert story.tell(F.RULED_DELIVERED).is_in(
+        S.HANDLE_CHECK
+    )  # nobody was called: the courier is asked first
+    story.tell(F.CLOCK_RAN_OUT, F.LOCK_SAID_DONE)
+    assert story.is_in(S.HANDLE_CHECK)
+    assert story.visit.waits_for_person
+    assert story.tell(F.RULED_DELIVERED).is_in(S.RULED_DELIVERED)
+    assert story.visit.tail is T.WATCHING

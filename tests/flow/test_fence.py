@@ -8,6 +8,7 @@ import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.flow.stage import HERE, Stage, Stop, open_stage
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
-from unlatch.domain.visit import BEFORE_GATE, State
+from unlatch.domain.visit import BEFORE_GATE, State, Tail
 from unlatch.errors import SealBroken
 from unlatch.flow.carry_out import carry_out_command
 from unlatch.flow.fence import raise_fence
@@ -105,10 +106,25 @@ async def test_a_raised_fence_shuts_what_waits_and_calls_people(stage: Stage) ->
         assert [row["kind"] for row in called] == ["consignee", "operator"]
     assert [row["state"] for row in await ask(stage, "SELECT state FROM grant_")] == ["dead"]
     unlock = await find_unlock(stage, visit_id)
-    assert unlock["state"] == "not_sent"
+    assert unlock["state"] == "unknown"
     assert await pass_gate(stage.platform, unlock["id"], None) is None
     held = await ask(stage, "SELECT place, held_by FROM parcel WHERE stop_id = %s", stop.stop_id)
     assert held == [{"place": "with_courier", "held_by": stop.courier_id}]
+
+
+async def test_what_may_have_left_before_the_restore_is_watched_and_nothing_else_opens_there_meanwhile(
+    stage: Stage,
+) -> None:
+    """Found by the simulation (seed 121): the end of such an unlock was sworn to, and its place was free at once."""
+    stop, visit_id = await grant(stage)
+    await raise_fence(stage.platform)
+    row = await stage.get(visit_id)
+    assert row.visit.tail is Tail.WATCHING
+    assert row.visit.late_until is not None
+    assert row.visit.late_until > stage.platform.clock.now() + timedelta(seconds=200)
+    assert row.next_read_at is not None
+    again = await stage.scan(stop)
+    assert Incident.PLATFORM_PLACE_STILL_WATCHED in again.reasons
 
 
 @pytest.mark.parametrize("state", sorted(BEFORE_GATE))

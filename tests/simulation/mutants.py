@@ -326,8 +326,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("no one can rule where nothing can be seen", "L2", BLIND)
 def _(patch: pytest.MonkeyPatch) -> None:
-    turn(patch, S.UNSECURED, F.RULED_DELIVERED, None)
-    turn(patch, S.UNSECURED, F.RULED_UNDELIVERED, None)
+    for state in (S.UNSECURED, S.HANDLE_CHECK):
+        turn(patch, state, F.RULED_DELIVERED, None)
+        turn(patch, state, F.RULED_UNDELIVERED, None)
 
 
 # --- the tail --------------------------------------------------------------------------------------------------

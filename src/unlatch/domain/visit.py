@@ -69,6 +69,7 @@ class Fact(StrEnum):
     RECORDING_LOST = auto()
     GATE_PASSED = auto()  # gate: grant USED and command SENT, committed
     GATE_SHUT = auto()
+    RESTORED = auto()  # the fence was raised: what was recorded last may be lost, and an unlock may have left
     UNLOCK_SAID_DONE = auto()  # the four ends of the unlock
     UNLOCK_REJECTED = auto()
     UNLOCK_NOT_SENT = auto()
@@ -149,6 +150,7 @@ _NOTHING_LEFT: Arrows = {
     F.BLOCKED: S.REFUSED,
     F.COURIER_GAVE_UP: S.REFUSED,
     F.CLOCK_RAN_OUT: S.REFUSED,
+    F.RESTORED: S.REFUSED,
 }
 # Someone at home was faster than we.
 _SOMEONE_CAME: Arrows = {
@@ -267,6 +269,7 @@ TRANSITIONS: Mapping[State, Arrows] = {
     S.HANDLE_CHECK: {
         **_ALARMS,
         **_WORDS,
+        **_RULINGS,  # once a person was called: whose courier has gone, no handle is ever pulled
         F.COURIER_PULLED_HANDLE: SETTLE,
         F.SEEN_OPEN: S.OPEN,
         F.COURIER_OPENED: S.OPEN,
@@ -398,6 +401,13 @@ class Visit:
         return self.state in LIVE
 
     @property
+    def waits_for_person(self) -> bool:
+        """Whether an operator was called whose ruling ends it; such a call can't be closed before."""
+        if not self.is_live:
+            return self.tail in (T.ALARM, T.BLIND)
+        return self.state in (S.UNSECURED, S.REVIEW) or (self.state is S.HANDLE_CHECK and self.is_called)
+
+    @property
     def is_watched(self) -> bool:
         """Whether the closure must be read from time to time."""
         if self.is_live:
@@ -429,6 +439,8 @@ def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, .
         return _step_tail(visit, fact, now)
     target = TRANSITIONS[visit.state].get(fact)
     if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
+        return visit, ()
+    if fact in _RULINGS and not visit.waits_for_person:
         return visit, ()
     had_opened, stood_open = visit.has_opened, visit.stands_open
     visit = _note(visit, fact, now)
@@ -492,6 +504,11 @@ def _note(visit: Visit, fact: Fact, now: datetime) -> Visit:
         return replace(visit, has_opened=True, whereabouts=W.INSIDE, locked_counts_after=counts_after)
     if fact is F.COURIER_GAVE_UP:
         return replace(visit, whereabouts=W.WITH_COURIER)
+    if (
+        fact is F.RESTORED
+    ):  # what it cannot rule out, it watches: no other opening there until that is over (S2, L3)
+        late_s = FIRST_BYTE_WITHIN_S + visit.closure.late_effect_s
+        return replace(visit, late_until=now + timedelta(seconds=late_s))
     if fact is F.GATE_PASSED:
         late_s = FIRST_BYTE_WITHIN_S + visit.closure.late_effect_s  # the cloud counts from when it was sent
         secure_by = now + timedelta(seconds=SECURE_WITHIN_S)

@@ -435,6 +435,7 @@ FACTS: Mapping[Fact, str] = {
     F.RECORDING_LOST: "The recording was lost",
     F.GATE_PASSED: "The unlock was cleared to leave",
     F.GATE_SHUT: "The unlock was stopped at the last moment",
+    F.RESTORED: "The platform was restored: this is not opened, and is watched",
     F.UNLOCK_SAID_DONE: "The maker's service says: unlocked",
     F.UNLOCK_REJECTED: "The maker's service says: unlock failed",
     F.UNLOCK_NOT_SENT: "The unlock was not sent",

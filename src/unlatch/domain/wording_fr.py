@@ -475,6 +475,7 @@ FACTS: Mapping[Fact, str] = {
     F.RECORDING_LOST: "L'enregistrement a été perdu",
     F.GATE_PASSED: "Le déverrouillage a été autorisé à partir",
     F.GATE_SHUT: "Le déverrouillage a été arrêté au dernier moment",
+    F.RESTORED: "La plateforme a été restaurée : ceci n'est pas ouvert, et reste surveillé",
     F.UNLOCK_SAID_DONE: "Le service du constructeur indique : déverrouillé",
     F.UNLOCK_REJECTED: "Le service du constructeur indique : échec du déverrouillage",
     F.UNLOCK_NOT_SENT: "Le déverrouillage n'a pas été envoyé",

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unlatch.domain.incident import Incident
-from unlatch.domain.visit import BEFORE_GATE, Fact, State
+from unlatch.domain.visit import BEFORE_GATE, Fact
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import calls, fence, visits
+from unlatch.store import calls, commands, fence, visits
 from unlatch.store.consignees import find_access_point
 from unlatch.store.ids import make_id
 from unlatch.store.visits import VisitRow
@@ -39,12 +39,10 @@ async def raise_fence(platform: Platform) -> Raised:
             row = await visits.lock_visit(connection, visit_id)
             if row.visit.state not in BEFORE_GATE:
                 continue
-            happening = Happening(
-                fact=Fact.GATE_SHUT if row.visit.state is State.GRANTED else Fact.BLOCKED,
-                who="platform",
-                body={"epoch": epoch},
-                incident=Incident.PLATFORM_RESTORED,
-            )
+            # Nobody can swear that its unlock has left, nor that it has not: its end is unknown (S1), and the closure
+            # is watched for as long as it could still take effect (S2, L3).
+            await commands.doubt_unlock(connection, visit_id, now)
+            happening = Happening(fact=Fact.RESTORED, who="platform", body={"epoch": epoch})
             shut.append(await record_in(connection, row, happening, now))
             for kind in ("operator", "consignee"):
                 await calls.open_call(

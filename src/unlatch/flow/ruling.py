@@ -9,15 +9,13 @@ from datetime import datetime
 
 from psycopg import AsyncConnection
 
-from unlatch.domain.visit import Fact, State, Tail
+from unlatch.domain.visit import Fact
 from unlatch.errors import Conflict, NotFound
 from unlatch.flow.record import Happening, record_in
 from unlatch.store import calls, visits
 from unlatch.store.visits import VisitRow
 
 RULINGS = frozenset({Fact.RULED_DELIVERED, Fact.RULED_UNDELIVERED})
-UNSETTLED = frozenset({State.UNSECURED, State.REVIEW})
-ALARMED = frozenset({Tail.ALARM, Tail.BLIND})
 
 
 async def rule(
@@ -45,6 +43,6 @@ async def close_call(connection: AsyncConnection, call_id: str, *, operator_id: 
     if visit_id is None:
         raise NotFound("there is no such call")
     row = await visits.lock_visit(connection, visit_id)
-    if row.visit.state in UNSETTLED or row.visit.tail in ALARMED:
+    if row.visit.waits_for_person:
         raise Conflict("what this call is about is not over: see it locked, or rule")
     await calls.close_call(connection, call_id, f"operator:{operator_id}", now)

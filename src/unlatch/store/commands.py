@@ -109,6 +109,15 @@ async def withdraw_unlock(connection: AsyncConnection, visit_id: str, now: datet
     )
 
 
+async def doubt_unlock(connection: AsyncConnection, visit_id: str, now: datetime) -> None:
+    """Intent -> unknown, after a restore: whether it had left is lost. It never leaves (again)."""
+    await connection.execute(
+        "UPDATE command SET state = 'unknown', ended_at = %s "
+        "WHERE visit_id = %s AND verb = 'unlock' AND state = 'intent'",
+        (now, visit_id),
+    )
+
+
 async def find_command(connection: AsyncConnection, command_id: str) -> CommandRow | None:
     """The command with its car, unlocked."""
     async with connection.cursor(row_factory=dict_row) as cursor:

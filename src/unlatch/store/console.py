@@ -29,7 +29,8 @@ _CALLS = """
     SELECT call.id, call.visit_id, call.incident, call.opened_at, call.times, visit.state, visit.tail, visit.secure_by,
         visit.access_point_id, access_point.kind, courier.first_name AS courier, carrier.name AS carrier,
         (visit.state = 'unsecured' OR visit.tail IN ('alarm', 'blind')) AS is_open_perhaps,
-        visit.state IN ('unsecured', 'review') OR visit.tail IN ('alarm', 'blind') AS is_unsettled
+        (visit.state IN ('unsecured', 'review') OR (visit.state = 'handle_check' AND visit.is_called)
+            OR visit.tail IN ('alarm', 'blind')) AS is_unsettled
     FROM call
     JOIN visit ON visit.id = call.visit_id
     JOIN access_point ON access_point.id = visit.access_point_id

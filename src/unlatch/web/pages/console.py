@@ -15,7 +15,6 @@ from unlatch.domain.incident import Incident
 from unlatch.domain.visit import FINAL, State, Tail
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
-from unlatch.flow.ruling import ALARMED, UNSETTLED
 from unlatch.store import consignees, console, lines
 from unlatch.web.api import operator as desk
 from unlatch.web.api import passes, visits
@@ -161,8 +160,7 @@ async def show_visit_page(seen: Seen) -> Response[Any]:
         phases=_draw(seen, [line.state for line in journal if line.state], visit.state),
         command_text=lambda state: _command_text(seen, state),
         tail_text=_tail_text(seen, visit.tail),
-        is_unsettled=visit.state in UNSETTLED or visit.tail in ALARMED,
-        may_rule=visit.state is State.REVIEW or visit.state in UNSETTLED or visit.tail in ALARMED,
+        may_rule=row.visit.waits_for_person,
         incident_text=lambda incident: worded(seen, Incident(incident)),
         secure_by=real_moment(seen, row.visit.secure_by),
         deadline=real_moment(seen, visit.deadline_at),
