@@ -308,8 +308,10 @@ def _ask_to_sign_in(seen: Seen) -> Response[bytes]:
 
 
 def _show_once_more(seen: Seen) -> Response[bytes]:
-    """To the page that asks for a passkey, and from there back to where they were."""
-    came_from = urlsplit(seen.request.headers.get("referer", "")).path or "/"
+    """To the page that asks for a passkey, and from there to the page that was wanted, or whence a form was sent."""
+    came_from = seen.request.scope["path"]
+    if seen.request.method != "GET":
+        came_from = urlsplit(seen.request.headers.get("referer", "")).path or "/"
     where = f"{seen.own}/step-up?to={quote(came_from)}"
     if seen.request.headers.get("hx-request") == "true":
         return Response(b"", status_code=200, headers={"hx-redirect": where})
