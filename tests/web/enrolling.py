@@ -121,6 +121,11 @@ class Hall:
     async def open_and_close(self, *, open_for_s: float = 5.0) -> dict[str, Any]:
         """Do as the phone says: from *ready* to the end of the step."""
         await self.owner.make(f"{self.path}/door")
+        await self.turn_door(open_for_s=open_for_s)
+        return await self.until_ended("door")
+
+    async def turn_door(self, *, open_for_s: float = 5.0) -> None:
+        """Open the door and close it, each when it is said."""
         await self.until(lambda shown: phase_of(shown) == "open_it")
         await self.do(HomeDeed.KEY_UNLOCK)
         await self.do(HomeDeed.OPEN_DOOR)
@@ -128,7 +133,6 @@ class Hall:
         await asyncio.sleep(open_for_s)
         await self.do(HomeDeed.CLOSE_DOOR)
         await self.do(HomeDeed.KEY_LOCK)
-        return await self.until_ended("door")
 
 
 def step_of(shown: dict[str, Any], step: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _LIST_PEOPLE = """
 """
 _LIST_PLACES = f"""
     -- The places of a consignee, with what they are to each, oldest first.
-    SELECT id, name, blocked_at, is_frozen, time_zone,
+    SELECT id, name, kind, blocked_at, is_frozen, time_zone,
         CASE WHEN consignee_id = %(consignee_id)s THEN 'owner' ELSE 'member' END AS role
     FROM access_point WHERE id IN ({PLACES}) ORDER BY id LIMIT %(limit)s
 """
@@ -76,6 +76,7 @@ class HeldPlaceRow:
 
     id: str
     name: str
+    kind: str
     blocked_at: datetime | None
     is_frozen: bool
     time_zone: str

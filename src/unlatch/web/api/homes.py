@@ -53,7 +53,8 @@ async def _show_home(asked: Asked[Any], connection: AsyncConnection) -> HomeShow
     return show_home(view, asked.platform.clock.now())
 
 
-async def _check_addresses(asked: Asked[NewOwnHome]) -> None:
+async def check_own_home(asked: Asked[NewOwnHome]) -> None:
+    """Whether what was typed leads where we may go. Asks name servers, before the transaction. Raises BadInput."""
     home = read_new_home(asked.body.home)
     await homes.check_addresses(asked.platform, home, home.cameras)
 
@@ -69,7 +70,7 @@ async def _check_addresses(asked: Asked[NewOwnHome]) -> None:
     status=201,
     repeat=KEPT,
     troubles=(Trouble.CONFLICT,),
-    ask_first=_check_addresses,
+    ask_first=check_own_home,
 )
 async def register_own_home(asked: Asked[NewOwnHome]) -> AccessPoint:
     """Your carrier may deliver behind this door once you have enrolled one of its cameras. What opens hub and cameras
@@ -99,7 +100,8 @@ async def register_own_home(asked: Asked[NewOwnHome]) -> AccessPoint:
     return await show_place(asked, asked.connection, point, vehicle)
 
 
-async def _check_hub(asked: Asked[NewHubLink]) -> None:
+async def check_hub(asked: Asked[NewHubLink]) -> None:
+    """The same for a hub that is linked anew."""
     await homes.check_hub(asked.platform, asked.body.secrets)
 
 
@@ -113,7 +115,7 @@ async def _check_hub(asked: Asked[NewHubLink]) -> None:
     gives=HomeShown,
     repeat=KEPT,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
-    ask_first=_check_hub,
+    ask_first=check_hub,
 )
 async def link_hub_again(asked: Asked[NewHubLink]) -> HomeShown:
     """A new token, or another address or name of the door. Give all that the form asks for. Where the door is called
@@ -191,7 +193,8 @@ async def list_cameras(asked: Asked[None]) -> CamerasShown:
     return CamerasShown(cameras=[show_camera(row, now) for row in rows])
 
 
-async def _check_address(asked: Asked[NewCamera]) -> None:
+async def check_camera(asked: Asked[NewCamera]) -> None:
+    """The same for a camera."""
     await homes.check_addresses(asked.platform, None, [read_camera(asked.body)])
 
 
@@ -207,7 +210,7 @@ async def _check_address(asked: Asked[NewCamera]) -> None:
     repeat=KEPT,
     troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
     examples=({"maker": "rtsp", "name": "Hall", "address": "rtsps://camera.example/stream"},),
-    ask_first=_check_address,
+    ask_first=check_camera,
 )
 async def add_camera(asked: Asked[NewCamera]) -> CameraShown:
     """Its address and secrets are encrypted and never shown again. It records from now on, but opens no door until

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from unlatch.web.pages import (
     check,
     consignee,
+    consignee_cameras,
     consignee_data,
+    consignee_homes,
     consignee_notices,
     consignee_places,
     console,
@@ -25,5 +27,5 @@ def list_pages() -> Sequence[Page]:
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
         *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *console_rules.PAGES,
-        *check.PAGES, *consignee_data.PAGES,
+        *check.PAGES, *consignee_data.PAGES, *consignee_homes.PAGES, *consignee_cameras.PAGES,
     ]  # fmt: skip

@@ -65,13 +65,13 @@ async def set_quiet_hours(seen: Seen) -> Response[Any]:
     hours = None
     if given["begins"] or given["ends"]:
         hours = read_body(
-            QuietHours, {**given, "begins": _hour(given["begins"]), "ends": _hour(given["ends"])}
+            QuietHours, {**given, "begins": read_hour(given["begins"]), "ends": read_hour(given["ends"])}
         )
     await seen.ask_in_transaction(notices.set_preferences, body=Preferences(quiet_hours=hours))
     return go_to(HERE)
 
 
-def _hour(given: str) -> str:
+def read_hour(given: str) -> str:
     """As browsers give it (22:00), with its seconds."""
     try:
         return time.fromisoformat(given).isoformat(timespec="seconds")

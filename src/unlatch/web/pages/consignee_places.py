@@ -10,10 +10,11 @@ from unlatch.domain.access import PlaceKind
 from unlatch.domain.household import Right
 from unlatch.domain.linking import AccountState
 from unlatch.store import consignees, household
-from unlatch.web.api import homes, linking
 from unlatch.web.api import household as sharing
+from unlatch.web.api import linking
 from unlatch.web.api.household import HandOverBody, JoinBody, WatchingBody
 from unlatch.web.api.linking import NewCarPlace, NewLink
+from unlatch.web.pages import consignee_homes
 from unlatch.web.pages.consignee import CONSIGNEE, read_body
 from unlatch.web.pages.page import Page, Seen, go_to, render
 
@@ -107,9 +108,9 @@ async def show_place(seen: Seen, invitation: str = "") -> Response[Any]:
         point = await consignees.find_access_point(connection, place_id)
         vehicle = await consignees.find_vehicle(connection, place_id)
     assert point is not None
-    cameras = []
+    parts: dict[str, Any] = {"home": None, "cameras": []}
     if point.kind == PlaceKind.HOME:
-        cameras = (await seen.ask(homes.list_cameras, access_point_id=place_id)).cameras
+        parts = await consignee_homes.read_parts(seen)
     return render(
         seen.at_zone(point.time_zone),
         "consignee/place.html",
@@ -119,7 +120,8 @@ async def show_place(seen: Seen, invitation: str = "") -> Response[Any]:
         rights=rights,
         invited=invited,
         invitation=invitation,
-        cameras=cameras,
+        now=seen.platform.clock.now(),
+        **parts,
     )
 
 
