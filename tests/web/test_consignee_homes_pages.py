@@ -252,6 +252,7 @@ async def test_a_hub_is_linked_again_and_its_cameras_are_to_be_enrolled_again(
     await enrol_quickly(platform, camera_id)
     place = f"/me/places/{made['id']}"
     assert "A witness until" in await browser.read(place)
+    assert "Your home" in await browser.read("/me/places"), "whoever registered it has given it no name"
     answer = await browser.send(f"{place}/hub", **{**HUB_AGAIN, "access_token": ""})
     assert "The token is needed" in error_at(answer.text, "access_token")
     same = {**HUB_AGAIN, "contact": "binary_sensor.front_door"}
