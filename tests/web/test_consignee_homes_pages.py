@@ -377,6 +377,22 @@ async def test_a_link_lets_an_old_phone_film_and_is_shown_once(platform: Platfor
     assert (await browser.send(f"{place}/cameras/{other}/feed")).status_code == 409
 
 
+async def test_the_api_by_a_cookie_lets_no_phone_film_unless_one_has_shown_who_one_is(
+    platform: Platform, browser: Browser
+) -> None:
+    """Whoever opens the link is the camera from then on: what it films may have a door opened."""
+    place = await link(browser)
+    await browser.do(f"{place}/cameras/new", maker="browser", name="Phone")
+    ((camera_id,),) = await fetch(platform, "SELECT id FROM camera")
+    path = f"/v1/me/access_points/{place[-36:]}/cameras/{camera_id}/feed_link"
+    headers = {**browser.headers, "x-unlatch-csrf": browser.csrf}
+    asked = await browser.http.post(path, headers={**headers, "idempotency-key": "1"})
+    assert asked.status_code == 201, asked.text
+    await shown_long_ago(platform)
+    asked = await browser.http.post(path, headers={**headers, "idempotency-key": "2"})
+    assert asked.status_code == 403, asked.text
+
+
 async def test_what_an_enrolment_can_not_do_now_is_said_on_its_page(
     platform: Platform, http: httpx.AsyncClient, tenant: Tenant
 ) -> None:

@@ -68,6 +68,7 @@ class FeedLink(Struct, kw_only=True):
     "POST",
     "/v1/me/access_points/{access_point_id}/cameras/{camera_id}/feed_link",
     readers=(Reader.CONSIGNEE,),
+    widens=True,
     summary="Let a browser film for a camera",
     gives=FeedLink,
     status=201,
