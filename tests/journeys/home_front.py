@@ -21,6 +21,7 @@ from unlatch.store.cameras import CameraRow
 from unlatch.town.car import WENT_WELL
 from unlatch.town.desk import Consignee
 from unlatch.town.home import HomeDeed
+from unlatch.town.phone import CourierPhone
 
 FACTOR = 3.0  # town seconds in a real one: cameras, leases and proofs know no other than real time
 PICTURE = {"width": WIDTH, "height": HEIGHT, "fps": FPS, "bitrate": 300_000, "keyframe_s": 1.0}
@@ -116,9 +117,13 @@ async def open_home(
     has_contact: bool = True,
     picture: Mapping[str, Any] | None = None,
     methods: Sequence[str] = ("clock",),
+    phone: CourierPhone | None = None,
+    directions: str = "",
     **papers: Any,
 ) -> AsyncIterator[HomeDoor]:
-    """A stop with a parcel at a locked home. `papers`: further fields of `home_control.NewHome`."""
+    """A stop with a parcel at a locked home. `phone`: of this courier; `papers`: further fields of
+    `home_control.NewHome`.
+    """
     number = next(NUMBERS)
     home, added = await front.town.furnish_home(
         f"home-{number}",
@@ -129,10 +134,16 @@ async def open_home(
     )
     made = await front.carrier.register_consignee("Ann Lee")
     place = await front.carrier.register_home(
-        made.id, home, front.installation.town_url, added, HERE, rings_first=rings_first
+        made.id,
+        home,
+        front.installation.town_url,
+        added,
+        HERE,
+        rings_first=rings_first,
+        directions=directions,
     )
     camera_ids = await enrol_at_once(front, place.id, methods)
-    phone = await front.equip_phone()
+    phone = phone or await front.equip_phone()
     label = sscc(number)
     shipment = await front.carrier.announce_shipment(made.id, f"order {number}", [label])
     now = front.clock.now()
