@@ -263,3 +263,23 @@ def test_no_two_files_say_a_text_differently() -> None:
                 if key:
                     said.setdefault(key, set()).add(message.string)
     assert [key for key, texts in said.items() if len(texts) > 1] == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/me/places/%00", "/me/deliveries/a%0Ab", "/me/accounts/%00", "/me/places/%00/home"]
+)
+async def test_an_address_that_can_name_nothing_is_not_found(
+    http: httpx.AsyncClient, tenant: Tenant, path: str
+) -> None:
+    """PostgreSQL takes no NUL: it was an error of ours, and logged as one."""
+    await sign_in(http, tenant.consignee.key)
+    answer = await http.get(path)
+    assert answer.status_code == 404, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+async def test_a_field_that_no_form_of_ours_sends_is_refused(http: httpx.AsyncClient, tenant: Tenant) -> None:
+    csrf = await sign_in(http, tenant.consignee.key)
+    for path, field in (("/me/notices/end", "channel"), ("/sign-out", "session")):
+        answer = await http.post(path, data={"csrf": csrf, field: "a\x00b"}, headers=OURS)
+        assert answer.status_code == 400, answer.text

@@ -217,6 +217,7 @@ def make_page_handler(
         if page.readers and (seen.session is None or seen.session.reader not in page.readers):
             return _ask_to_sign_in(seen)
         try:
+            _check_names(seen)
             if page.method == "POST":
                 seen = replace(seen, form=await read_form(seen, is_of_session=bool(page.readers)))
             return await page.show(seen)
@@ -233,6 +234,12 @@ def make_page_handler(
         request_max_body_size=page.max_bytes,
         name=f"{page.method} {page.path}",
     )(answer)
+
+
+def _check_names(seen: Seen) -> None:
+    """Raises NotFound where the address holds what can name nothing."""
+    if not all(name.isprintable() for name in seen.path.values()):
+        raise NotFound("there is nothing of that name")
 
 
 async def look(
@@ -278,6 +285,8 @@ async def read_form(seen: Seen, *, is_of_session: bool) -> dict[str, str]:
     except ValueError:
         raise BadInput("form", "send fewer fields, in UTF-8") from None
     form = dict(pairs)
+    if any("\0" in value for value in form.values()):
+        raise BadInput("form", "send text alone")
     given = form.pop("csrf", "") or seen.request.headers.get("x-unlatch-csrf", "")
     if is_of_session and not hmac.compare_digest(given, seen.csrf):
         raise ProblemError(Trouble.NOT_ALLOWED, "this form is too old: load the page again")
