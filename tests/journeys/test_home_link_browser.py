@@ -231,7 +231,9 @@ async def let_old_phone_film(screen: Screen, words: dict[str, str]) -> None:
     await page.get_by_text(words["phone"]).click()
     await page.get_by_label(words["call"]).fill("Téléphone")
     await screen.press(words["add_it"])
-    await screen.press(words["make"])
+    camera = page.url
+    async with page.expect_response(lambda answer: answer.url == camera and answer.request.method == "GET"):
+        await screen.press(words["make"])  # what answers a form renews itself, too
     await says(screen, words["film"])
     await expect(page.locator("main .mono")).to_contain_text(re.compile(r"/camera#unlatch_link_\w+"))
     await look(screen, "phone")

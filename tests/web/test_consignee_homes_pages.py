@@ -140,6 +140,8 @@ async def test_what_can_not_be_used_is_named_at_its_field_in_both_languages(
                 "what was typed is kept"
             )
             assert HUB_TOKEN not in answer.text, "but no secret is sent back"
+    answer = await browser.send("/me/homes/new", **{**NEW, "form": "window"})
+    assert "Choisissez l'un des deux." in main_of(answer.text), "what has no line of its own stands above"
     assert await fetch(platform, "SELECT 1 FROM access_point WHERE kind = 'home'") == []
 
 
@@ -280,6 +282,9 @@ async def test_a_member_sets_the_home_and_links_no_hub(
     assert f'href="{place}/hub"' not in page
     assert "could run out" in await ben.do(f"{place}/home", is_pet_loose="yes", form="door")
     assert (await ben.send(f"{place}/hub", **HUB_AGAIN)).status_code == 403
+    refused = await http.get(f"{place}/hub")
+    assert refused.status_code == 403
+    assert "Only its owner may link the hub of a home." in main_of(refused.text)
 
 
 # ---- cameras -----------------------------------------------------------------------------------------------

@@ -13,9 +13,12 @@ from msgspec import structs
 
 from unlatch.domain.access import Assurance
 from unlatch.domain.home import Form, form_text
+from unlatch.domain.household import Right
+from unlatch.errors import NotAllowed
 from unlatch.store import consignees
 from unlatch.store.consignees import AccessPointRow
 from unlatch.web.api import homes
+from unlatch.web.api import household as sharing
 from unlatch.web.api.home_shapes import HomeChange, HomeShown, NewHubLink, NewOwnHome
 from unlatch.web.pages.consignee import CONSIGNEE, read_body, spoken_of
 from unlatch.web.pages.consignee_notices import read_hour
@@ -177,6 +180,9 @@ def _read_settings(seen: Seen) -> HomeChange:
 async def show_hub(seen: Seen, refusal: Refusal | None = None) -> Response[Any]:
     """The form for a hub that is linked anew: all of it, as nothing of it is ever shown again."""
     await seen.ask(homes.read_home, access_point_id=seen.path["place_id"])
+    shared = await seen.ask(sharing.read_household, access_point_id=seen.path["place_id"])
+    if Right.LINK not in shared.your_rights:
+        raise NotAllowed(seen.say("Only its owner may link the hub of a home."))
     guard(seen)
     first, more = _split(_lines(seen))
     return render(

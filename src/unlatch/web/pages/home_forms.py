@@ -242,6 +242,7 @@ def _wants(seen: Seen) -> dict[str, str]:
         "pet": say("Give a name like binary_sensor.dog or input_boolean.dog."),
         "bell": say("Give a name like button.bell or script.bell."),
         "opening": say("Choose one of the two."),
+        "form": say("Choose one of the two."),
         "locks_itself_after_s": say("Give seconds, from 1 to 9999."),
         "lamp": say("Give a name like light.hall."),
         "name": say("Give a name of at most 100 characters."),

@@ -130,10 +130,12 @@ export function follow(address, heard) {
 // ---- parts that renew themselves ---------------------------------------------------------------------------------
 
 // What bears `data-renew` is fetched anew: each so many seconds, and at each event of what it follows (`data-follow`).
-// It is replaced where it has changed, and left alone while someone writes into it.
+// It is replaced where it has changed, and left alone while someone writes into it. `data-renew-from`: where it stands,
+// if this page was the answer to a form.
 const shown = new Map(); // what each such part was drawn from
 async function renew(id) {
-  const answer = await fetch(location.href, { cache: "no-store" });
+  const from = document.getElementById(id)?.dataset.renewFrom ?? location.href;
+  const answer = await fetch(from, { cache: "no-store" });
   if (!answer.ok || answer.redirected) return;
   const there = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(id);
   const here = document.getElementById(id);
