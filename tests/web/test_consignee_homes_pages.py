@@ -140,7 +140,12 @@ async def test_what_can_not_be_used_is_named_at_its_field_in_both_languages(
                 "what was typed is kept"
             )
             assert HUB_TOKEN not in answer.text, "but no secret is sent back"
+    assert (
+        "<details open>"
+        in (await browser.send("/me/homes/new", **{**NEW, "name": "", "bell": "button.bell"})).text
+    )
     answer = await browser.send("/me/homes/new", **{**NEW, "form": "window"})
+    assert "<details>" in answer.text
     assert "Choisissez l'un des deux." in main_of(answer.text), "what has no line of its own stands above"
     assert await fetch(platform, "SELECT 1 FROM access_point WHERE kind = 'home'") == []
 

@@ -65,6 +65,11 @@ def _split(lines: list[Line]) -> tuple[list[Line], list[Line]]:
     )
 
 
+def _is_any_given(seen: Seen, lines: list[Line]) -> bool:
+    """Whether something was typed there: what was sent back is not hidden."""
+    return any(seen.form.get(line.name) for line in lines)
+
+
 def _forms(seen: Seen) -> list[tuple[Form, str]]:
     return [(form, form_text(form, spoken_of(seen))) for form in Form]
 
@@ -76,12 +81,14 @@ async def show_new_home(seen: Seen, refusal: Refusal | None = None) -> Response[
     """The form, and what was wrong with it."""
     guard(seen)
     first, more = _split(_lines(seen))
+    more += hour_lines(seen)
     return render(
         seen,
         "consignee/home_new.html",
         status=refusal.status if refusal else 200,
         lines=[door_line(seen, is_required=True), *first],
-        more=[*more, *hour_lines(seen)],
+        more=more,
+        is_open=_is_any_given(seen, more),
         forms=_forms(seen),
         given=seen.form,
         wrong=refusal or Refusal(),
@@ -192,6 +199,7 @@ async def show_hub(seen: Seen, refusal: Refusal | None = None) -> Response[Any]:
         point=await get_point(seen),
         lines=[*first, door_line(seen, is_required=False)],
         more=more,
+        is_open=_is_any_given(seen, more),
         given=seen.form,
         wrong=refusal or Refusal(),
     )
