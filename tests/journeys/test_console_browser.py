@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import ViewportSize, expect
-from tests.journeys.front import Front, open_front
+from tests.journeys.front import Front, PhoneDoor, open_front
 from tests.journeys.playing import Play
 from tests.journeys.screens import PATIENCE_MS, Screen, open_screen
 
-from unlatch.domain.visit import State, Tail
+from unlatch.domain.visit import State
 
 DESK: ViewportSize = {"width": 1440, "height": 900}
 SHOWN = ("calls", "visit", "appels")
@@ -25,7 +25,7 @@ WORDS = {
         "nobody": "Nobody is to be looked after.", "way": "Under way", "locked": "To be seen locked within",
         "inside": "Inside: delivered", "how": "How do you know?", "rule": "Rule so", "left": "Unlock",
         "freeze": "Freeze this place: nothing opens there", "thaw": "End the freeze of this place",
-        "clouds": "Clouds", "nine": "Nine of ten within",
+        "clouds": "Clouds", "nine": "Nine of ten within", "map": "Map", "show": "Show the map",
     },
     "fr-FR": {
         "given": "On m'a donné une clé", "key": "Clé", "by_key": "Se connecter avec la clé",
@@ -33,7 +33,7 @@ WORDS = {
         "inside": "À l'intérieur : livré", "how": "Comment le savez-vous ?", "rule": "En décider ainsi",
         "left": "Déverrouiller",
         "freeze": "Geler ce lieu : rien ne s'y ouvre", "thaw": "Mettre fin au gel de ce lieu",
-        "clouds": "Constructeurs", "nine": "Neuf sur dix en",
+        "clouds": "Constructeurs", "nine": "Neuf sur dix en", "map": "Carte", "show": "Montrer la carte",
     },
 }  # fmt: skip
 
@@ -80,6 +80,15 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
             await expect(page.locator("[aria-current=step]")).to_have_attribute("data-state", "unsecured")
             await says(screen, words["left"])
             await screen.look("visit")
+            await page.get_by_role("link", name=words["map"], exact=True).click()
+            await expect(page.locator("#console-map")).to_be_hidden()  # nobody has looked yet
+            await screen.press(words["show"])
+            await expect(page.locator("#console-map")).to_have_attribute(
+                "data-shown", "1", timeout=PATIENCE_MS
+            )
+            await screen.look("map")
+            assert await count_looks(front, door) == 1
+            await page.goto(f"{front.installation.server_url}/console/visits/{door.visit_id}")
             await play.town.close_trunk(play.vin)  # a passer-by, whom the operator has on the phone
 
         async def rule(play: Play) -> None:
@@ -100,9 +109,24 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
         await says(screen, words["freeze"])
         await page.get_by_role("link", name=words["clouds"]).click()
         await says(screen, words["nine"])
+        await expect(page.locator("[data-chart] canvas")).to_have_count(2, timeout=PATIENCE_MS)
         await screen.look("clouds")
+        for path in ("freezes", "couriers", "rules", "rules/file?file=programmes/open.toml", "audit"):
+            await page.goto(f"{front.installation.server_url}/console/{path}")
+            await screen.look(path.partition("?")[0].replace("/", "-"))
         await page.goto(f"{front.installation.server_url}/console")
         await says(screen, words["nobody"])
         await page.set_viewport_size({"width": 360, "height": 740})
         await screen.look("on-a-phone")
-        await play.until(lambda seen: seen.tail in (Tail.NONE, Tail.OVER))
+
+
+async def count_looks(front: Front, door: PhoneDoor) -> int:
+    """How many looks on a map its household is told of, however long the operator went on looking."""
+    async with front.database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM look JOIN visit USING (access_point_id) WHERE visit.id = %s AND what = 'map'",
+            (door.visit_id,),
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])

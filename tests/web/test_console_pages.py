@@ -345,3 +345,28 @@ async def test_the_live_board_comes_as_events(
     assert change.calls is not None
     assert [one.id for one in change.calls] == ["cal_1"]
     await told.close()
+
+
+async def test_the_map_tells_those_who_were_looked_at_and_no_other(
+    platform: Platform, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    page = await browser.read("/console/map")
+    assert str(ADDRESS["latitude"]) not in page
+    for _ in range(2):
+        points = (await browser.send("/console/map/points")).json()
+        assert [one["id"] for one in points] == [visit_id]
+    assert (await browser.send("/console/map/points", visit="vis_0")).json() == []
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute("SELECT access_point_id FROM look WHERE what = 'map'")
+        assert await cursor.fetchall() == [(tenant.access_point_id,)]
+    assert (
+        await browser.http.post("/console/map/points", headers=OURS)
+    ).status_code == 403  # without its word
+
+
+async def test_the_hours_of_a_cloud_are_drawn_from_its_commands(
+    platform: Platform, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    page = await browser.read("/console/clouds")
+    assert "data-chart=" in page
+    assert "&#34;hours&#34;:[" in page

@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
 from unlatch.store.couriers import DeviceRow
+from unlatch.store.ids import make_id
 
 _UNDER_WAY = """
     -- Visits that live, and closures that are still watched; the newest first.
@@ -106,6 +107,76 @@ _BY_PERSON = """
          ORDER BY thawed_at DESC LIMIT %(limit)s)
     ) AS done ORDER BY at DESC LIMIT %(limit)s
 """
+
+_POINTS = """
+    -- Where visits under way are: the address, and the car as it was last read. Positions: each look at them is a row.
+    SELECT visit.id, visit.access_point_id, visit.stop_id, visit.state, visit.tail, access_point.kind,
+        access_point.latitude, access_point.longitude, access_point.range_m, reading.latitude AS car_latitude,
+        reading.longitude AS car_longitude, reading.accuracy_m AS car_accuracy_m, reading.observed_at,
+        courier.first_name AS courier,
+        (visit.state IN ('unsecured', 'review') OR visit.tail IN ('alarm', 'blind')) AS is_called
+    FROM visit
+    JOIN access_point ON access_point.id = visit.access_point_id
+    JOIN courier ON courier.id = visit.courier_id
+    LEFT JOIN reading ON reading.access_point_id = visit.access_point_id
+    WHERE (visit.ended_at IS NULL OR visit.tail IN ('watching', 'alarm', 'blind'))
+        AND (%(visit_id)s = '' OR visit.id = %(visit_id)s)
+    ORDER BY visit.begun_at DESC, visit.id LIMIT %(limit)s
+"""
+_NOTE_LOOKS = """
+    -- One look for each place that this person has not looked at within the last while.
+    INSERT INTO look (id, access_point_id, stop_id, who, what, at)
+    SELECT seen.id, seen.place, seen.stop, %(who)s, 'map', %(now)s
+    FROM unnest(%(ids)s::text[], %(places)s::text[], %(stops)s::text[]) AS seen (id, place, stop)
+    WHERE NOT EXISTS (SELECT 1 FROM look WHERE look.who = %(who)s AND look.at > %(since)s
+        AND look.access_point_id = seen.place AND look.what = 'map')
+"""
+_HOURS = """
+    -- How each maker's cloud answered, hour by hour. Spans in seconds.
+    SELECT vehicle.maker, date_trunc('hour', command.created_at) AS hour, count(*) AS all_of_them,
+        count(*) FILTER (WHERE command.state = 'done_says_cloud') AS done,
+        count(*) FILTER (WHERE command.state = 'unknown') AS unknown,
+        extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY command.ended_at - command.sent_at)) AS p50_s,
+        extract(epoch FROM percentile_cont(0.9) WITHIN GROUP (ORDER BY command.ended_at - command.sent_at)) AS p90_s
+    FROM (SELECT * FROM command WHERE created_at > %s ORDER BY created_at DESC LIMIT %s) AS command
+    JOIN visit ON visit.id = command.visit_id
+    JOIN vehicle ON vehicle.access_point_id = visit.access_point_id
+    GROUP BY vehicle.maker, hour ORDER BY vehicle.maker, hour
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where one visit under way is. Degrees, metres. The car's own position is None where it was never told."""
+
+    id: str
+    access_point_id: str
+    stop_id: str
+    state: str
+    tail: str
+    kind: str
+    latitude: float
+    longitude: float
+    range_m: float
+    car_latitude: float | None
+    car_longitude: float | None
+    car_accuracy_m: float | None
+    observed_at: datetime | None
+    courier: str
+    is_called: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudHour:
+    """One hour of one maker's cloud."""
+
+    maker: str
+    hour: datetime
+    all_of_them: int
+    done: int
+    unknown: int
+    p50_s: float | None
+    p90_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +313,35 @@ async def list_devices(
         for row in await cursor.fetchall():
             found.setdefault(row.courier_id, []).append(row)
     return found
+
+
+async def show_points(
+    connection: AsyncConnection, who: str, visit_id: str, *, now: datetime, since: datetime, limit: int
+) -> list[Point]:
+    """Where what is under way is (or the one visit), with this person's looks written down in the same transaction."""
+    async with connection.cursor(row_factory=class_row(Point)) as cursor:
+        await cursor.execute(_POINTS, {"visit_id": visit_id, "limit": limit})
+        points = await cursor.fetchall()
+    by_place = {one.access_point_id: one for one in points}
+    await connection.execute(
+        _NOTE_LOOKS,
+        {
+            "ids": [make_id("loo") for _ in by_place],
+            "places": list(by_place),
+            "stops": [one.stop_id for one in by_place.values()],
+            "who": who,
+            "now": now,
+            "since": since,
+        },
+    )
+    return points
+
+
+async def list_cloud_hours(connection: AsyncConnection, since: datetime, *, limit: int) -> list[CloudHour]:
+    """Hour by hour since then, of at most so many of the newest commands."""
+    async with connection.cursor(row_factory=class_row(CloudHour)) as cursor:
+        await cursor.execute(_HOURS, (since, limit))
+        return await cursor.fetchall()
 
 
 async def list_called(connection: AsyncConnection, *, limit: int) -> list[Called]:

@@ -201,6 +201,7 @@ def look_text(seen: Seen, what: str) -> str:
     texts = {
         "position_and_plate": seen.say("Looked where the car is, and at its plate"),
         "door": seen.say("Looked where the door is"),
+        "map": seen.say("Looked where it is, on a map"),
         "refused": seen.say("Asked where it is, and was not told"),
         "evidence": seen.say("Looked at the evidence"),
         "live": seen.say("Watched live"),

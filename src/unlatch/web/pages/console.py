@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from unlatch.domain.visit import FINAL, State, Tail
 from unlatch.domain.wording import Language, text_of
 from unlatch.domain.wording import Reader as TextReader
 from unlatch.store import consignees, console, lines
+from unlatch.store.console import CloudHour
 from unlatch.web.api import operator as desk
 from unlatch.web.api import passes, visits
 from unlatch.web.api.operator import Ruling
@@ -33,6 +34,7 @@ OPERATOR = frozenset({"operator"})
 LINES_SHOWN = 600
 COMMANDS_SHOWN = 50
 COMMANDS_COUNTED = 20_000
+LOOK_LASTS = timedelta(minutes=30)  # an operator who goes on looking at the map has looked once
 # The protocol's states as a person reads them, from the scan to the end. Each stands in one phase.
 PHASES: tuple[tuple[State, ...], ...] = (
     (State.REQUESTED, State.RINGING, State.ANSWERED, State.PROVING, State.GRANTED),
@@ -258,13 +260,73 @@ async def show_clouds(seen: Seen) -> Response[Any]:
     since = seen.platform.clock.now() - timedelta(days=1)
     async with seen.platform.database.connection() as connection:
         rows = await console.list_clouds(connection, since, limit=COMMANDS_COUNTED)
+        hours = await console.list_cloud_hours(connection, since, limit=COMMANDS_COUNTED)
     labels = {name: maker.label for name, maker in seen.platform.makers.makers.items()}
-    return render(seen, "console/clouds.html", rows=rows, labels=labels, counted=COMMANDS_COUNTED)
+    by_maker: dict[str, list[CloudHour]] = {}
+    for one in hours:
+        by_maker.setdefault(one.maker, []).append(one)
+    charts = [(labels.get(maker, maker), _chart(found)) for maker, found in by_maker.items()]
+    return render(
+        seen, "console/clouds.html", rows=rows, labels=labels, counted=COMMANDS_COUNTED, charts=charts
+    )
+
+
+def _chart(hours: Sequence[CloudHour]) -> str:
+    """What the page's script draws: hours as seconds since 1970, spans in seconds, ends in per cent."""
+    drawn = {
+        "hours": [round(one.hour.timestamp()) for one in hours],
+        "p50": [one.p50_s for one in hours],
+        "p90": [one.p90_s for one in hours],
+        "done": [round(100 * one.done / one.all_of_them, 1) for one in hours],
+        "unknown": [round(100 * one.unknown / one.all_of_them, 1) for one in hours],
+    }
+    return msgspec.json.encode(drawn).decode()
+
+
+# ---- the map ----------------------------------------------------------------------------------------------
+
+
+async def show_map(seen: Seen) -> Response[Any]:
+    """A map that shows nothing yet: where people's cars and homes are is asked for, and told to them."""
+    visit_id = seen.request.query_params.get("visit", "")[:80]
+    return render(seen, "console/map.html", visit_id=visit_id)
+
+
+async def give_points(seen: Seen) -> Response[Any]:
+    """Where what is under way is. Each place that this person has not looked at lately gets a look (A3)."""
+    now = seen.platform.clock.now()
+    async with seen.platform.database.transaction() as connection:
+        points = await console.show_points(
+            connection,
+            f"operator:{seen.me.id}",
+            seen.form.get("visit", "")[:80],
+            now=now,
+            since=now - LOOK_LASTS,
+            limit=VISITS_SHOWN,
+        )
+    told = [
+        {
+            "id": one.id,
+            "text": f"{worded(seen, State(one.state))} · {one.courier}",
+            "tone": "bad" if one.is_called else "quiet" if State(one.state) in FINAL else "good",
+            "place": [one.latitude, one.longitude],
+            "range_m": one.range_m if one.kind == "car" else 0,
+            "car": None if one.car_latitude is None else [one.car_latitude, one.car_longitude],
+            "accuracy_m": one.car_accuracy_m or 0,
+            "seen": "" if one.observed_at is None else seen.speech.ago(one.observed_at, now),
+        }
+        for one in points
+    ]
+    return Response(
+        msgspec.json.encode(told), media_type="application/json", headers={"cache-control": "no-store"}
+    )
 
 
 PAGES = (
     Page(method="GET", path="/console", show=show_live, readers=OPERATOR),
     Page(method="GET", path="/console/live", show=follow_live, readers=OPERATOR),
+    Page(method="GET", path="/console/map", show=show_map, readers=OPERATOR),
+    Page(method="POST", path="/console/map/points", show=give_points, readers=OPERATOR),
     Page(method="GET", path="/console/clouds", show=show_clouds, readers=OPERATOR),
     Page(method="GET", path="/console/visits/{visit_id}", show=show_visit_page, readers=OPERATOR),
     Page(method="POST", path="/console/visits/{visit_id}/rule", show=rule, readers=OPERATOR),
