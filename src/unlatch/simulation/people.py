@@ -40,12 +40,18 @@ class Errand:
 
 
 class People:
-    """Everyone of one world. `ask`: have a server do something; None where it is gone, or the database is."""
+    """Everyone of one world. `ask`: have a server do something; None where it is gone, or the database is.
+
+    `hear`: until something is committed to these tables, or the time has come.
+    """
 
     def __init__(
-        self, world: World, ask: Callable[[Callable[[Platform], Awaitable[Any]]], Awaitable[Any]]
+        self,
+        world: World,
+        ask: Callable[[Callable[[Platform], Awaitable[Any]]], Awaitable[Any]],
+        hear: Callable[[tuple[str, ...], float], Awaitable[None]],
     ) -> None:
-        self.world, self._ask = world, ask
+        self.world, self._ask, self._hear = world, ask, hear
         self.inside: set[str] = set()  # labels of parcels that truly lie in a car
         self.lied: set[str] = set()  # labels of which a courier said what is not so
 
@@ -284,11 +290,12 @@ class People:
         if state is None:
             await asyncio.sleep(lot.uniform(0, 1200))
             return True
-        for _ in range(4000):
+        until_s = self.world.now_s + 1500
+        while self.world.now_s < until_s:
             row = self._live_at(place_id)
             if row is not None and row["state"] == state:
                 return True
-            await asyncio.sleep(lot.uniform(0.1, 0.6))
+            await self._hear(("visit",), until_s)
         return False
 
     # ---- the operator --------------------------------------------------------------------------------------

@@ -94,17 +94,45 @@ class Stage:
     def __init__(self, world: World) -> None:
         self.world = world
         self.watchman = Watchman(world)
-        self.people = People(world, self.ask)
+        self.people = People(world, self.ask, self.hear)
         self.servers: list[Process] = []
         self.workers: list[Process] = []
         self.errands: list[Errand] = []
-        self.bell = asyncio.Event()
+        # By table: who waits for a commit to it, in the order in which they came. A set has no order that a seed gives.
+        self.waiting: dict[str, dict[asyncio.Future[None], None]] = {}
         self.numbers = 0
         self.is_down = False  # the whole installation, while a replica takes over
-        world.store.on_commit.append(self._ring)
+        world.store.on_commit.append(self._see_commit)
 
-    def _ring(self) -> None:
-        self.bell.set()
+    def _see_commit(self) -> None:
+        self.ring(*dict.fromkeys(table for table, _ in self.world.store.commits[-1]))
+
+    def ring(self, *tables: str) -> None:
+        """Something has changed there."""
+        for table in tables:
+            for one in self.waiting.pop(table, ()):
+                if not one.done():
+                    one.set_result(None)
+
+    async def hear(self, tables: Sequence[str], until_s: float | None = None) -> None:
+        """Until something is committed to one of these tables, or the time has come."""
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            if not heard.done():
+                heard.set_result(None)
+
+        for table in tables:
+            self.waiting.setdefault(table, {})[heard] = None
+        alarm = None if until_s is None else loop.call_at(until_s, wake)
+        try:
+            await heard
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            for table in tables:
+                self.waiting.get(table, {}).pop(heard, None)
 
     # ---- rows ----------------------------------------------------------------------------------------------
 
@@ -188,6 +216,7 @@ class Stage:
         group = self.servers if kind == "server" else self.workers
         group.remove(process)
         self.world.processes.remove(process)
+        self.ring("job")
         if not self.is_down:
             self.world.spawn(self._begin_anew(kind))
 
@@ -215,14 +244,11 @@ class Stage:
 
     # ---- what a worker does --------------------------------------------------------------------------------
 
-    async def _until(self, process: Process, due_s: float | None) -> None:
-        """Until something is committed, or due; a poll's delay later."""
-        left_s = 3600.0 if due_s is None else due_s - self.world.now_s
-        self.bell.clear()
-        if left_s > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self.bell.wait()
+    async def _until(self, process: Process, tables: Sequence[str], due: Callable[[], float | None]) -> None:
+        """Until something is due, which a commit to these tables may change; a poll's delay later."""
+        while (due_s := due()) is None or due_s > self.world.now_s:
+            await self.hear(tables, due_s)
+            process.check()
         await asyncio.sleep(self.world.lot.uniform(0.01, 0.12))
         await process.stand()
 
@@ -235,21 +261,28 @@ class Stage:
     async def _take_jobs(self, process: Process, platform: Platform) -> None:
         jobs = self.world.store.table("job")
         while process.is_alive:
-            due_s: list[float] = []
+            await self._until(process, ("job",), self._due_job_s)
             for number, job in sorted(jobs.items(), key=lambda item: -item[1]["priority"]):
-                holder = job["taken_by"]
-                if holder is None and job.get("not_before_s", 0.0) <= self.world.now_s:
+                if (due_s := self._due_of_job_s(job)) is None or due_s > self.world.now_s:
+                    continue
+                if job["taken_by"] is None:
                     self._take_job(process, platform, number, job)
-                elif holder is None:
-                    due_s.append(job["not_before_s"])
-                elif not holder.is_alive:  # its jobs go to another
-                    again_s = job.setdefault("lost_s", self.world.now_s) + TAKE_OVER_S
-                    due_s.append(again_s)
-                    if again_s <= self.world.now_s:
-                        jobs[number] = {**job, "taken_by": None, "tries": job["tries"] + 1}
-                        del jobs[number]["lost_s"]
-                        self.bell.set()
-            await self._until(process, min(due_s, default=None))
+                else:  # its holder has died: it goes to another
+                    jobs[number] = {**job, "taken_by": None, "tries": job["tries"] + 1}
+                    del jobs[number]["lost_s"]
+                    self.ring("job")
+
+    def _due_of_job_s(self, job: dict[str, Any]) -> float | None:
+        holder = job["taken_by"]
+        if holder is None:
+            return float(job.get("not_before_s", 0.0))
+        if holder.is_alive:
+            return None
+        return float(job.setdefault("lost_s", self.world.now_s) + TAKE_OVER_S)
+
+    def _due_job_s(self) -> float | None:
+        dues = (self._due_of_job_s(job) for job in self.world.store.table("job").values())
+        return min((one for one in dues if one is not None), default=None)
 
     def _take_job(self, process: Process, platform: Platform, number: int, job: dict[str, Any]) -> None:
         self.world.store.table("job")[number] = {**job, "taken_by": process}
@@ -271,7 +304,7 @@ class Stage:
             if number is not None and number in jobs:
                 again_s = self.world.now_s + min(10.0, 0.2 * 2 ** job["tries"])
                 jobs[number] = {**job, "taken_by": None, "tries": job["tries"] + 1, "not_before_s": again_s}
-                self.bell.set()
+                self.ring("job")
             return
         if number is not None:
             jobs.pop(number, None)
@@ -283,12 +316,8 @@ class Stage:
 
     async def _watch(self, process: Process, platform: Platform) -> None:
         while process.is_alive:
-            due_s = self._due_s(process, "next_read_at")
-            if due_s is not None and due_s <= self.world.now_s:
-                await self._keep_on(process, lambda: self._read_due(process, platform))
-                await self._until(process, self.world.now_s + 0.1)
-            else:
-                await self._until(process, due_s)
+            await self._until(process, ("visit",), lambda: self._due_s(process, "next_read_at"))
+            await self._keep_on(process, lambda: self._read_due(process, platform))
 
     async def _read_due(self, process: Process, platform: Platform) -> None:
         for row, place in await watch.claim_due(platform, 64):
@@ -296,27 +325,27 @@ class Stage:
 
     async def _deadlines(self, process: Process, platform: Platform) -> None:
         """The clock's facts, commands of lost workers, and freezes."""
+
+        def due_s() -> float | None:
+            if any(row["swept_at"] is None for row in self.world.store.table("freeze_").values()):
+                return 0.0
+            dues = (self._due_s(process, "deadline_at"), self._due_lease_s(process))
+            return min((one for one in dues if one is not None), default=None)
+
         while process.is_alive:
-            store = self.world.store
-            due_s = self._due_s(process, "deadline_at")
-            if due_s is not None and due_s <= self.world.now_s:
-                await self._keep_on(process, lambda: deadlines.record_due(platform, 20))
-            leases = [
-                self.world.seconds(row["lease_until"]) - process.clock_off_s
-                for row in store.table("command").values() if row["state"] == "sent"
-            ]  # fmt: skip
-            if leases and min(leases) <= self.world.now_s:
+            await self._until(process, ("visit", "command", "freeze_"), due_s)
+            await self._keep_on(process, lambda: deadlines.record_due(platform, 20))
+            lease_s = self._due_lease_s(process)
+            if lease_s is not None and lease_s <= self.world.now_s:
                 self.world.count("an abandoned command is called unknown")
                 await self._keep_on(process, lambda: deadlines.record_abandoned(platform, 20))
-            if any(row["swept_at"] is None for row in store.table("freeze_").values()):
-                await self._keep_on(process, lambda: freezing.sweep(platform))
-            next_s = [
-                one
-                for one in (self._due_s(process, "deadline_at"), min(leases, default=None))
-                if one is not None
-            ]
-            wait_s = min(next_s, default=None)
-            await self._until(process, None if wait_s is None else max(wait_s, self.world.now_s + 0.1))
+            await self._keep_on(process, lambda: freezing.sweep(platform))
+
+    def _due_lease_s(self, process: Process) -> float | None:
+        leases = [
+            row["lease_until"] for row in self.world.store.table("command").values() if row["state"] == "sent"
+        ]
+        return None if not leases else self.world.seconds(min(leases)) - process.clock_off_s
 
     # ---- great misfortunes ---------------------------------------------------------------------------------
 
@@ -330,13 +359,14 @@ class Stage:
                 before, process.clock_off_s = process.clock_off_s, lot.uniform(-5, 5)
                 self.world.count("clock jumps forth" if process.clock_off_s > before else "clock jumps back")
                 self.world.faults["clock jump"] += 1
+                self.ring("visit", "command")
 
     async def count_nobody(self) -> None:
         """How long no worker has worked."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(5.0)
             if not any(one.paused_until_s <= self.world.now_s for one in self.workers):
-                self.world.nobody_works_s += 1.0
+                self.world.nobody_works_s += 5.0
                 self.world.last_fault_s = self.world.now_s
 
     async def fail_over(self) -> None:

@@ -38,7 +38,7 @@ class Store:
         self._versions: dict[Key, list[tuple[int, Row | None]]] = {}
         self.number = 0  # of the last commit
         self.locks: dict[Key, Transaction] = {}
-        self.open: set[Transaction] = set()
+        self.open: dict[Transaction, None] = {}
         self.waiting: list[asyncio.Future[None]] = []
         self.sharing: set[Transaction] = set()  # of the one advisory lock
         self.alone: Transaction | None = None
@@ -117,7 +117,7 @@ class Transaction:
         self.writes: dict[Key, Row | None] = {}
         self.seen = store.number  # what the present statement sees
         self.is_open = True
-        store.open.add(self)
+        store.open[self] = None
         self.limit = asyncio.get_running_loop().call_later(LONGEST_TRANSACTION_S, self.end)
 
     def get(self, table: str, key: Any) -> Row | None:
@@ -206,7 +206,7 @@ class Transaction:
             return
         self.is_open = False
         self.limit.cancel()
-        self.store.open.discard(self)
+        self.store.open.pop(self, None)
         self.store.sharing.discard(self)
         if self.store.alone is self:
             self.store.alone = None

@@ -189,7 +189,7 @@ class Process:
         self.is_alive = True
         self.paused_until_s = 0.0
         self.clock_off_s = 0.0
-        self.tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: dict[asyncio.Task[Any], None] = {}  # in the order in which they began
         self.on_crash: list[Callable[[], None]] = []
         clock = SimulatedClock()
         object.__setattr__(clock, "process", self)
@@ -232,7 +232,7 @@ class Process:
             raise Crashed
         self.is_alive = False
         current = asyncio.current_task()
-        for task in self.tasks:
+        for task in list(self.tasks):
             if task is not current:
                 task.cancel()
         for tell in self.on_crash:
@@ -242,8 +242,8 @@ class Process:
     def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task of this process."""
         task = asyncio.get_running_loop().create_task(self._guard(work))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = None
+        task.add_done_callback(lambda done: self.tasks.pop(done, None))
         return task
 
     async def _guard(self, work: Coroutine[Any, Any, Any]) -> Any:
