@@ -78,8 +78,8 @@ class Screen:
             await self.page.get_by_role("button", name=name, exact=True).click(timeout=3000)
         await self.reads(text)
 
-    async def reads(self, text: str) -> None:
-        await expect(self.page.locator("#screen")).to_contain_text(text, timeout=PATIENCE_MS)
+    async def reads(self, text: str, *, patience_ms: float = PATIENCE_MS) -> None:
+        await expect(self.page.locator("#screen")).to_contain_text(text, timeout=patience_ms)
 
     async def look(self, name: str) -> None:
         """Whether everyone can use this screen: nothing is wider than the phone, no button small, axe finds nothing."""

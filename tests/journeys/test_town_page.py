@@ -5,6 +5,7 @@ With PICTURES=yes the pictures of docs/pictures/town are made anew by the way.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -110,7 +111,9 @@ async def test_a_fault_is_pulled_by_hand_and_a_town_without_a_scene_says_so(stag
         async with httpx.AsyncClient(base_url=stage.installation.town_url) as http:
             path = f"/town/cars/{stage.scene.vin}"
             await expect(page.get_by_label("the lock is jammed")).to_be_checked()
-            assert [fault["kind"] for fault in (await http.get(path)).json()["faults"]] == ["jammed"]
+            async with asyncio.timeout(20):  # the box is ticked before the town has heard of it
+                while [fault["kind"] for fault in (await http.get(path)).json()["faults"]] != ["jammed"]:
+                    await asyncio.sleep(0.05)
             await page.get_by_role("button", name="Open the trunk").click()
             await expect(page.locator("#could-not")).to_contain_text("is locked")
             assert (await http.get("/stage/enter/nobody")).status_code == 404

@@ -79,3 +79,5 @@ for (const one of document.querySelectorAll("[data-fault]")) {
     else await fetch(isCloud ? where : `${where}/${one.dataset.fault}`, { method: "DELETE" });
   });
 }
+// Only now is there a hand that would do it: what is pressed before would be lost.
+for (const one of document.querySelectorAll("[data-hand], [data-fault]")) one.disabled = false;

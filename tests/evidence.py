@@ -1,0 +1,229 @@
+"""What was tried, how often, and what held: `scripts/evidence` runs the layers and writes the manual's page of them.
+
+    python -m tests.evidence [LAYER ...]      the named layers, or all; figures to var/evidence.json
+    python -m tests.evidence --page           docs/reference/evidence.md from docs/reference/evidence.json
+
+The page is made from the figures that stand beside it in the repository; a test fails where it was edited by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+VAR = ROOT / "var" / "evidence"
+FIGURES = ROOT / "var" / "evidence.json"
+KEPT = ROOT / "docs" / "reference" / "evidence.json"
+PAGE = ROOT / "docs" / "reference" / "evidence.md"
+SIMULATED = 200_000
+AT_ONCE = 2  # simulations side by side
+SEED = 1_000_000
+BADNESS = 1.5
+
+
+def _run(*words: str) -> int:
+    return subprocess.run([sys.executable, *words], cwd=ROOT, check=False).returncode
+
+
+def run_mutants(out: Path) -> bool:
+    """Faults made by hand."""
+    return _run("-m", "tests.simulation.report", str(out)) == 0
+
+
+def run_simulation(out: Path) -> bool:
+    """Simulated visits, in two processes with seeds of their own."""
+    parts = [out.with_suffix(f".{number}.json") for number in range(AT_ONCE)]
+    running = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "unlatch.main", "simulate", "--seed", str(SEED * (number + 1))),
+                *("--visits", str(SIMULATED // AT_ONCE), "--badness", str(BADNESS), "--json", str(part)),
+            ],
+            cwd=ROOT,
+        )
+        for number, part in enumerate(parts)
+    ]
+    ends = [one.wait() for one in running]
+    told = [json.loads(part.read_text(encoding="utf-8")) for part in parts if part.exists()]
+    out.write_text(json.dumps(add_up(told), indent=1) + "\n", encoding="utf-8")
+    return not any(ends) and len(told) == AT_ONCE
+
+
+def add_up(told: list[dict[str, Any]]) -> dict[str, Any]:
+    """The counts of several simulations as one; seeds and what broke side by side."""
+    whole: dict[str, Any] = {
+        "seeds": [one["seed"] for one in told],
+        "badness": told[0]["badness"],
+        "broken": [],
+    }
+    for one in told:
+        whole["broken"] += one["broken"]
+        for name in ("worlds", "visits", "unlocks", "locks"):
+            whole[name] = whole.get(name, 0) + one[name]
+        for name in ("faults", "hard_cases", "ends"):
+            counts = whole.setdefault(name, {})
+            for key, count in one[name].items():
+                counts[key] = counts.get(key, 0) + count
+    whole["seconds"] = max(one["seconds"] for one in told)
+    return whole
+
+
+def run_day(out: Path) -> bool:
+    """A day of 2,000 deliveries over real processes, ten of them killed."""
+    return _run("-m", "unlatch.main", "day", "--json", str(out)) == 0
+
+
+LAYERS: Mapping[str, Callable[[Path], bool]] = {
+    "mutants": run_mutants,
+    "simulation": run_simulation,
+    "day": run_day,
+}
+
+
+def find_commit() -> str:
+    """Which code was tried; with a plus where files differ from it."""
+    git = shutil.which("git") or "git"
+
+    def ask(*words: str) -> str:
+        return subprocess.run(
+            [git, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    return (ask("rev-parse", "--short=12", "HEAD") or "unknown") + (
+        "+" if ask("status", "--porcelain") else ""
+    )
+
+
+def run_layers(names: list[str]) -> int:
+    """Run them one after the other; 0 where all of them held."""
+    VAR.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Any] = {"commit": find_commit(), "layers": {}}
+    bad = []
+    for name in names:
+        began_s = time.monotonic()
+        print(f"--- {name}", flush=True)
+        out = VAR / f"{name}.json"
+        out.unlink(missing_ok=True)
+        held = LAYERS[name](out)
+        told = json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
+        figures["layers"][name] = {
+            "held": held,
+            "seconds": round(time.monotonic() - began_s),
+            "figures": told,
+        }
+        FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        if not held:
+            bad.append(name)
+    print(f"did not hold: {', '.join(bad)}" if bad else "everything held", flush=True)
+    return 1 if bad else 0
+
+
+# ---- the page -------------------------------------------------------------------------------------------------------
+
+
+def make_page(figures: dict[str, Any]) -> str:
+    """The manual's page of these figures."""
+    parts = [
+        "# What was tried, and what held",
+        "",
+        "Made by `scripts/evidence`, from `evidence.json` beside it: not to be edited by hand.",
+        f"The last full run was of commit `{figures['commit']}`.",
+        "",
+    ]
+    for name, layer in figures["layers"].items():
+        parts += [
+            *SECTIONS[name](layer["figures"]),
+            f"It took {layer['seconds']} s on the machine of that run.",
+            "",
+        ]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _mutants(lines: list[dict[str, Any]]) -> list[str]:
+    killed = sum(bool(line["killed_by"]) for line in lines)
+    return [
+        "## Faults made by hand",
+        "",
+        f"{killed} of {len(lines)} were found: of the protocol's table by the exhaustive model (cases are situations),",
+        "of the flow's own code by the simulation (cases are visits).",
+        "",
+        "| of | fault | found by | after |",
+        "|---|---|---|---|",
+        *(
+            f"| {line['of']} | {line['name']} | {', '.join(line['killed_by']) or '**nothing**'} | {line['cases']:,} |"
+            for line in lines
+        ),
+        "",
+    ]
+
+
+def _simulation(told: dict[str, Any]) -> list[str]:
+    faults = sum(told["faults"].values())
+    seeds = " and ".join(f"{seed:,}" for seed in told["seeds"])
+    again = f"unlatch simulate --seed {told['seeds'][0]} --visits 1000 --badness {told['badness']}"
+    return [
+        "## The real flow in simulated worlds",
+        "",
+        f"{told['visits']:,} visits in {told['worlds']:,} worlds with {faults:,} faults.",
+        f"{told['unlocks']:,} unlocks and {told['locks']:,} locks left. Invariants broken: {len(told['broken'])}.",
+        f"Seeds from {seeds} on; again: `{again}`.",
+        "",
+        "| hard case | met |",
+        "|---|---|",
+        *(f"| {name} | {count:,} |" for name, count in told["hard_cases"].items()),
+        "",
+        "| fault | struck |",
+        "|---|---|",
+        *(f"| {name} | {count:,} |" for name, count in told["faults"].items()),
+        "",
+        "| end of a visit | how many |",
+        "|---|---|",
+        *(f"| `{name}` | {count:,} |" for name, count in told["ends"].items()),
+        "",
+        *(f"- **broken**: {what}" for what in told["broken"]),
+    ]
+
+
+def _day(told: dict[str, Any]) -> list[str]:
+    plain = {name: value for name, value in told.items() if isinstance(value, int | float | str)}
+    return [
+        "## A day over real processes",
+        "",
+        "See [a day of 2,000 deliveries](day.md) for what it is.",
+        "",
+        "| figure | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in plain.items()),
+        "",
+    ]
+
+
+SECTIONS: Mapping[str, Callable[[Any], list[str]]] = {
+    "mutants": _mutants,
+    "simulation": _simulation,
+    "day": _day,
+}
+
+
+def main(words: list[str]) -> int:
+    """The command line."""
+    if words == ["--page"]:
+        if FIGURES.exists():
+            shutil.copyfile(FIGURES, KEPT)
+        PAGE.write_text(make_page(json.loads(KEPT.read_text(encoding="utf-8"))), encoding="utf-8")
+        return 0
+    if unknown := [word for word in words if word not in LAYERS]:
+        print(f"there is no layer {', '.join(unknown)}: one of {', '.join(LAYERS)}", file=sys.stderr)
+        return 2
+    return run_layers(words or list(LAYERS))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
