@@ -46,6 +46,9 @@ def test_every_room_knows_only_whom_it_may() -> None:
         ("flow", "import unlatch.web"),
         ("flow", "import unlatch.town"),
         ("devices", "import unlatch.main"),
+        ("model", "import unlatch.clock"),
+        ("model", "import unlatch.store"),
+        ("flow", "import unlatch.model"),
     ],
 )
 def test_a_line_in_the_wrong_room_is_caught(tmp_path: Path, room: str, line: str) -> None:

@@ -12,8 +12,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.simulation import model
-from tests.simulation.situation import (
+
+from unlatch.domain import reading, visit
+from unlatch.domain.visit import Fact, Order, State, Tail, Turn, Visit
+from unlatch.model import one_visit
+from unlatch.model.situation import (
     AGED,
     BLOCKED,
     ENDED_UNKNOWN,
@@ -23,10 +26,7 @@ from tests.simulation.situation import (
     RECORDING,
     Variant,
 )
-from tests.simulation.variants import BLIND, HOME, STRONG, WEAK
-
-from unlatch.domain import reading, visit
-from unlatch.domain.visit import Fact, Order, State, Tail, Turn, Visit
+from unlatch.model.variants import BLIND, HOME, STRONG, WEAK
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 F, O, S, T = Fact, Order, State, Tail  # noqa: E741
@@ -86,14 +86,14 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("the worker that takes over sends the unlock again", "S2")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "is_sent_again", lambda unlock: True)
+    patch.setattr(one_visit, "is_sent_again", lambda unlock: True)
 
 
 @mutant("the gate leaves the grant alive", "S2")
 def _(patch: pytest.MonkeyPatch) -> None:
-    is_open = model.gate_opens
+    is_open = one_visit.gate_opens
     patch.setattr(
-        model,
+        one_visit,
         "gate_opens",
         lambda now, unlock, flags: unlock == ENDED_UNKNOWN or is_open(now, unlock, flags),
     )
@@ -101,7 +101,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("a new grant while the tail still watches", "S2")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "may_grant_again", lambda now: not now.is_live)
+    patch.setattr(one_visit, "may_grant_again", lambda now: not now.is_live)
 
 
 @mutant("an unlock is ordered with the first look", "S1")
@@ -112,23 +112,23 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("the gate does not look at the grant's age", "S1")
 def _(patch: pytest.MonkeyPatch) -> None:
-    is_open = model.gate_opens
-    patch.setattr(model, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~AGED))
+    is_open = one_visit.gate_opens
+    patch.setattr(one_visit, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~AGED))
 
 
 @mutant("a worker that was paused sends all the same", "S1")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "may_send", lambda unlock: unlock in (PASSED, PAUSED))
+    patch.setattr(one_visit, "may_send", lambda unlock: unlock in (PASSED, PAUSED))
 
 
 @mutant("two visits may live at one place", "S6")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "may_begin_again", lambda now: True)
+    patch.setattr(one_visit, "may_begin_again", lambda now: True)
 
 
 @mutant("a lock may overtake its unlock", "S4")
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "may_lock_leave", lambda unlock: True)
+    patch.setattr(one_visit, "may_lock_leave", lambda unlock: True)
 
 
 # --- recording -------------------------------------------------------------------------------------------------
@@ -141,9 +141,9 @@ def _(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("the gate does not look at the recording", "S3", HOME)
 def _(patch: pytest.MonkeyPatch) -> None:
-    is_open = model.gate_opens
+    is_open = one_visit.gate_opens
     patch.setattr(
-        model, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~RECORDING | PROVEN)
+        one_visit, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~RECORDING | PROVEN)
     )
 
 
@@ -163,8 +163,8 @@ def _(patch: pytest.MonkeyPatch) -> None:
 @mutant("a block before the gate is seen by nobody", "S4")
 def _(patch: pytest.MonkeyPatch) -> None:
     turn(patch, S.GRANTED, F.BLOCKED, None)
-    is_open = model.gate_opens
-    patch.setattr(model, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~BLOCKED))
+    is_open = one_visit.gate_opens
+    patch.setattr(one_visit, "gate_opens", lambda now, unlock, flags: is_open(now, unlock, flags & ~BLOCKED))
 
 
 @mutant("a block while open orders no lock", "S4")
@@ -228,7 +228,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     "a reading that changes nothing does not make older ones stale", "S5", replace(STRONG, most_readings=2)
 )
 def _(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(model, "counts_as_used", lambda has_changed: has_changed)
+    patch.setattr(one_visit, "counts_as_used", lambda has_changed: has_changed)
 
 
 @mutant("the lock's answer counts as locked", "S5")

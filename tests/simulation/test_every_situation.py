@@ -6,9 +6,10 @@ import sys
 import time
 
 import pytest
-from tests.simulation.search import search
-from tests.simulation.situation import Variant
-from tests.simulation.variants import VARIANTS
+
+from unlatch.model.search import search
+from unlatch.model.situation import Variant
+from unlatch.model.variants import VARIANTS
 
 # A search that sees less than this has lost a part of the world: then it proves nothing.
 AT_LEAST = dict(

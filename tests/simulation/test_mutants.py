@@ -7,7 +7,8 @@ import time
 
 import pytest
 from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.search import search
+
+from unlatch.model.search import search
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: each.name)

@@ -6,14 +6,14 @@ a belief are worked out once, and a situation is the number of its belief times 
 
 from __future__ import annotations
 
-import gc
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from tests.simulation import model
-from tests.simulation.invariants import check_rest
-from tests.simulation.situation import (
+from unlatch.domain.visit import Order, Tail
+from unlatch.model import one_visit
+from unlatch.model.exploring import Flaw, Found, without_collecting
+from unlatch.model.invariants import check_rest
+from unlatch.model.situation import (
     CAR_MOVES,
     CARS,
     Belief,
@@ -26,40 +26,15 @@ from tests.simulation.situation import (
     truth_of,
 )
 
-from unlatch.domain.visit import Order, Tail
-
 NOT_REACHED, FIRST = -2, -1
 Compiled = tuple[int, bool, Change]  # the belief that a move leads to (times CARS), is it ours, the car
 
 
-@dataclass(frozen=True, kw_only=True)
-class Flaw:
-    """An invariant that does not hold, and the shortest way to where it breaks."""
-
-    invariant: str
-    why: str
-    story: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = [f"{self.invariant} does not hold: {self.why}", "The shortest way there:"]
-        return "\n".join(lines + [f"  {number}. {line}" for number, line in enumerate(self.story, 1)])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What a search has seen."""
-
-    situations: int
-    moves: int
-    visits: int
-    flaw: Flaw | None
-
-
 class Search:
-    """Every situation that a variant can reach, until one breaks an invariant."""
+    """Every situation that a place can come into, until one breaks an invariant."""
 
-    def __init__(self, variant: Variant) -> None:
-        self.place = model.Place(variant)
+    def __init__(self, place: one_visit.Place) -> None:
+        self.place = place
         self.numbers: dict[Belief, int] = {}
         self.beliefs: list[Belief] = []
         self.compiled: list[tuple[Compiled, ...] | None] = []
@@ -109,7 +84,7 @@ class Search:
             self.beliefs.append(belief)
             self.compiled.append(None)
             visit = self.place.visits[belief.visit]
-            self.may_follow.append(model.may_grant_again(visit) or model.may_begin_again(visit))
+            self.may_follow.append(one_visit.may_grant_again(visit) or one_visit.may_begin_again(visit))
             self.parents.extend((NOT_REACHED,) * CARS)
         return number
 
@@ -128,13 +103,21 @@ class Search:
             visit,
             unlock=belief.unlock,
             pending=pending_of(car),
-            may_grant_again=model.may_grant_again(visit),
-            may_begin_again=model.may_begin_again(visit),
+            may_grant_again=one_visit.may_grant_again(visit),
+            may_begin_again=one_visit.may_begin_again(visit),
         )
 
     def _found(self, flaw: Flaw | None) -> Found:
         visits = len(self.place.visits)
-        return Found(situations=len(self.order), moves=self.moves, visits=visits, flaw=flaw)
+        depth = self._depth()
+        return Found(situations=len(self.order), moves=self.moves, visits=visits, deepest=depth, flaw=flaw)
+
+    def _depth(self) -> int:
+        """The length of the way to the situation reached last: none is farther away."""
+        depth, situation = 0, self.order[-1] if self.order else FIRST
+        while situation != FIRST:
+            depth, situation = depth + 1, self.parents[situation]
+        return max(0, depth - 1)
 
     # --- stories -----------------------------------------------------------------------------------------------
 
@@ -214,10 +197,10 @@ class Search:
 
 def search(variant: Variant) -> Found:
     """Everything that can happen at one kind of place."""
-    was_collecting = gc.isenabled()
-    gc.disable()  # a million tuples and no cycle: looking for cycles takes a fifth of the time
-    try:
-        return Search(variant).run()
-    finally:
-        if was_collecting:
-            gc.enable()
+    return search_place(one_visit.Place(variant))
+
+
+def search_place(place: one_visit.Place) -> Found:
+    """Everything that can happen at one place."""
+    with without_collecting():
+        return Search(place).run()

@@ -1,22 +1,18 @@
 """A model of one place: the real visit protocol between a gate, a worker, a cloud, a car and people.
 
-The protocol is never written a second time here: every move of the visit is `unlatch.domain.visit.step`, every
-judgement of a reading is `sight_of` and `fact_of_sight`, every deadline is `due_fact`. What is modelled is all
-around it: the gate and the worker that may die or be paused at every point, the cloud that lies, a car that is
-late or moves by itself, a courier who says anything, readings that are old, doubled and out of order.
-
-Time is folded. A visit depends on time only through the order of its deadline, its patience, the end of the time
-in which a late unlock may come, and what a reading is newer than. So each visit is kept as seen from one fixed
-`NOW`, with those moments before or after it, and a reading carries what it is newer than.
+The visit is the real one (`folding.py`). What is modelled is all around it: the gate and the worker that may die or be
+paused at every point, the cloud that lies, a car that is late or moves by itself, a courier who says anything, readings
+that are old, doubled and out of order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
 
-from tests.simulation.invariants import check_fact, check_gate
-from tests.simulation.situation import (
+from unlatch.domain.visit import Fact, Order, State, Visit
+from unlatch.model.folding import Visits
+from unlatch.model.invariants import check_fact, check_gate
+from unlatch.model.situation import (
     AFTER_FAR,
     AFTER_LATE,
     AGED,
@@ -41,7 +37,6 @@ from tests.simulation.situation import (
     NEWEST,
     NOT_PROVEN,
     NOTHING,
-    NOW,
     ONLY_IF,
     OPEN,
     OPEN_KIND,
@@ -51,10 +46,8 @@ from tests.simulation.situation import (
     RECORDED,
     RECORDING,
     RULINGS,
-    SECOND,
     SENT,
     SHUT,
-    SOON,
     TAKEN_OVER,
     UNPROVEN,
     WAITING,
@@ -67,14 +60,6 @@ from tests.simulation.situation import (
     Variant,
     describe_reading,
 )
-
-from unlatch.domain import reading as reading_words
-from unlatch.domain import visit as protocol
-from unlatch.domain.reading import Reading, Sight
-from unlatch.domain.visit import Fact, Order, State, Visit
-
-HAS_MARK = any(each.name == "locked_counts_after" for each in fields(Visit))
-
 
 # --- what `flow` does, in the words of the protocol; mutants replace these -----------------------------------
 
@@ -125,123 +110,18 @@ def tells_of_opening(before: Visit, after: Visit, fact: Fact) -> bool:
     return fact is Fact.COURIER_DEPOSITED and after.has_opened and not before.has_opened
 
 
-class Place:
+class Place(Visits):
     """One place of one variant: which moves a belief allows, and what must hold of each."""
 
     def __init__(self, variant: Variant) -> None:
+        super().__init__(variant.closure)
         self.variant = variant
-        self.visits: list[Visit] = []
-        self._ids: dict[Visit, int] = {}
-        self._steps: dict[tuple[int, Fact], tuple[int, frozenset[Order], bool]] = {}
-        self._facts: dict[tuple[int, int], Fact | None] = {}
         self._judged: dict[tuple[int, int, int, int, Fact, int], tuple[int, int, int, int]] = {}
-        self._after_late: dict[int, int] = {}
-        self._due: dict[tuple[int, bool], Fact | None] = {}
 
     def first(self) -> Belief:
-        visit, orders = protocol.begin(
-            self.variant.closure,
-            is_recorded=self.variant.is_recorded,
-            rings_first=self.variant.rings_first,
-            now=NOW,
-        )
-        if Order.UNLOCK in orders:
-            raise BrokenError("S1", "an unlock is ordered before any decision")
-        return Belief(self._known(visit), NOTHING, LOCK_NONE, 0, ())
-
-    # --- the real protocol -----------------------------------------------------------------------------------
-
-    def _known(self, visit: Visit) -> int:
-        """The number of this visit, folded to one `NOW`."""
-        secure_by, deadline_at, late_until = visit.secure_by, visit.deadline_at, visit.late_until
-        if visit.is_live:
-            if deadline_at is None:
-                raise BrokenError("L2", f"{visit.state} has no deadline")
-            if secure_by is not None and not visit.is_called and deadline_at > secure_by:
-                raise BrokenError("L1", f"the deadline of {visit.state} lies after the visit's patience")
-        elif visit.tail in WATCHED_TAILS and deadline_at is None:
-            raise BrokenError("L2", f"the tail {visit.tail} has no deadline")
-        if late_until is not None:
-            late_until = PAST if late_until <= NOW else FAR
-        if deadline_at is not None:
-            if deadline_at < NOW:
-                raise BrokenError("L2", f"{visit.state} is given a deadline in the past")
-            deadline_at = AFTER_FAR if late_until is FAR and deadline_at >= FAR else SOON
-        folded = replace(
-            visit,
-            secure_by=None if secure_by is None else SOON,
-            deadline_at=deadline_at,
-            late_until=late_until,
-            decided_at=None,  # the shell's: it moves nothing here
-        )
-        if HAS_MARK and folded.locked_counts_after is not None:
-            folded = replace(folded, locked_counts_after=PAST)
-        if folded not in self._ids:
-            self._ids[folded] = len(self.visits)
-            self.visits.append(folded)
-        return self._ids[folded]
-
-    def _step(self, number: int, fact: Fact) -> tuple[int, frozenset[Order], bool]:
-        """The visit's number after `fact`, the orders, and whether *locked* must now be seen anew."""
-        known = self._steps.get((number, fact))
-        if known is None:
-            visit = self.visits[number]
-            try:
-                after, orders = protocol.step(visit, fact, NOW)
-            except (KeyError, ValueError, TypeError) as error:
-                why = f"{fact} in {visit.state} breaks the protocol: {error!r}"
-                raise BrokenError("L2", why) from error
-            is_marked = HAS_MARK and after.locked_counts_after == NOW
-            known = self._steps[number, fact] = (self._known(after), frozenset(orders), is_marked)
-        return known
-
-    def _fact_of(self, number: int, reading: int) -> Fact | None:
-        """Which fact a reading on its way is, by the real judgement. None: it says nothing."""
-        key = number, reading
-        if key not in self._facts:
-            visit, closure = self.visits[number], self.variant.closure
-            told = Reading(
-                observed_at=NOW,
-                is_locked=(reading & KIND) == LOCKED_KIND if closure.reads_lock else None,
-                is_open=(reading & KIND) == OPEN_KIND if closure.reads_lid else None,
-            )
-            sight = reading_words.sight_of(
-                told,
-                closure,
-                last_used_at=NOW - SECOND if reading & NEWER_THAN_USED else NOW,
-                last_command_at=NOW - SECOND if reading & NEWER_THAN_COMMAND else NOW + SECOND,
-            )
-            if visit.late_until is not None:
-                late = reading & AFTER_LATE and visit.late_until <= NOW
-                visit = replace(visit, late_until=NOW if late else NOW + SECOND)
-            if HAS_MARK and visit.locked_counts_after is not None:
-                mark = NOW - SECOND if reading & NEWER_THAN_MARK else NOW + SECOND
-                visit = replace(visit, locked_counts_after=mark)
-            fact = None if sight is Sight.NOTHING else protocol.fact_of_sight(visit, sight, NOW)
-            self._facts[key] = fact
-        return self._facts[key]
-
-    def _without_late(self, number: int) -> int:
-        """The same visit, when an unlock of ours can't take effect any more."""
-        if number not in self._after_late:
-            self._after_late[number] = self._known(replace(self.visits[number], late_until=PAST))
-        return self._after_late[number]
-
-    def _due_fact(self, number: int, *, is_patience: bool) -> Fact | None:
-        """What the clock has to say when the visit's patience, or else its deadline alone, has run out."""
-        key = number, is_patience
-        if key not in self._due:
-            visit = replace(self.visits[number], deadline_at=NOW)
-            self._due[key] = protocol.due_fact(replace(visit, secure_by=NOW) if is_patience else visit, NOW)
-        return self._due[key]
-
-    def after_deadline(self, number: int) -> tuple[int, frozenset[Order]]:
-        """The visit's number after its deadline, and the orders; a late unlock can't come any more."""
-        visit = self.visits[number]
-        if visit.deadline_at == AFTER_FAR:
-            number = self._without_late(number)
-        after, orders, _ = self._step(number, Fact.CLOCK_RAN_OUT)
-        return after, orders
+        """Where it begins: the label is read, nothing else has happened."""
+        visit = self.begin(is_recorded=self.variant.is_recorded, rings_first=self.variant.rings_first)
+        return Belief(visit, NOTHING, LOCK_NONE, 0, ())
 
     # --- one fact, and what must hold of it ------------------------------------------------------------------
 
@@ -261,7 +141,7 @@ class Place:
         self, number: int, unlock: int, lock: int, flags: int, fact: Fact, reading: int
     ) -> tuple[int, int, int, int]:
         """Visit, unlock and lock after a fact, and what no reading on its way is newer than any more."""
-        after_number, orders, is_marked = self._step(number, fact)
+        after_number, orders, is_marked = self.step(number, fact)
         before, after = self.visits[number], self.visits[after_number]
         check_fact(before, after, fact, orders, unlock, lock, reading)
         if Order.UNLOCK in orders:
@@ -388,11 +268,11 @@ class Place:
 
     def _of_the_clock(self, visit: Visit, now: Belief) -> Iterator[Move]:
         if visit.late_until == FAR and now.unlock != PASSED:
-            passed = self._without_late(now.visit)
+            passed = self.without_late(now.visit)
             words = "a late unlock can't come any more"
             yield Move(words, now._replace(visit=passed), True, WITH_PENDING[0])
         if visit.is_live and visit.secure_by is not None and not visit.is_called:
-            due = self._due_fact(now.visit, is_patience=True)
+            due = self.due_fact(now.visit, is_patience=True)
             if due is None:
                 raise BrokenError(
                     "L1", f"390 s have passed in {visit.state} and the clock has nothing to say"
@@ -403,13 +283,13 @@ class Place:
             yield Move("390 s have passed", after, True)
         if visit.deadline_at is None or (visit.deadline_at == AFTER_FAR and visit.late_until == FAR):
             return
-        due = self._due_fact(now.visit, is_patience=False)
+        due = self.due_fact(now.visit, is_patience=False)
         if due is not Fact.CLOCK_RAN_OUT:
             raise BrokenError(
                 "L2", f"the deadline of {visit.state}/{visit.tail} passes and the clock says {due}"
             )
         after = self._advance(now, due)
-        if after.visit == now.visit and not self._step(now.visit, due)[1]:
+        if after.visit == now.visit and not self.step(now.visit, due)[1]:
             raise BrokenError("L2", f"the deadline of {visit.state}/{visit.tail} passes and nothing happens")
         yield Move("the deadline passes", after, True)
 
@@ -421,13 +301,13 @@ class Place:
                 seen = now._replace(readings=(*readings, self._folded(kind | NEWEST | late)))
                 yield Move("the closure looks at itself", seen, True, ONLY_IF[truth])
         for index, reading in enumerate(readings):
-            fact = self._fact_of(now.visit, reading)
+            fact = self.fact_of(now.visit, reading)
             words = f"a reading arrives: {describe_reading(reading)}"
             rest = readings[:index] + readings[index + 1 :]
             if fact is None:
                 yield Move(words, now._replace(readings=rest), True)
                 continue
-            step = self._step(now.visit, fact)
+            step = self.step(now.visit, fact)
             outdated = NEWER_THAN_USED if counts_as_used(step[0] != now.visit or bool(step[1])) else 0
             if reading & KIND != LOCKED_KIND and reading & NEWER_THAN_USED:
                 outdated |= NEWER_THAN_WORD

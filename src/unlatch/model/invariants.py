@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.simulation.situation import (
+from unlatch.domain.visit import Fact, Order, State, Tail, Visit, Whereabouts
+from unlatch.model.situation import (
     AFTER_LATE,
     AGED,
     BLOCKED,
@@ -23,8 +24,6 @@ from tests.simulation.situation import (
     WATCHED_TAILS,
     BrokenError,
 )
-
-from unlatch.domain.visit import Fact, Order, State, Tail, Visit, Whereabouts
 
 ALARM_ORDERS = frozenset({Order.LOCK, Order.CALL_OPERATOR, Order.CALL_CONSIGNEE})
 WEAK_ENDS = frozenset({State.DELIVERED_LOCK_NOT_SEEN, State.UNDELIVERED_LOCK_NOT_SEEN})
