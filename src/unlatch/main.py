@@ -76,6 +76,22 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     unlatch.verify.add_arguments(parser)
 
 
+def check_protocol(arguments: Arguments) -> int:
+    """Search every situation of six models, with the shortest story where an invariant is broken; needs neither settings
+    nor a database.
+    """
+    import unlatch.model.checking
+
+    return unlatch.model.checking.run(arguments)
+
+
+def add_check_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `unlatch check-protocol` takes."""
+    import unlatch.model.checking
+
+    unlatch.model.checking.add_arguments(parser)
+
+
 def serve(_: Arguments) -> int:
     """Run the HTTP API."""
     return _run_for_long("run_server")
@@ -487,6 +503,12 @@ COMMANDS = (
         summary="check exported proofs of delivery, offline",
         run=verify,
         add_arguments=add_verify_arguments,
+    ),
+    Command(
+        name="check-protocol",
+        summary="search every situation that the visit protocol can come into, in six models",
+        run=check_protocol,
+        add_arguments=add_check_protocol_arguments,
     ),
 )
 

@@ -12,7 +12,7 @@ Workers between whom no one can tell are the same: the two are kept in order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unlatch.domain.access import Closure
 from unlatch.domain.visit import Fact, State
@@ -38,7 +38,8 @@ NO_GATE, FIRST_BYTE, LEASED, LEASE_OVER = range(4)  # the time since the gate
 (
     IDLE,
     FOUND,  # has read the command, unlocked: INTENT
-    AT_GATE,  # holds the rows, and has read INTENT
+    AT_GATE,  # holds the rows; as it has read them, the gate opens
+    AT_GATE_SHUT,  # holds the rows; as it has read them, the gate stays shut
     AT_GATE_LATE,  # holds the rows, and has read that it is not INTENT any more
     THROUGH,  # the gate is committed and it knows; no byte has left
     ASKING,  # bytes out
@@ -46,11 +47,12 @@ NO_GATE, FIRST_BYTE, LEASED, LEASE_OVER = range(4)  # the time since the gate
     HOLDS_REJECTED,
     HOLDS_NOT_SENT,
     HOLDS_UNKNOWN,
-) = range(10)
+) = range(11)
 NAMES = (
-    "idle", "has found the command", "at the gate", "at the gate too late", "through the gate", "waits for the cloud",
-    "holds: done", "holds: rejected", "holds: not sent", "holds: unknown",
+    "idle", "has found the command", "at the gate", "at the gate, which stays shut", "at the gate too late",
+    "through the gate", "waits for the cloud", "holds: done", "holds: rejected", "holds: not sent", "holds: unknown",
 )  # fmt: skip
+GATES = (AT_GATE, AT_GATE_SHUT, AT_GATE_LATE)
 HELD = {
     HOLDS_DONE: Fact.UNLOCK_SAID_DONE,
     HOLDS_REJECTED: Fact.UNLOCK_REJECTED,
@@ -88,9 +90,9 @@ def may_send(time: int) -> bool:
     return time == FIRST_BYTE
 
 
-def gate_opens(state: State, *, is_intent: bool, is_aged: bool, is_of_old_epoch: bool) -> bool:
-    """What the gate asks of command, visit and grant."""
-    return is_intent and state is State.GRANTED and not is_aged and not is_of_old_epoch
+def gate_opens(state: State, *, is_aged: bool, is_of_old_epoch: bool) -> bool:
+    """What the gate asks of visit and grant."""
+    return state is State.GRANTED and not is_aged and not is_of_old_epoch
 
 
 def is_sent_again_by_taker() -> bool:
@@ -156,23 +158,24 @@ class TwoWorkers:
     def _rows(self, now: Desk) -> Rows:
         return Rows(now.visit, now.unlock, now.lock)
 
-    def _with(self, now: Desk, worker: int, other: int, **change: int) -> Desk:
+    def _with(self, now: Desk, worker: int, other: int, **change: Any) -> Desk:
         workers = (worker, other) if worker <= other else (other, worker)
         return now._replace(workers=workers, **change)
 
     def _of_a_worker(self, now: Desk, worker: int, other: int) -> Iterator[Step[Desk]]:
-        is_held = locks_rows() and other in (AT_GATE, AT_GATE_LATE)
+        is_held = locks_rows() and other in GATES
         if worker != IDLE:
             yield Step("a worker dies, and begins anew", self._with(now, IDLE, other), True)
         if worker == IDLE and now.row == INTENT:
             yield Step("a worker is handed the unlock", self._with(now, FOUND, other), True)
         elif worker == FOUND and not is_held:
-            at = AT_GATE if now.row == INTENT else AT_GATE_LATE
-            if at == AT_GATE_LATE and now.time == LEASE_OVER and is_sent_again_by_taker():
-                at = AT_GATE
-            yield Step("a worker locks the rows of the gate", self._with(now, at, other), True)
+            yield Step("a worker locks the rows of the gate", self._with(now, self._view(now), other), True)
         elif worker == AT_GATE_LATE:
             yield Step("the gate: it is in other hands", self._with(now, IDLE, other), True)
+        elif worker == AT_GATE_SHUT:
+            shut = self.ledger.record(self._rows(now)._replace(unlock=DEAD), Fact.GATE_SHUT)
+            after = self._with(now, IDLE, other, **shut._asdict(), row=ENDED)
+            yield Step("the gate stays shut", after, True)
         elif worker == AT_GATE:
             yield from self._at_the_gate(now, other)
         elif worker == THROUGH:
@@ -187,15 +190,16 @@ class TwoWorkers:
         elif worker in HELD and not is_held:
             yield self._recorded(now, HELD[worker], self._with(now, IDLE, other), "the worker records")
 
-    def _at_the_gate(self, now: Desk, other: int) -> Iterator[Step[Desk]]:
+    def _view(self, now: Desk) -> int:
+        """What the gate has read, once all of it is locked."""
+        if now.row != INTENT:
+            return AT_GATE_LATE
         state = self.ledger.state_of(now.visit)
-        opens = gate_opens(state, is_intent=True, is_aged=now.is_aged, is_of_old_epoch=now.is_restored)
-        if not opens:
-            shut = self.ledger.record(self._rows(now)._replace(unlock=DEAD), Fact.GATE_SHUT)
-            after = self._with(now, IDLE, other, **shut._asdict(), row=ENDED)
-            yield Step("the gate stays shut", after, True)
-            return
-        self._check_gate(now, state)
+        opens = gate_opens(state, is_aged=now.is_aged, is_of_old_epoch=now.is_restored)
+        return AT_GATE if opens else AT_GATE_SHUT
+
+    def _at_the_gate(self, now: Desk, other: int) -> Iterator[Step[Desk]]:
+        self._check_gate(now, self.ledger.state_of(now.visit))
         passed = self.ledger.record(self._rows(now)._replace(unlock=PASSED), Fact.GATE_PASSED)
         change = {**passed._asdict(), "row": SENT, "time": FIRST_BYTE}
         yield Step("the gate opens: USED, SENT", self._with(now, THROUGH, other, **change), True)
@@ -242,20 +246,23 @@ class TwoWorkers:
         if now.row == SENT and now.time == LEASE_OVER and not self._is_gate_held(now):
             yield self._recorded(now, end_of_abandoned(), now, "whoever takes over records")
             if is_sent_again_by_taker() and IDLE in now.workers:
-                other = now.workers[1] if now.workers[0] == IDLE else now.workers[0]
-                yield Step("whoever takes over tries again", self._with(now, FOUND, other), True)
-        if now.unlock == WAITING and not now.is_aged:
+                first, second = now.workers
+                again = self._with(now, THROUGH, second if first == IDLE else first, time=FIRST_BYTE)
+                yield Step("whoever takes over sends it again", again, True)
+        if now.unlock == WAITING and not now.is_aged and not any(each in GATES for each in now.workers):
             yield Step("the grant grows older than 60 s", now._replace(is_aged=True), True)
         if now.time >= FIRST_BYTE and not now.is_restored and now.unlock in GATED:
             shut = self._restored(now)
             yield Step("a failover loses the gate's commit; the fence rises, a person is called", shut, True)
 
     def _is_gate_held(self, now: Desk) -> bool:
-        return locks_rows() and (AT_GATE in now.workers or AT_GATE_LATE in now.workers)
+        return locks_rows() and any(each in GATES for each in now.workers)
 
     def _restored(self, now: Desk) -> Desk:
         """The rows as they were before the gate; what was sent and what workers know is as it is."""
-        return now._replace(**self.granted._asdict(), row=INTENT, is_aged=False, is_restored=True)
+        first, second = (IDLE if each in GATES else each for each in now.workers)
+        before = self._with(now, first, second, **self.granted._asdict(), row=INTENT)
+        return before._replace(is_aged=False, is_restored=True)
 
     def _of_the_lock(self, now: Desk) -> Iterator[Step[Desk]]:
         if now.lock == LOCK_INTENT and may_lock_leave(now.row, now.time):
