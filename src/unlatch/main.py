@@ -77,9 +77,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_protocol(arguments: Arguments) -> int:
-    """Search every situation of six models, with the shortest story where an invariant is broken; needs neither settings
-    nor a database.
-    """
+    """Search every situation of six models, with the shortest story where an invariant is broken. Needs no database."""
     import unlatch.model.checking
 
     return unlatch.model.checking.run(arguments)

@@ -118,7 +118,9 @@ async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, 
         await screen.press("Show me where it is")
         await screen.reads("blue Chevrolet Malibu")
         await screen.reads("ABC 123")
-        await screen.reads("40 ft", patience_ms=3 * PATIENCE_MS)  # a car takes up to a minute to say where it is
+        await screen.reads(
+            "40 ft", patience_ms=3 * PATIENCE_MS
+        )  # a car takes up to a minute to say where it is
         await screen.press("Map")
         await expect(page.locator(".map canvas")).to_be_visible()
         await screen.look("stop")

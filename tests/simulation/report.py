@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from tests.simulation.flow_mutants import FLOW_MUTANTS
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.search import search
 
+from unlatch.model.search import search
 from unlatch.simulation.run import run
 
 MOST_VISITS = 4000

@@ -6,6 +6,7 @@ Each part is searched in a process of its own: its memory is given back, and its
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from types import MappingProxyType
 
 from unlatch.model.block_race import BlockRace
@@ -180,6 +182,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Search and print; the exit code is 1 where an invariant is broken."""
     models = [MODELS[name] for name in arguments.model or MODELS]
     situations, took_s, shown = 0, 0.0, ""
+    told = []
     for model, part, outcome in check(models, is_quick=arguments.quick):
         if model.name != shown:
             print(f"{model.name}: {model.question}")
@@ -190,6 +193,20 @@ def run(arguments: argparse.Namespace) -> int:
             f"{outcome.took_s:.1f} s, {outcome.peak_mb:,} MB",
             flush=True,
         )
+        told.append(
+            {
+                "model": model.name,
+                "part": part.name,
+                "situations": found.situations,
+                "transitions": found.moves,
+                "deepest": found.deepest,
+                "seconds": round(outcome.took_s, 1),
+                "peak_mb": outcome.peak_mb,
+                "broken": None if found.flaw is None else found.flaw.invariant,
+            }
+        )
+        if arguments.json:
+            Path(arguments.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         if found.flaw is not None:
             print(found.flaw)
             return EXIT_FAILED
@@ -207,4 +224,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", action="append", choices=list(MODELS), help="this model alone; may be repeated"
     )
+    parser.add_argument("--json", metavar="FILE", help="where the counts go")
     parser.add_argument("--quick", action="store_true", help="smaller worlds: a minute instead of six")
