@@ -157,14 +157,14 @@ def _models(lines: list[dict[str, Any]]) -> list[str]:
     return [
         "## Every situation of six models",
         "",
-        f"{len({line['model'] for line in lines})} models, {situations:,} situations, every invariant in each, and from each a",
-        "way to an end: `unlatch check-protocol`.",
+        f"{len({line['model'] for line in lines})} models, {situations:,} situations; every invariant in each, and",
+        "from each a way to an end: `unlatch check-protocol`.",
         "",
         "| model | part | situations | transitions | deepest | broken |",
         "|---|---|---|---|---|---|",
         *(
-            f"| {line['model']} | {line['part']} | {line['situations']:,} | {line['transitions']:,} | {line['deepest']} "
-            f"| {line['broken'] or 'nothing'} |"
+            f"| {line['model']} | {line['part']} | {line['situations']:,} | {line['transitions']:,} "
+            f"| {line['deepest']} | {line['broken'] or 'nothing'} |"
             for line in lines
         ),
         "",
@@ -231,6 +231,7 @@ def _day(told: dict[str, Any]) -> list[str]:
 
 
 SECTIONS: Mapping[str, Callable[[Any], list[str]]] = {
+    "models": _models,
     "mutants": _mutants,
     "simulation": _simulation,
     "day": _day,

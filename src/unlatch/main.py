@@ -77,7 +77,7 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_protocol(arguments: Arguments) -> int:
-    """Search every situation of six models, with the shortest story where an invariant is broken. Needs no database."""
+    """Where one breaks an invariant, the shortest way there is told. Needs neither settings nor a database."""
     import unlatch.model.checking
 
     return unlatch.model.checking.run(arguments)

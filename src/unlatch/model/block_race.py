@@ -35,7 +35,6 @@ from unlatch.model.situation import (
     NOTHING,
     NOW,
     PASSED,
-    SEEN_LOCKED_STATES,
     SENT,
     WAITING,
     BrokenError,
@@ -178,17 +177,18 @@ class BlockRace:
 
     def _state(self, now: Race) -> State | None:
         """Of the visit that lives; None: none does."""
-        is_live = now.visit != NOBODY and self.ledger.is_live(now.visit)
-        return self.ledger.state_of(now.visit) if is_live else None
+        if now.visit == NOBODY:
+            return None
+        known = self.ledger.known_of(now.visit)
+        return known.state if known.is_live else None
 
     def _after(self, now: Race, rows: Rows) -> Race:
         """The situation with these rows of the visit; what is over is forgotten."""
-        now = now._replace(**rows._asdict())
-        state = self.ledger.state_of(rows.visit)
-        if rows.lock != LOCK_NONE or state not in protocol.LIVE or state in SEEN_LOCKED_STATES:
+        now, known = Race._make((*rows, *now[3:])), self.ledger.known_of(rows.visit)
+        if now.is_lock_owed and (rows.lock != LOCK_NONE or not known.is_exposed):
             now = now._replace(is_lock_owed=False)
         is_gate_open = now.gate != GATE_OUTSIDE or now.scan != OUTSIDE
-        if is_gate_open or not self.ledger.is_over(rows.visit):
+        if is_gate_open or not known.is_over:
             return now
         if now.pending or now.unlock == PASSED:
             raise BrokenError("L3", "nobody watches any more, and the unlock may still take effect")
@@ -324,9 +324,9 @@ class BlockRace:
 
     def _owes(self, now: Race) -> bool:
         """Whether something may stand open that has passed its gate before, and that nobody locks yet."""
-        state = self._state(now)
-        is_exposed = state is not None and now.unlock in GATED and now.unlock != ENDED_NOT_SENT
-        return is_exposed and state not in SEEN_LOCKED_STATES and now.lock == LOCK_NONE
+        if now.lock != LOCK_NONE or now.unlock not in GATED or now.unlock == ENDED_NOT_SENT:
+            return False
+        return now.visit != NOBODY and self.ledger.known_of(now.visit).is_exposed
 
     def _of_the_sweep(self, now: Race) -> Iterator[Step[Race]]:
         if now.sweep == SWEEP_TO_STOP:
@@ -362,7 +362,7 @@ class BlockRace:
         if now.pending:
             after = now._replace(pending=now.pending - 1, truth=effect_on(now.truth))
             yield Step("the unlock takes effect", after, True)
-        if self.ledger.can_be_late(now.visit) and now.unlock != PASSED:
+        if self.ledger.known_of(now.visit).can_be_late and now.unlock != PASSED:
             rows = rows._replace(visit=self.ledger.without_late(now.visit))
             yield Step("a late unlock can't come any more", self._after(now._replace(pending=0), rows), True)
 
@@ -382,7 +382,5 @@ class BlockRace:
 
     def _of_the_visit(self, now: Race) -> Iterator[Step[Race]]:
         rows = self._rows(now)
-        for told in self.ledger.next_facts(rows, now.truth):
-            recorded = self.ledger.record(rows, told.fact, told.reading)
-            if recorded != rows:
-                yield Step(told.words, self._after(now, recorded), told.is_ours)
+        for told in self.ledger.next_rows(rows, now.truth):
+            yield Step(told.words, self._after(now, told.rows), told.is_ours)

@@ -105,12 +105,12 @@ _ALL = (
         question="several who want one place: scans in steps, unique indexes, the tail of an earlier visit",
         parts=(
             Part(
-                name="three couriers at one place",
+                name="several couriers at one place",
                 full=partial(_meet, Meeting.ONE_PLACE, 3),
                 quick=partial(_meet, Meeting.ONE_PLACE, 2),
             ),
             Part(
-                name="three couriers at two places with one car",
+                name="several couriers at two places with one car",
                 full=partial(_meet, Meeting.ONE_CAR, 3),
                 quick=partial(_meet, Meeting.ONE_CAR, 2),
             ),
@@ -131,7 +131,7 @@ _ALL = (
         question="what a cloud sends by itself: late, double, reordered, forged, of another place, wrong",
         parts=(
             Part(
-                name="two messages on their way at once",
+                name="messages on their way beside our own readings",
                 full=partial(_receive, 2),
                 quick=partial(_receive, 1),
             ),
@@ -225,4 +225,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", choices=list(MODELS), help="this model alone; may be repeated"
     )
     parser.add_argument("--json", metavar="FILE", help="where the counts go")
-    parser.add_argument("--quick", action="store_true", help="smaller worlds: a minute instead of six")
+    parser.add_argument("--quick", action="store_true", help="smaller worlds: a minute instead of five")

@@ -27,6 +27,7 @@ from unlatch.model.situation import (
     OPEN_KIND,
     PAST,
     RULINGS,
+    SEEN_LOCKED_STATES,
     WAITING,
     BrokenError,
 )
@@ -58,13 +59,33 @@ class Happening(NamedTuple):
     is_ours: bool
 
 
+class Next(NamedTuple):
+    """The rows after such a fact."""
+
+    words: str
+    rows: Rows
+    is_ours: bool
+
+
+class Known(NamedTuple):
+    """What a visit says of itself."""
+
+    state: State
+    is_live: bool
+    is_watched: bool  # its tail says that an unlock may still take effect
+    is_over: bool  # visit and tail have ended
+    is_exposed: bool  # it lives, and the closure was not seen locked again
+    can_be_late: bool  # an unlock of ours may still take effect, as the protocol counts the time
+
+
 class Ledger(Visits):
     """What `record` does to the rows of a visit; every invariant of a fact is checked on the way."""
 
     def __init__(self, closure: Closure) -> None:
         super().__init__(closure)
         self._after: dict[tuple[Rows, Fact, int], Rows] = {}
-        self._next: dict[tuple[int, bool, int, bool], tuple[Happening, ...]] = {}
+        self._next: dict[tuple[Rows, int], tuple[Next, ...]] = {}
+        self._known: dict[int, Known] = {}
 
     def record(self, rows: Rows, fact: Fact, reading: int = -1) -> Rows:
         """Visit, commands and grant after one fact, in one transaction."""
@@ -89,33 +110,34 @@ class Ledger(Visits):
             lock = LOCK_INTENT
         return Rows(after_number, unlock, lock)
 
-    def state_of(self, number: int) -> State:
-        return self.visits[number].state
+    def known_of(self, number: int) -> Known:
+        """What is asked of a visit again and again."""
+        known = self._known.get(number)
+        if known is None:
+            visit = self.visits[number]
+            is_watched = not visit.is_live and visit.tail not in (Tail.NONE, Tail.OVER)
+            known = self._known[number] = Known(
+                state=visit.state,
+                is_live=visit.is_live,
+                is_watched=is_watched,
+                is_over=not visit.is_live and not is_watched,
+                is_exposed=visit.is_live and visit.state not in SEEN_LOCKED_STATES,
+                can_be_late=visit.late_until == FAR,
+            )
+        return known
 
-    def is_live(self, number: int) -> bool:
-        return self.visits[number].is_live
-
-    def is_watched(self, number: int) -> bool:
-        """Whether the tail of an ended visit says that an unlock may still take effect."""
-        return self.visits[number].tail not in (Tail.NONE, Tail.OVER)
-
-    def is_over(self, number: int) -> bool:
-        """Whether visit and tail have ended."""
-        return not self.is_live(number) and not self.is_watched(number)
-
-    def can_be_late(self, number: int) -> bool:
-        """Whether an unlock of ours may still take effect, as the protocol counts the time."""
-        return self.visits[number].late_until == FAR
-
-    def next_facts(self, rows: Rows, truth: int, *, is_read: bool = True) -> tuple[Happening, ...]:
-        """What clock, readings and people may tell of this visit; `truth`: how the closure stands."""
-        key = rows.visit, rows.unlock in GATED, truth, is_read
+    def next_rows(self, rows: Rows, truth: int) -> tuple[Next, ...]:
+        """What clock, readings and people may tell of this visit that changes it; `truth`: how the closure stands."""
+        key = rows, truth
         known = self._next.get(key)
         if known is None:
-            told = [*self._of_the_clock(rows.visit), *self._of_people(rows.visit)]
-            if is_read and rows.unlock in GATED:
+            told = [*self._of_the_clock(rows.visit), *self._of_people()]
+            if rows.unlock in GATED:
                 told += self._of_readings(rows.visit, truth)
-            known = self._next[key] = tuple(told)
+            after = [(each, self.record(rows, each.fact, each.reading)) for each in told]
+            known = self._next[key] = tuple(
+                Next(each.words, recorded, each.is_ours) for each, recorded in after if recorded != rows
+            )
         return known
 
     def _of_the_clock(self, number: int) -> list[Happening]:
@@ -141,16 +163,11 @@ class Ledger(Visits):
             return []
         return [Happening(f"it is read: {TRUTHS[truth]}", fact, reading, True)]
 
-    def _of_people(self, number: int) -> list[Happening]:
+    def _of_people(self) -> list[Happening]:
         told = [Happening(f"the courier says {fact}", fact, -1, False) for fact in WORDS]
         told.append(Happening("the car drives off", Fact.DROVE_OFF, -1, False))
         told += [Happening(f"the operator says {fact}", fact, -1, True) for fact in sorted(RULINGS)]
-        changed = []
-        for each in told:
-            after, orders, _ = self.step(number, each.fact)
-            if after != number or orders:
-                changed.append(each)
-        return changed
+        return told
 
 
 def locked_by_us(truth: int) -> int:

@@ -152,7 +152,8 @@ class TwoCouriers:
         self, now: Doors, index: int, attempt: Attempt, truth: int | None = None, **change: int
     ) -> Doors:
         """The situation with one attempt changed; what is over is forgotten, what is alike is put in order."""
-        attempt = attempt._replace(**change)
+        if change:
+            attempt = attempt._replace(**change)
         if truth is not None and not self.has_one_closure:
             attempt, truth = attempt._replace(truth=truth), None
         if attempt.visit != NOBODY and attempt.transaction == OUTSIDE:
@@ -162,19 +163,28 @@ class TwoCouriers:
         self._check(after)
         return after
 
+    def _with_rows(
+        self, now: Doors, index: int, attempt: Attempt, rows: Rows, truth: int | None = None
+    ) -> Doors:
+        """The situation with these rows of one visit."""
+        changed = Attempt(attempt.transaction, attempt.seen, *rows, attempt.pending, attempt.truth)
+        return self._with(now, index, changed, truth)
+
     def _forgotten(self, attempt: Attempt) -> Attempt:
         number = attempt.visit
-        if self.ledger.is_over(number):
+        if self.ledger.known_of(number).is_over:
             if attempt.pending or attempt.unlock == PASSED:
                 raise BrokenError("L3", "nobody watches any more, and the unlock may still take effect")
             return AWAY
-        if not self.has_one_closure and not self.ledger.is_live(number):
+        if not self.has_one_closure and not self.ledger.known_of(number).is_live:
             return AWAY  # its tail is of another place: nothing of it is asked here
         return attempt
 
     def _check(self, now: Doors) -> None:
         """S6, in every situation."""
-        live = [each for each in now.attempts if each.visit != NOBODY and self.ledger.is_live(each.visit)]
+        live = [
+            each for each in now.attempts if each.visit != NOBODY and self.ledger.known_of(each.visit).is_live
+        ]
         if len(live) > 1:
             what = ("access point", "car", "courier")[self.meeting.value - 1]
             raise BrokenError("S6", f"two visits live, of one {what}")
@@ -196,16 +206,16 @@ class TwoCouriers:
         for other in self._others(now, index):
             if other.visit == NOBODY:
                 continue
-            if self.ledger.is_live(other.visit):
+            if self.ledger.known_of(other.visit).is_live:
                 seen |= COURIER_BUSY if self.meeting is Meeting.ONE_COURIER else BUSY
-            elif self.ledger.is_watched(other.visit):
+            elif self.ledger.known_of(other.visit).is_watched:
                 seen |= WATCHED
         return seen
 
     def _of_the_transaction(self, now: Doors, index: int, attempt: Attempt) -> Iterator[Step[Doors]]:
         """A scan, or the decision after a look: lock, read, write."""
         is_scan = attempt.visit == NOBODY
-        is_asking = is_scan or self.ledger.state_of(attempt.visit) is State.REQUESTED
+        is_asking = is_scan or self.ledger.known_of(attempt.visit).state is State.REQUESTED
         what = "a scan" if is_scan else "the decision after a look"
         if attempt.transaction == OUTSIDE and is_asking:
             if not reads_after_lock():
@@ -228,11 +238,13 @@ class TwoCouriers:
     def _write(self, now: Doors, index: int, attempt: Attempt, *, is_scan: bool) -> Iterator[Step[Doors]]:
         others = self._others(now, index)
         done = attempt._replace(transaction=OUTSIDE, seen=0)
-        if not is_scan and self.ledger.state_of(attempt.visit) is not State.REQUESTED:
+        if not is_scan and self.ledger.known_of(attempt.visit).state is not State.REQUESTED:
             yield Step("the decision finds it decided already", self._with(now, index, done), True)
             return
         if is_scan:
-            is_taken = any(each.visit != NOBODY and self.ledger.is_live(each.visit) for each in others)
+            is_taken = any(
+                each.visit != NOBODY and self.ledger.known_of(each.visit).is_live for each in others
+            )
             done = done._replace(visit=self.begun)
             if is_taken and index_refuses(self.meeting):
                 if attempt.seen & (BUSY | COURIER_BUSY):
@@ -249,7 +261,7 @@ class TwoCouriers:
         if fact is Fact.GRANTED and self.meeting is Meeting.ONE_PLACE:
             self._check_earlier(others, "a grant is given")
         rows = self.ledger.record(Rows(done.visit, done.unlock, done.lock), fact)
-        after = self._with(now, index, done, **rows._asdict())
+        after = self._with_rows(now, index, done, rows)
         yield Step(f"the decision: {fact}, committed", after, True)
 
     def _check_earlier(self, others: tuple[Attempt, ...], what: str) -> None:
@@ -258,25 +270,27 @@ class TwoCouriers:
         for other in others:
             if other.visit == NOBODY:
                 continue
-            if other.pending or other.unlock == PASSED or self.ledger.is_watched(other.visit):
+            if other.pending or other.unlock == PASSED or self.ledger.known_of(other.visit).is_watched:
                 raise BrokenError("S2", f"{what} while an earlier unlock may still take effect")
 
     def _of_the_gate(self, now: Doors, index: int, attempt: Attempt) -> Iterator[Step[Doors]]:
         if attempt.unlock != WAITING or not self._is_place_free(now, index):
             return
         others = self._others(now, index)
-        is_watched = any(each.visit != NOBODY and self.ledger.is_watched(each.visit) for each in others)
+        is_watched = any(
+            each.visit != NOBODY and self.ledger.known_of(each.visit).is_watched for each in others
+        )
         rows = Rows(attempt.visit, attempt.unlock, attempt.lock)
         if is_watched and self.has_one_closure and gate_looks_at_tail():
             shut = self.ledger.record(rows._replace(unlock=DEAD), Fact.GATE_SHUT)
             words = "the gate stays shut: an earlier unlock may still take effect"
-            yield Step(words, self._with(now, index, attempt, **shut._asdict()), True)
+            yield Step(words, self._with_rows(now, index, attempt, shut), True)
             return
         self._check_earlier(others, "the gate opens")
         passed = self.ledger.record(rows._replace(unlock=PASSED), Fact.GATE_PASSED)
-        yield Step("the gate opens", self._with(now, index, attempt, **passed._asdict()), True)
+        yield Step("the gate opens", self._with_rows(now, index, attempt, passed), True)
         shut = self.ledger.record(rows._replace(unlock=DEAD), Fact.GATE_SHUT)
-        yield Step("the gate stays shut", self._with(now, index, attempt, **shut._asdict()), True)
+        yield Step("the gate stays shut", self._with_rows(now, index, attempt, shut), True)
 
     def _of_the_worker(self, now: Doors, index: int, attempt: Attempt) -> Iterator[Step[Doors]]:
         rows = Rows(attempt.visit, attempt.unlock, attempt.lock)
@@ -289,23 +303,19 @@ class TwoCouriers:
                 (ENDED_UNKNOWN, Fact.UNLOCK_UNKNOWN),
             ):
                 ended = self.ledger.record(rows._replace(unlock=unlock), fact)
-                yield Step(
-                    f"no byte leaves: {fact}", self._with(now, index, attempt, **ended._asdict()), True
-                )
+                yield Step(f"no byte leaves: {fact}", self._with_rows(now, index, attempt, ended), True)
         elif attempt.unlock == SENT:
             for fact in (Fact.UNLOCK_SAID_DONE, Fact.UNLOCK_REJECTED, Fact.UNLOCK_UNKNOWN):
                 ended = self.ledger.record(rows._replace(unlock=ENDED_UNKNOWN), fact)
-                yield Step(
-                    f"the unlock ends: {fact}", self._with(now, index, attempt, **ended._asdict()), True
-                )
+                yield Step(f"the unlock ends: {fact}", self._with_rows(now, index, attempt, ended), True)
         if attempt.lock == LOCK_INTENT and attempt.unlock != PASSED:
             truth = now.truth if self.has_one_closure else attempt.truth
             unordered = rows._replace(lock=LOCK_NONE)
             done = self.ledger.record(unordered, Fact.LOCK_SAID_DONE)
-            locked = self._with(now, index, attempt, locked_by_us(truth), **done._asdict())
+            locked = self._with_rows(now, index, attempt, done, locked_by_us(truth))
             yield Step("the lock leaves, and locks", locked, True)
             failed = self.ledger.record(unordered, Fact.LOCK_FAILED)
-            yield Step("the lock fails", self._with(now, index, attempt, **failed._asdict()), True)
+            yield Step("the lock fails", self._with_rows(now, index, attempt, failed), True)
 
     def _of_the_visit(self, now: Doors, index: int, attempt: Attempt) -> Iterator[Step[Doors]]:
         truth = now.truth if self.has_one_closure else attempt.truth
@@ -313,20 +323,15 @@ class TwoCouriers:
         if attempt.pending:
             after = self._with(now, index, attempt, effect_on(truth), pending=attempt.pending - 1)
             yield Step("the unlock takes effect", after, True)
-        if self.ledger.can_be_late(attempt.visit) and attempt.unlock != PASSED:
+        if self.ledger.known_of(attempt.visit).can_be_late and attempt.unlock != PASSED:
             after = self._with(now, index, attempt, visit=self.ledger.without_late(attempt.visit), pending=0)
             yield Step("a late unlock can't come any more", after, True)
-        for told in self.ledger.next_facts(rows, truth):
-            recorded = self.ledger.record(rows, told.fact, told.reading)
-            if recorded != rows:
-                after = self._with(now, index, attempt, **recorded._asdict())
-                yield Step(told.words, after, told.is_ours)
+        for told in self.ledger.next_rows(rows, truth):
+            yield Step(told.words, self._with_rows(now, index, attempt, told.rows), told.is_ours)
         if not self._has_lock(attempt) and self._is_place_free(now, index):
             blocked = self.ledger.record(rows, Fact.BLOCKED)
             if blocked != rows:
-                yield Step(
-                    "the visit is blocked", self._with(now, index, attempt, **blocked._asdict()), False
-                )
+                yield Step("the visit is blocked", self._with_rows(now, index, attempt, blocked), False)
         if not self.has_one_closure:
             for words, moved in TRUTH_MOVES[truth]:
                 yield Step(words, self._with(now, index, attempt, moved), False)

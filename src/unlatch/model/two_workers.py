@@ -123,7 +123,7 @@ class TwoWorkers:
         return Desk(*self.granted, INTENT, NO_GATE, (IDLE, IDLE), 0, 0, 0, False, False)
 
     def is_end(self, now: Desk) -> bool:
-        return self.ledger.is_over(now.visit) and now.workers == (IDLE, IDLE)
+        return self.ledger.known_of(now.visit).is_over and now.workers == (IDLE, IDLE)
 
     def describe(self, now: Desk) -> str:
         row = ("INTENT", "SENT", "ended")[now.row]
@@ -147,7 +147,7 @@ class TwoWorkers:
         """What must hold of every situation."""
         if now.emissions > 1:
             raise BrokenError("S2", "two emissions for one grant")
-        if self.ledger.is_over(now.visit) and not now.is_restored:
+        if self.ledger.known_of(now.visit).is_over and not now.is_restored:
             if now.pending:
                 raise BrokenError("L3", "nobody watches any more, and the unlock may still take effect")
             if THROUGH in now.workers and may_send(now.time):
@@ -194,12 +194,12 @@ class TwoWorkers:
         """What the gate has read, once all of it is locked."""
         if now.row != INTENT:
             return AT_GATE_LATE
-        state = self.ledger.state_of(now.visit)
+        state = self.ledger.known_of(now.visit).state
         opens = gate_opens(state, is_aged=now.is_aged, is_of_old_epoch=now.is_restored)
         return AT_GATE if opens else AT_GATE_SHUT
 
     def _at_the_gate(self, now: Desk, other: int) -> Iterator[Step[Desk]]:
-        self._check_gate(now, self.ledger.state_of(now.visit))
+        self._check_gate(now, self.ledger.known_of(now.visit).state)
         passed = self.ledger.record(self._rows(now)._replace(unlock=PASSED), Fact.GATE_PASSED)
         change = {**passed._asdict(), "row": SENT, "time": FIRST_BYTE}
         yield Step("the gate opens: USED, SENT", self._with(now, THROUGH, other, **change), True)
@@ -284,16 +284,14 @@ class TwoWorkers:
             yield Step("the unlock takes effect", after, True)
         for words, truth in TRUTH_MOVES[now.truth]:
             yield Step(words, now._replace(truth=truth), False)
-        if self.ledger.can_be_late(now.visit) and now.time != FIRST_BYTE:
+        if self.ledger.known_of(now.visit).can_be_late and now.time != FIRST_BYTE:
             after = now._replace(visit=self.ledger.without_late(now.visit), pending=0)
             yield Step("a late unlock can't come any more", after, True)
         if self._is_gate_held(now):
             return  # the visit's row is locked
         rows = self._rows(now)
-        for told in self.ledger.next_facts(rows, now.truth):
-            recorded = self.ledger.record(rows, told.fact, told.reading)
-            if recorded != rows:
-                yield Step(told.words, self._noted(now, recorded), told.is_ours)
+        for told in self.ledger.next_rows(rows, now.truth):
+            yield Step(told.words, self._noted(now, told.rows), told.is_ours)
         blocked = self.ledger.record(rows, Fact.BLOCKED)
         if blocked != rows:
             yield Step("the consignee blocks", self._noted(now, blocked), False)
@@ -301,4 +299,4 @@ class TwoWorkers:
     def _noted(self, now: Desk, rows: Rows) -> Desk:
         """A visit that ends before its gate takes its unlock with it."""
         row = ENDED if rows.unlock == DEAD else now.row
-        return now._replace(**rows._asdict(), row=row)
+        return Desk._make((*rows, row, *now[4:]))
