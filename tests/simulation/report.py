@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.simulation.flow_mutants import FLOW_MUTANTS
+from tests.simulation.model_mutants import MUTANTS as MODEL_MUTANTS
 from tests.simulation.mutants import MUTANTS
 
 from unlatch.model.search import search
@@ -36,6 +37,21 @@ def try_all() -> list[dict[str, Any]]:
             }
         )
         print(f"{mutant.name}: {lines[-1]['killed_by']}", file=sys.stderr, flush=True)
+    for model_mutant in MODEL_MUTANTS:
+        began_s = time.monotonic()
+        with pytest.MonkeyPatch.context() as patch:
+            model_mutant.patch(patch)
+            found = model_mutant.search()
+        lines.append(
+            {
+                "of": "models",
+                "name": model_mutant.name,
+                "killed_by": [] if found.flaw is None else [found.flaw.invariant],
+                "cases": found.situations,
+                "seconds": round(time.monotonic() - began_s, 1),
+            }
+        )
+        print(f"{model_mutant.name}: {lines[-1]['killed_by']}", file=sys.stderr, flush=True)
     for flow_mutant in FLOW_MUTANTS:
         began_s = time.monotonic()
         with pytest.MonkeyPatch.context() as patch:

@@ -424,12 +424,18 @@ class Stage:
                     world.spawn(do(errand))
         if lot.random() < 0.03 * world.badness:
             world.spawn(self.fail_over())
+        over_s: float | None = (
+            None  # since when all is over: whatever a cloud has still to do comes within LATE_EFFECT_S
+        )
         while world.now_s < LASTS_AT_MOST_S and not world.broken:
             await asyncio.sleep(5.0)
             self.watchman.see_emissions()
-            if all(one.done() for one in couriers) and not self.is_down and self._is_over():
+            if not (all(one.done() for one in couriers) and not self.is_down and self._is_over()):
+                over_s = None  # a failover may have taken the end of a watch back
+            elif over_s is None:
+                over_s = world.now_s
+            elif world.now_s - over_s > LATE_EFFECT_S:
                 break
-        await asyncio.sleep(LATE_EFFECT_S)  # whatever a cloud has still to do
         await self._end(couriers)
 
     async def _end(self, couriers: Sequence[asyncio.Future[None]]) -> None:
