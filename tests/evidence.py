@@ -26,6 +26,7 @@ SIMULATED = 200_000
 AT_ONCE = 2  # simulations side by side
 SEED = 1_000_000
 BADNESS = 1.5
+POSITION_COUNTS = ("refused by the shape", "granted", "denied")
 
 
 def _run(*words: str) -> int:
@@ -80,6 +81,11 @@ def add_up(told: list[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
+def run_fuzz(out: Path) -> bool:
+    """Bad input in bulk."""
+    return _run("-m", "tests.fuzz", str(out)) == 0
+
+
 def run_day(out: Path) -> bool:
     """A day of 2,000 deliveries over real processes, ten of them killed."""
     return _run("-m", "unlatch.main", "day", "--json", str(out)) == 0
@@ -89,6 +95,7 @@ LAYERS: Mapping[str, Callable[[Path], bool]] = {
     "models": run_models,
     "mutants": run_mutants,
     "simulation": run_simulation,
+    "fuzz": run_fuzz,
     "day": run_day,
 }
 
@@ -216,6 +223,22 @@ def _simulation(told: dict[str, Any]) -> list[str]:
     ]
 
 
+def _fuzz(told: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, one in told.items():
+        counts = one.get("taken_for") or {key: value for key, value in one.items() if key in POSITION_COUNTS}
+        words = ", ".join(f"{key} {count:,}" for key, count in counts.items())
+        lines.append(f"| {name} | {one['count']:,} | {one['seed']} | {words} | {len(one['broken'])} |")
+    return [
+        "## Bad input",
+        "",
+        "| what | tried | seed | came of it | broken |",
+        "|---|---|---|---|---|",
+        *lines,
+        "",
+    ]
+
+
 def _day(told: dict[str, Any]) -> list[str]:
     plain = {name: value for name, value in told.items() if isinstance(value, int | float | str)}
     return [
@@ -234,6 +257,7 @@ SECTIONS: Mapping[str, Callable[[Any], list[str]]] = {
     "models": _models,
     "mutants": _mutants,
     "simulation": _simulation,
+    "fuzz": _fuzz,
     "day": _day,
 }
 
