@@ -60,6 +60,9 @@ class Deed(StrEnum):
     PASS_GIVEN = auto()
     PASS_ENDED = auto()
     GLASS_BROKEN = auto()
+    TAKE_OVER_AGREED = auto()
+    TAKE_OVER_DECLINED = auto()
+    PLACE_CLOSED = auto()
 
 
 # English, French.
@@ -186,6 +189,18 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.GLASS_BROKEN: (
             "The recording of a visit was opened to one operator without your consent, for half an hour.",
             "L'enregistrement d'une visite a été ouvert à un exploitant sans votre accord, pour une demi-heure.",
+        ),
+        Deed.TAKE_OVER_AGREED: (
+            "A member agreed to be the owner of this place when its owner goes.",
+            "Un membre a accepté d'être propriétaire de ce lieu quand son propriétaire partira.",
+        ),
+        Deed.TAKE_OVER_DECLINED: (
+            "A member no longer agrees to be the owner of this place.",
+            "Un membre n'accepte plus d'être propriétaire de ce lieu.",
+        ),
+        Deed.PLACE_CLOSED: (
+            "This place was closed: its owner has gone.",
+            "Ce lieu a été fermé : son propriétaire est parti.",
         ),
     }
 )

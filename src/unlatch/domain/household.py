@@ -45,6 +45,7 @@ class Right(StrEnum):
     SHARE_CLIPS = auto()
     SET_HOME = auto()
     SET_CAMERAS = auto()
+    TAKE_OVER = auto()
 
 
 _BOTH = frozenset({Role.OWNER, Role.MEMBER})
@@ -74,6 +75,7 @@ RIGHTS: Mapping[Right, frozenset[Role]] = MappingProxyType(
         Right.SHARE_CLIPS: _OWNER,
         Right.SET_HOME: _BOTH,
         Right.SET_CAMERAS: _BOTH,
+        Right.TAKE_OVER: _MEMBER,
     }
 )
 MEANINGS: Mapping[Right, str] = MappingProxyType(
@@ -98,6 +100,7 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
         Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
         Right.ERASE_CLIPS: "erase the clips of a visit at once",
+        Right.TAKE_OVER: "agree to be its owner when the owner is erased as a person, and take that back",
         Right.SHARE_CLIPS: "let the operator's staff or the carrier see the clips of a visit, and end that",
     }
 )

@@ -183,6 +183,16 @@ async def leave(
     await _tell(connection, NoticeEvent.MEMBER_LEFT, access_point_id, consignee_id, key=key, now=now)
 
 
+async def agree_to_take_over(
+    connection: AsyncConnection, access_point_id: str, *, consignee_id: str, agrees: bool, now: datetime
+) -> None:
+    """A member will be the owner when the owner is erased as a person, or will not. Raises NotFound, NotAllowed."""
+    await require(connection, access_point_id, consignee_id, Right.TAKE_OVER, is_locked=True)
+    if await household.set_takes_over(connection, access_point_id, consignee_id, now if agrees else None):
+        deed = Deed.TAKE_OVER_AGREED if agrees else Deed.TAKE_OVER_DECLINED
+        await _write(connection, access_point_id, consignee_id, deed, now)
+
+
 async def remove(
     connection: AsyncConnection, access_point_id: str, *, member_id: str, consignee_id: str, now: datetime
 ) -> None:
@@ -230,6 +240,31 @@ async def hand_over(
         await _tell(
             connection, NoticeEvent.LINK_ENDING, access_point_id, member_id, key=key, now=now, more=until
         )
+
+
+async def give_up(
+    connection: AsyncConnection,
+    access_point_id: str,
+    *,
+    consignee_id: str,
+    heir_id: str | None,
+    now: datetime,
+) -> None:
+    """The owner goes for good: to the member who has agreed to that, else without one, and the others go too.
+
+    Whose place it is no more is told like any member who goes. Raises NotFound, NotAllowed, Conflict.
+    """
+    if heir_id is not None:
+        await hand_over(connection, access_point_id, member_id=heir_id, consignee_id=consignee_id, now=now)
+        await leave(connection, access_point_id, consignee_id=consignee_id, now=now)
+        return
+    await require(connection, access_point_id, consignee_id, Right.HAND_OVER, is_locked=True)
+    for person in await household.list_people(connection, access_point_id):
+        if person.role == Role.MEMBER:
+            await remove(connection, access_point_id, member_id=person.id, consignee_id=consignee_id, now=now)
+    real_now = datetime.now(UTC)
+    for one in await household.list_open_invitations(connection, access_point_id, real_now):
+        await household.end_invitation(connection, one.id, access_point_id=access_point_id, real_now=real_now)
 
 
 async def _get_member(connection: AsyncConnection, access_point_id: str, member_id: str) -> PersonRow:

@@ -125,9 +125,9 @@ async def set_plans(
 
 
 async def get_consignee(connection: AsyncConnection, consignee_id: str, *, carrier_id: str) -> ConsigneeRow:
-    """A consignee of this carrier. Raises NotFound."""
+    """A consignee of this carrier who is not erased. Raises NotFound."""
     row = await consignees.find_consignee(connection, consignee_id, carrier_id=carrier_id)
-    if row is None:
+    if row is None or row.erased_at is not None:
         raise NotFound("there is no such consignee")
     return row
 

@@ -174,7 +174,18 @@ async def erase_at_once(
     why = await _find_why_held(connection, visit_id, now)
     if why is not None:
         raise Conflict(why)
-    who = f"consignee:{consignee_id}"
+    return await _erase_whole(connection, row, f"consignee:{consignee_id}", now)
+
+
+async def erase_if_free(connection: AsyncConnection, visit_id: str, *, who: str, now: datetime) -> int | None:
+    """The same for who is erased as a person; None: it is under way, or something holds what was recorded."""
+    row = await _lock(connection, visit_id)
+    if row.ended_at is None or await _find_why_held(connection, visit_id, now):
+        return None
+    return await _erase_whole(connection, row, who, now)
+
+
+async def _erase_whole(connection: AsyncConnection, row: VisitRow, who: str, now: datetime) -> int:
     row, count = await _erase(connection, row, now, by=who, is_all=True)
     row, count_of_takes = await _erase_takes(connection, row, now, by=who)
     if count or count_of_takes:

@@ -27,6 +27,7 @@ from unlatch.flow import (
     due,
     enrolling,
     enrolling_steps,
+    erasing,
     filming,
     forgetting,
     freezing,
@@ -106,6 +107,9 @@ async def work(platform: Platform, stop: asyncio.Event) -> None:
         ),
         "removals": lambda: _repeat(
             stop, retention.REMOVE_EVERY_S, lambda: retention.remove_erased(platform), retention.AT_ONCE
+        ),
+        "erasures": lambda: _repeat(
+            stop, erasing.GO_ON_EVERY_S, lambda: erasing.go_on(platform), erasing.AT_ONCE
         ),
         "checks": lambda: _repeat(stop, CHECKS_EVERY_S, lambda: enrolling.tell_checks(platform)),
         "claims": lambda: _repeat(

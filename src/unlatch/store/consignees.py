@@ -23,6 +23,7 @@ class ConsigneeRow:
     language: str
     created_at: datetime
     plans: list[str] = field(default_factory=list)  # memberships, as the carrier told
+    erased_at: datetime | None = None  # since then a number without a person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +105,7 @@ async def find_consignee(
     """A consignee whom this carrier registered."""
     async with connection.cursor(row_factory=class_row(ConsigneeRow)) as cursor:
         await cursor.execute(
-            "SELECT id, carrier_id, name, language, created_at, plans FROM consignee "
+            "SELECT id, carrier_id, name, language, created_at, plans, erased_at FROM consignee "
             "WHERE id = %s AND carrier_id = %s",
             (consignee_id, carrier_id),
         )

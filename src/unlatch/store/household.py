@@ -172,6 +172,32 @@ async def end_member(
     return None if row is None else row[0]
 
 
+async def set_takes_over(
+    connection: AsyncConnection, access_point_id: str, consignee_id: str, at: datetime | None
+) -> bool:
+    """A member agrees to be the owner one day, or does not; whether that is new. The place's row must be locked."""
+    cursor = await connection.execute(
+        "UPDATE member SET takes_over_at = %s WHERE access_point_id = %s AND consignee_id = %s AND left_at IS NULL "
+        "AND (takes_over_at IS NULL) <> (%s::timestamptz IS NULL) RETURNING 1",
+        (at, access_point_id, consignee_id, at),
+    )
+    return await cursor.fetchone() is not None
+
+
+async def list_heirs(connection: AsyncConnection, owner_id: str) -> dict[str, str]:
+    """By place of this owner: the member who has agreed to own it and whom its carrier knows; of several, the first."""
+    cursor = await connection.execute(
+        "SELECT DISTINCT ON (access_point.id) access_point.id, member.consignee_id FROM access_point "
+        "JOIN member ON member.access_point_id = access_point.id AND member.left_at IS NULL "
+        "JOIN consignee ON consignee.id = member.consignee_id AND consignee.carrier_id = access_point.carrier_id "
+        "AND consignee.erased_at IS NULL "
+        "WHERE access_point.consignee_id = %s AND member.takes_over_at IS NOT NULL "
+        "ORDER BY access_point.id, member.takes_over_at, member.consignee_id",
+        (owner_id,),
+    )
+    return dict(await cursor.fetchall())
+
+
 async def set_owner(connection: AsyncConnection, access_point_id: str, consignee_id: str) -> None:
     """Another owner. The place's row must be locked."""
     await connection.execute(

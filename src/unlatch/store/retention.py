@@ -41,7 +41,7 @@ class SweptRow:
 
 
 # An open claim, or an operator's hold, on the row `visit`.
-_HELD = f"""
+HELD = f"""
     {HELD_BY_CLAIM}
     OR EXISTS (SELECT 1 FROM clip_hold WHERE clip_hold.visit_id = visit.id AND clip_hold.ended_at IS NULL
         AND clip_hold.until > %(now)s)
@@ -49,7 +49,7 @@ _HELD = f"""
 _LOCK_DUE = f"""
     -- The visit whose clip has been due the longest and that nobody holds, nor has in hand.
     SELECT visit.id FROM clip JOIN visit ON visit.id = clip.visit_id
-    WHERE clip.erased_at IS NULL AND clip.keep_until <= %(now)s AND NOT ({_HELD})
+    WHERE clip.erased_at IS NULL AND clip.keep_until <= %(now)s AND NOT ({HELD})
     ORDER BY clip.keep_until LIMIT 1 OFFSET %(passing_over)s FOR NO KEY UPDATE OF visit SKIP LOCKED
 """
 _LOCK_DUE_TAKES = f"""
@@ -59,7 +59,7 @@ _LOCK_DUE_TAKES = f"""
             ON kept.programme = stop.programme
     WHERE recording.state IN ('ending', 'failed') AND recording.erased_at IS NULL AND visit.ended_at IS NOT NULL
         AND recording.begun_at + make_interval(days => coalesce(kept.days, %(default_days)s)) <= %(now)s
-        AND NOT ({_HELD})
+        AND NOT ({HELD})
     ORDER BY recording.begun_at LIMIT 1 OFFSET %(passing_over)s FOR NO KEY UPDATE OF visit SKIP LOCKED
 """
 _ERASE = """

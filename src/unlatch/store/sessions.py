@@ -88,7 +88,8 @@ async def find_session(connection: AsyncConnection, token_hash: bytes, now: date
 async def find_person(connection: AsyncConnection, reader: str, reader_id: str) -> Person | None:
     """Who that is."""
     table = {
-        "consignee": "SELECT id, name, language, carrier_id FROM consignee WHERE id = %s",
+        "consignee": "SELECT id, name, language, carrier_id FROM consignee "
+        "WHERE id = %s AND erased_at IS NULL",
         "operator": "SELECT id, name, 'en' AS language, NULL::text AS carrier_id FROM operator WHERE id = %s",
     }[reader]
     async with connection.cursor(row_factory=class_row(Person)) as cursor:

@@ -287,14 +287,18 @@ _RULE_OUT = f"""
     -- The stops that were still to come there: none of them opens it any more.
     UPDATE stop SET ruled_out = %s, ruled_out_at = %s
     WHERE access_point_id = %s AND state IN ('open', 'fallback_due') AND window_until > %s AND ruled_out IS NULL
+        AND id IS DISTINCT FROM %s
     RETURNING {_STOP}
 """
 
 
 async def rule_out_stops(
-    connection: AsyncConnection, access_point_id: str, *, incident: str, now: datetime
+    connection: AsyncConnection, access_point_id: str, *, incident: str, now: datetime, but: str | None = None
 ) -> list[StopRow]:
-    """Rule out every stop to come at a place, which must be locked; those that were not ruled out before."""
+    """Rule out every stop to come at a place, which must be locked; those that were not ruled out before.
+
+    `but`: this one goes on.
+    """
     async with connection.cursor(row_factory=class_row(StopRow)) as cursor:
-        await cursor.execute(_RULE_OUT.encode(), (incident, now, access_point_id, now))
+        await cursor.execute(_RULE_OUT.encode(), (incident, now, access_point_id, now, but))
         return await cursor.fetchall()
