@@ -82,6 +82,10 @@ async def hand_over(_: Platform, tenant: Tenant, asker: Caller) -> httpx.Respons
     return await asker.post(f"{place_path(tenant)}/owner", {"consignee_id": other.id})
 
 
+async def take_over(_: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
+    return await asker.post(f"{place_path(tenant)}/take_over", {"agrees": True})
+
+
 async def check_range(_: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
     return await asker.post(f"/v1/me/stops/{tenant.stop_id}/check")
 
@@ -190,6 +194,7 @@ TRIES: dict[Right, Callable[[Platform, Tenant, Caller], Awaitable[httpx.Response
     Right.SHARE_CLIPS: share_clips,
     Right.SET_HOME: set_home,
     Right.SET_CAMERAS: set_cameras,
+    Right.TAKE_OVER: take_over,
 }
 
 
@@ -523,7 +528,7 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
     known = {
         "block", "unblock", "household", "invitations", "invitations/{invitation_id}", "leave", "owner",
         "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "hub", "cameras",
-        "cameras/{camera_id}", "cameras/{camera_id}/feed_link",
+        "cameras/{camera_id}", "cameras/{camera_id}/feed_link", "take_over",
     }  # fmt: skip
     prefix = "/v1/me/access_points/{access_point_id}/"
     found = {

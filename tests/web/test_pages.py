@@ -228,7 +228,7 @@ WIDENS = {
     "unblock_place", "begin_link", "choose_car", "relink_place", "join_household", "invite_to_household",
     "let_member_watch", "hand_over_place", "unfreeze_place", "rule_visit", "break_glass", "give_pass",
     "add_my_channel", "add_operator_channel", "register_own_home", "link_hub_again", "change_home", "add_camera",
-    "thaw", "make_feed_link",
+    "thaw", "make_feed_link", "erase_me", "agree_to_take_over",
 }  # fmt: skip
 
 

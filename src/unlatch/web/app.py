@@ -32,6 +32,7 @@ from unlatch.web.api import (
     desk,
     eligibility,
     enrolment,
+    erasure,
     freezes,
     homes,
     household,
@@ -97,6 +98,7 @@ TABLES: Sequence[EndpointTable] = (
     channels.TABLE,
     passes.TABLE,
     retention.TABLE,
+    erasure.TABLE,
 )
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (b"x-content-type-options", b"nosniff"),

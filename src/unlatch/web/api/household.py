@@ -103,6 +103,12 @@ class HandOverBody(Struct, kw_only=True, forbid_unknown_fields=True):
     consignee_id: Annotated[Identifier, Meta(description="A member of the household")]
 
 
+class OwningBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whether you would own the place."""
+
+    agrees: bool
+
+
 class WatchingBody(Struct, kw_only=True, forbid_unknown_fields=True):
     """Whether this member may watch."""
 
@@ -327,6 +333,28 @@ async def hand_over_place(asked: Asked[HandOverBody]) -> Household:
         place_id,
         member_id=asked.body.consignee_id,
         consignee_id=asked.asker.id,
+        now=asked.platform.clock.now(),
+    )
+    return await _read_household(asked.connection, place_id, asked.asker.id)
+
+
+@_changed(
+    "/v1/me/access_points/{access_point_id}/take_over",
+    widens=True,
+    summary="Agree to own the place when its owner is erased",
+    takes=OwningBody,
+    troubles=(Trouble.NOT_FOUND,),
+)
+async def agree_to_take_over(asked: Asked[OwningBody]) -> Household:
+    """For a member: when the owner is erased as a person, the place is handed to the first member who has agreed to
+    that and whom its carrier knows. Without one it closes. Take it back at any moment before.
+    """
+    place_id = asked.path["access_point_id"]
+    await household.agree_to_take_over(
+        asked.connection,
+        place_id,
+        consignee_id=asked.asker.id,
+        agrees=asked.body.agrees,
         now=asked.platform.clock.now(),
     )
     return await _read_household(asked.connection, place_id, asked.asker.id)

@@ -9,6 +9,7 @@ from unlatch.web.pages import (
     consignee,
     consignee_cameras,
     consignee_data,
+    consignee_erasure,
     consignee_homes,
     consignee_notices,
     consignee_places,
@@ -27,5 +28,6 @@ def list_pages() -> Sequence[Page]:
     return [
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
         *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *console_rules.PAGES,
-        *check.PAGES, *consignee_data.PAGES, *consignee_homes.PAGES, *consignee_cameras.PAGES,
+        *check.PAGES, *consignee_data.PAGES, *consignee_erasure.PAGES, *consignee_homes.PAGES,
+        *consignee_cameras.PAGES,
     ]  # fmt: skip

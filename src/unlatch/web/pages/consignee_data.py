@@ -9,7 +9,7 @@ import msgspec
 from litestar import Response
 
 from unlatch.store import household, sessions
-from unlatch.web.api import channels, claims, consignee, deliveries, linking, notices
+from unlatch.web.api import channels, claims, consignee, deliveries, erasure, linking, notices
 from unlatch.web.api import household as sharing
 from unlatch.web.api.claim_shapes import ClaimsQuery
 from unlatch.web.api.consignee import TimelineQuery
@@ -23,8 +23,8 @@ MOST_PAGES = 200  # of each list; what is older than that is said to be left out
 
 
 async def show_data(seen: Seen) -> Response[Any]:
-    """What is kept, in words, and the file."""
-    return render(seen, "consignee/data.html")
+    """What is kept, in words, and the file; and what would happen if all of it were erased."""
+    return render(seen, "consignee/data.html", plan=await seen.ask(erasure.read_erasure_plan))
 
 
 async def download_data(seen: Seen) -> Response[Any]:

@@ -12,7 +12,7 @@ from unlatch.domain.linking import AccountState
 from unlatch.store import consignees, household
 from unlatch.web.api import household as sharing
 from unlatch.web.api import linking
-from unlatch.web.api.household import HandOverBody, JoinBody, WatchingBody
+from unlatch.web.api.household import HandOverBody, JoinBody, OwningBody, WatchingBody
 from unlatch.web.api.linking import NewCarPlace, NewLink
 from unlatch.web.pages import consignee_homes
 from unlatch.web.pages.consignee import CONSIGNEE, read_body
@@ -174,6 +174,17 @@ async def hand_over(seen: Seen) -> Response[Any]:
     return _to_place(seen)
 
 
+async def agree_to_take_over(seen: Seen) -> Response[Any]:
+    """A member owns it when its owner is erased, or does not."""
+    _guard(seen)
+    await seen.ask_in_transaction(
+        sharing.agree_to_take_over,
+        body=OwningBody(agrees=seen.form.get("agrees") == "yes"),
+        access_point_id=seen.path["place_id"],
+    )
+    return _to_place(seen)
+
+
 async def leave(seen: Seen) -> Response[Any]:
     """Out of the household."""
     await seen.ask_in_transaction(sharing.leave_household, access_point_id=seen.path["place_id"])
@@ -197,5 +208,6 @@ PAGES = (
     Page(method="POST", path="/me/places/{place_id}/remove", show=remove, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/watching", show=let_watch, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/owner", show=hand_over, readers=CONSIGNEE),
+    Page(method="POST", path="/me/places/{place_id}/take-over", show=agree_to_take_over, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/leave", show=leave, readers=CONSIGNEE),
 )
