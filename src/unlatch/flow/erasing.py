@@ -5,7 +5,7 @@ The word shuts the way in at once: sign-ins and keys end in its transaction. A w
 (a visit under way, an open claim ...) is passed over; the worker comes back until nothing is, and that is the end.
 
 A hash chain is never touched: of an entry's private part the digest stays, so a proof still verifies
-(docs/decisions/0013). Whose place has a member who has agreed to that is handed to them, and all that is of it stays.
+(docs/decisions/0015). Whose place has a member who has agreed to that is handed to them, and all that is of it stays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
--- A person is erased as a whole, by their own word: what is held goes later by itself (docs/decisions/0013).
+-- A person is erased as a whole, by their own word: what is held goes later by itself (docs/decisions/0015).
 
 -- One row a person, made by their word. A worker goes on with it until nothing is held any more.
 --   under way (ended_at NULL) -> ended
