@@ -150,9 +150,10 @@ class Watchman:
         ours = {
             row["id"] for row in world.store.table("command").values() if row["visit_id"] == after["id"]
         }  # fmt: skip
-        last_s = max((one.at_s for one in world.emissions if one.command_id in ours), default=0.0)
-        if world.seconds(seen_at) < last_s - CLOCKS_MAY_DIFFER_S:
-            self.fail(f"S5: {after['id']} ends as {after['state']} by a reading older than our last command")
+        # A lock that was slow to leave can only make it truer; an unlock that left after the reading can't.
+        unlocks = (one.at_s for one in world.emissions if one.command_id in ours and one.verb == "unlock")
+        if world.seconds(seen_at) < max(unlocks, default=0.0) - CLOCKS_MAY_DIFFER_S:
+            self.fail(f"S5: {after['id']} ends as {after['state']} by a reading older than our unlock")
 
     # ---- each emission -------------------------------------------------------------------------------------
 
