@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from unlatch.domain.label import Label, LabelFault, Symbol, read_label
-from unlatch.domain.label_formats import FORMATS, LabelKind
+from unlatch.domain.label_formats import FORMATS
 
 SLOWEST_S = 0.25  # of one label, on a machine that does other things besides
 SIGNS = (
@@ -79,7 +79,7 @@ def _judge(number: int, text: str, found: Label) -> list[str]:
     told = found.key.partition(":")[2]
     seen = "".join(sign for sign in text if sign.isascii() and sign.isalnum()).upper()
     # A number of the USPS may be printed without the two digits in front that say what it is; we know it with them.
-    wanted = {told, told[2:]} if found.kind is LabelKind.USPS else {told}
+    wanted = {told, told[2:]} if found.key.startswith("usps:") else {told}
     return (
         []
         if any(one.upper() in seen for one in wanted)
