@@ -320,6 +320,8 @@ class People:
             car.is_jammed = False
             world.move(car, opened=False)
             world.move(car, locked=True)
+        if not car.is_locked:
+            return  # nobody rules on what they have not seen to
         scanned = [
             one["parcel_id"]
             for one in world.store.table("visit_parcel").values()
