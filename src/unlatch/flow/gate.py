@@ -102,6 +102,8 @@ def _why_not(view: GateView, state: State, now: datetime) -> Incident | None:
         return view.frozen
     if view.ruled_out is not None:
         return view.ruled_out
+    if view.is_place_watched:
+        return Incident.PLATFORM_PLACE_STILL_WATCHED
     if not view.is_stop_open:
         return Incident.CARRIER_STOP_ENDED
     if view.is_device_revoked:

@@ -460,6 +460,12 @@ async def lock_gate(tx: Transaction, values: Any) -> list[Row]:
     assert fence_row is not None
     devices = [row for row in tx.all("device") if row["courier_id"] == visit["courier_id"]]
     frozen = _frozen(tx, visit["access_point_id"], visit["courier_id"])
+    place_id, key = visit["access_point_id"], visit["closure_key"]
+    is_watched = any(
+        row["access_point_id"] == place_id or (key is not None and row["closure_key"] == key)
+        for row in tx.all("visit")
+        if row["tail"] in WATCHED
+    )
     point = await tx.lock("access_point", visit["access_point_id"])
     visit = await tx.lock("visit", command["visit_id"])
     grant = await tx.lock("grant_", command["grant_id"])
@@ -475,7 +481,7 @@ async def lock_gate(tx: Transaction, values: Any) -> list[Row]:
         "consent_ends_at": point["consent_ends_at"], "is_frozen": point["is_frozen"],
         "is_courier_active": courier["is_active"], "visit_id": visit["id"],
         "is_stop_open": stop["state"] in GOING_ON and stop["access_point_id"] == visit["access_point_id"],
-        "ruled_out": stop["ruled_out"], "frozen": frozen,
+        "ruled_out": stop["ruled_out"], "frozen": frozen, "is_place_watched": is_watched,
         "is_device_revoked": not any(row["revoked_at"] is None for row in devices),
     }]  # fmt: skip
 

@@ -61,6 +61,9 @@ class GateView:
     is_courier_active: bool
     is_stop_open: bool  # not cancelled, not ended, and still a stop at this very place
     ruled_out: Incident | None  # why the place is not to be opened for this stop
+    is_place_watched: (
+        bool  # an earlier unlock, maybe by way of another access point, may still take effect (S2)
+    )
     visit_id: str
 
 
@@ -145,13 +148,18 @@ async def find_command(connection: AsyncConnection, command_id: str) -> CommandR
 
 _LOCK_GATE = f"""
     -- All that may have changed since the decision, locked; the access point was locked before, and whoever changes
-    -- a booking locks it too.
+    -- a booking locks it too. Two access points of one car share no row: a visit by the other one may have come and
+    -- gone since this one's decision read, and its tail is looked at again.
     SELECT command.state AS command_state, lease_until, grant_.state AS grant_state, granted_at,
         grant_.epoch AS grant_epoch, fence.epoch AS fence_epoch,
         (blocked_at IS NOT NULL OR NOT is_consent_given) AS is_blocked,
         consent_ends_at, is_frozen, courier.is_active AS is_courier_active, visit.id AS visit_id,
         (stop.state IN ('open', 'fallback_due') AND stop.access_point_id = visit.access_point_id) AS is_stop_open,
         stop.ruled_out, {frozen_widely("visit.courier_id")} AS frozen,
+        (EXISTS (SELECT 1 FROM visit earlier WHERE earlier.access_point_id = visit.access_point_id
+            AND earlier.tail IN ('watching', 'alarm', 'blind'))
+         OR EXISTS (SELECT 1 FROM visit earlier WHERE earlier.closure_key = visit.closure_key
+            AND earlier.tail IN ('watching', 'alarm', 'blind'))) AS is_place_watched,
         NOT EXISTS (SELECT 1 FROM device WHERE device.courier_id = visit.courier_id
                     AND enrolled_at IS NOT NULL AND revoked_at IS NULL) AS is_device_revoked
     FROM command
