@@ -388,7 +388,7 @@ def draw_commands() -> str:
         "Commands",
         "the table of commands in main.py",
         "`unlatch --version` says which release this is; `unlatch COMMAND --help` says what a command takes. All but "
-        "`verify` read their [settings](settings.md) from the environment.",
+        "`verify` and `check-protocol` read their [settings](settings.md) from the environment.",
         "Exit codes: 0 it went well; 1 it did not, and one line on standard error says why; 2 the words were wrong, or "
         "`verify` could not read a file; 130 it was interrupted.",
         *map(_command, COMMANDS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -209,6 +210,7 @@ def run(arguments: argparse.Namespace) -> int:
             Path(arguments.json).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         if found.flaw is not None:
             print(found.flaw)
+            print(f"{found.flaw.invariant} does not hold: {found.flaw.why}", file=sys.stderr)
             return EXIT_FAILED
         print("  every invariant held", flush=True)
         situations += found.situations
