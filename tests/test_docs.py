@@ -34,7 +34,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 # Words of the glossary that have no class of their own: a row, a habit, a folder, or the whole of it.
 WITHOUT_CLASS = {
-    "Check", "Closure key", "Deadline", "Epoch", "Fresh", "Journal", "Label key",
+    "Check", "Closure key", "Deadline", "Epoch", "Fresh", "Journal", "Label key", "Mutant",
     "Patience", "Pre-flight", "Proof of delivery", "Proof of possession", "Read budget", "Ruled out",
     "Seen locked", "Take-over", "Watch", "Witness", "fence",
 }  # fmt: skip
