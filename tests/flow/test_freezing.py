@@ -177,6 +177,18 @@ async def test_a_visit_that_cannot_be_recorded_keeps_no_other_waiting(stage: Sta
     assert await is_swept(stage, row)
 
 
+async def test_a_freeze_that_is_thawed_before_anyone_has_swept_it_still_stops_what_had_passed(
+    stage: Stage,
+) -> None:
+    _, visit_id, command_id = await grant(stage)
+    assert await pass_gate(stage.platform, command_id, None) is not None
+    row = await freeze(stage, Scope.EVERYTHING)
+    async with stage.platform.database.transaction() as connection:
+        await freezing.thaw(connection, row.id, operator_id="ope_2", now=stage.platform.clock.now())
+    assert await freezing.sweep(stage.platform) == 1
+    assert (await stage.get(visit_id)).visit.wants_lock
+
+
 async def test_said_twice_it_is_one_freeze_that_is_swept_again(stage: Stage) -> None:
     row = await freeze(stage, Scope.CLOUD, "onstar")
     assert await freezing.sweep(stage.platform) == 1

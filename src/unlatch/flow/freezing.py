@@ -112,7 +112,9 @@ async def sweep(closings: Platform) -> int:
         rows = await freezes.list_to_sweep(connection, limit=SWEPT_AT_ONCE)
     broken: list[Exception] = []
     for row in rows:
-        failed = await (_stop_visits(closings, row) if row.thawed_at is None else _ask_again(closings, row))
+        failed = await _stop_visits(closings, row) if row.stopped_at is None else []
+        if row.thawed_at is not None:
+            failed += await _ask_again(closings, row)
         broken += failed
         if not failed:
             async with closings.database.connection() as connection:

@@ -682,7 +682,7 @@ async def count_in_force(tx: Transaction, _: Any) -> list[Row]:
 async def insert_freeze(tx: Transaction, values: Any) -> list[Row]:
     names = ("id", "scope", "subject", "latitude", "longitude", "radius_m", "why", "frozen_by", "frozen_at")
     row = dict(zip(names, values, strict=True))
-    nothing = dict.fromkeys(("thawed_by", "thawed_at", "swept_at"))
+    nothing = dict.fromkeys(("thawed_by", "thawed_at", "stopped_at", "swept_at"))
     tx.put("freeze_", row["id"], {**row, "scope": str(row["scope"]), **nothing})
     return []
 
@@ -696,10 +696,10 @@ async def end_freeze(tx: Transaction, values: Any) -> list[Row]:
     return []
 
 
-@like("UPDATE freeze_ SET swept_at = NULL WHERE id = %s")
+@like("UPDATE freeze_ SET swept_at = NULL, stopped_at = NULL WHERE id = %s")
 async def ask_for_sweep(tx: Transaction, values: Any) -> list[Row]:
     await tx.lock("freeze_", values[0])
-    tx.change("freeze_", values[0], swept_at=None)
+    tx.change("freeze_", values[0], swept_at=None, stopped_at=None)
     return []
 
 
@@ -708,11 +708,15 @@ async def list_to_sweep(tx: Transaction, values: Any) -> list[Row]:
     return [row for row in tx.all("freeze_") if row["swept_at"] is None][: values[0]]
 
 
-@like("UPDATE freeze_ SET swept_at = %s WHERE id = %s AND thawed_at IS NOT DISTINCT FROM %s")
+@like("UPDATE freeze_ SET stopped_at = coalesce(stopped_at, %s), swept_at = CASE")
 async def set_swept(tx: Transaction, values: Any) -> list[Row]:
-    row = await tx.lock("freeze_", values[1])
-    if row is not None and row["thawed_at"] == values[2]:
-        tx.change("freeze_", values[1], swept_at=values[0])
+    now, thawed_at, swept_at, freeze_id = values
+    row = await tx.lock("freeze_", freeze_id)
+    if row is not None:
+        is_whole = row["thawed_at"] == thawed_at
+        tx.change(
+            "freeze_", freeze_id, stopped_at=row["stopped_at"] or now, swept_at=swept_at if is_whole else None
+        )
     return []
 
 

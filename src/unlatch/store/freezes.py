@@ -82,6 +82,7 @@ class FreezeRow:
     frozen_at: datetime
     thawed_by: str | None = None
     thawed_at: datetime | None = None
+    stopped_at: datetime | None = None
     swept_at: datetime | None = None
 
 
@@ -162,7 +163,9 @@ async def end_freeze(connection: AsyncConnection, freeze_id: str, who: str, now:
 
 async def ask_for_sweep(connection: AsyncConnection, freeze_id: str) -> None:
     """Have it followed up once more."""
-    await connection.execute("UPDATE freeze_ SET swept_at = NULL WHERE id = %s", (freeze_id,))
+    await connection.execute(
+        "UPDATE freeze_ SET swept_at = NULL, stopped_at = NULL WHERE id = %s", (freeze_id,)
+    )
 
 
 async def list_to_sweep(connection: AsyncConnection, *, limit: int) -> list[FreezeRow]:
@@ -175,10 +178,11 @@ async def list_to_sweep(connection: AsyncConnection, *, limit: int) -> list[Free
 
 
 async def set_swept(connection: AsyncConnection, row: FreezeRow, now: datetime) -> None:
-    """It has been followed up, unless it was thawed meanwhile."""
+    """What was under way has been stopped; nothing is left to follow up, unless it was thawed meanwhile."""
     await connection.execute(
-        "UPDATE freeze_ SET swept_at = %s WHERE id = %s AND thawed_at IS NOT DISTINCT FROM %s",
-        (now, row.id, row.thawed_at),
+        "UPDATE freeze_ SET stopped_at = coalesce(stopped_at, %s), "
+        "swept_at = CASE WHEN thawed_at IS NOT DISTINCT FROM %s THEN %s::timestamptz END WHERE id = %s",
+        (now, row.thawed_at, now, row.id),
     )
 
 

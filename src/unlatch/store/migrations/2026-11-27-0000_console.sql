@@ -12,7 +12,8 @@ CREATE TABLE freeze_ (
     frozen_at  timestamptz NOT NULL,
     thawed_by  text,
     thawed_at  timestamptz,
-    swept_at   timestamptz,                -- a worker has stopped what was under way, or asked again after the thaw
+    stopped_at timestamptz,                -- a worker has stopped what was under way
+    swept_at   timestamptz,                -- nothing is left to follow up: stopped, and looked at again after a thaw
     CHECK ((scope = 'area') = (latitude IS NOT NULL AND longitude IS NOT NULL AND radius_m IS NOT NULL)),
     CHECK ((thawed_by IS NULL) = (thawed_at IS NULL))
 );
