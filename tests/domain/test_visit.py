@@ -364,6 +364,12 @@ def test_unlock_is_ordered_once_and_an_end_is_for_good(
             assert (end is S.DELIVERED) is closure.reads_lock
 
 
+def test_a_person_rules_where_nobody_has_said_where_the_parcel_is() -> None:
+    story = Story().tell(F.GRANTED, F.GATE_PASSED, F.UNLOCK_SAID_DONE, F.SEEN_OPEN, F.SEEN_CLOSED, F.SEEN_LOCKED)
+    assert story.is_in(S.ACCOUNTING)
+    assert story.tell(F.RULED_DELIVERED).is_in(S.RULED_DELIVERED)
+
+
 def test_where_the_courier_has_gone_a_person_rules_on_a_handle_that_nobody_pulls() -> None:
     """Found by the simulation (seed 3): lock again, ask for the handle again, for ever, with ten seconds to rule in."""
     story = Story(closure=WEAK).tell(

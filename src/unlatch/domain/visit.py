@@ -440,8 +440,8 @@ def step(visit: Visit, fact: Fact, now: datetime) -> tuple[Visit, tuple[Order, .
     target = TRANSITIONS[visit.state].get(fact)
     if target is None or (visit.closure.reads_lock and (visit.state, fact) in WEAK_ONLY):
         return visit, ()
-    if fact in _RULINGS and not visit.waits_for_person:
-        return visit, ()
+    if fact in _RULINGS and visit.state is S.HANDLE_CHECK and not visit.is_called:
+        return visit, ()  # the courier is asked first
     had_opened, stood_open = visit.has_opened, visit.stands_open
     visit = _note(visit, fact, now)
     if target is STAY:
