@@ -365,7 +365,9 @@ def test_unlock_is_ordered_once_and_an_end_is_for_good(
 
 
 def test_a_person_rules_where_nobody_has_said_where_the_parcel_is() -> None:
-    story = Story().tell(F.GRANTED, F.GATE_PASSED, F.UNLOCK_SAID_DONE, F.SEEN_OPEN, F.SEEN_CLOSED, F.SEEN_LOCKED)
+    story = Story().tell(
+        F.GRANTED, F.GATE_PASSED, F.UNLOCK_SAID_DONE, F.SEEN_OPEN, F.SEEN_CLOSED, F.SEEN_LOCKED
+    )
     assert story.is_in(S.ACCOUNTING)
     assert story.tell(F.RULED_DELIVERED).is_in(S.RULED_DELIVERED)
 
