@@ -12,6 +12,7 @@ import msgspec
 
 from unlatch.clock import monotonic_s
 from unlatch.devices.base import End, Sending
+from unlatch.devices.body import read_json
 from unlatch.devices.websocket import WebSocket
 from unlatch.devices.wire import Cut, WireError
 from unlatch.errors import (
@@ -196,10 +197,7 @@ class Talk:
 
 
 def _decoded(text: bytes) -> dict[str, Any]:
-    try:
-        message = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        message = None
+    message = read_json(text)
     if not isinstance(message, dict):
         raise WireError(Cut.GARBAGE, has_left=True)
     return message

@@ -25,6 +25,7 @@ import msgspec
 
 from unlatch.clock import Clock
 from unlatch.devices.base import Car, Sending, Verb
+from unlatch.devices.body import read_json
 from unlatch.devices.capacity import Breaker, Budgets, Ceilings, Purpose, Room
 from unlatch.devices.websocket import WebSocket, open_websocket
 from unlatch.devices.wire import Answered, Cut, Finder, Wire, WireError
@@ -331,11 +332,7 @@ class Link:
             self.breaker.failed(car.vin, has_connected=True)
         else:
             self.breaker.succeeded()
-        try:
-            json = msgspec.json.decode(answered.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            json = None
-        return Heard(status=answered.status, headers=answered.headers, json=json)
+        return Heard(status=answered.status, headers=answered.headers, json=read_json(answered.body))
 
     def _forbidden(self, verb: Verb, heard: Heard) -> DeviceError:
         """A 403 has many causes; only its prose tells them apart."""

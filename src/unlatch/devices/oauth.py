@@ -22,10 +22,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-import msgspec
-
 from unlatch.clock import Clock
 from unlatch.devices.base import Authorization, ClientSends
+from unlatch.devices.body import read_json
 from unlatch.devices.link import CODES_OF_CUT, Heard
 from unlatch.devices.wire import Wire, WireError
 from unlatch.errors import CommandNotSent, CommandUnknown, ConsentLost, DeviceError
@@ -157,11 +156,7 @@ class Desk:
         except WireError as error:
             kind = self._unknown if error.has_left else self._not_sent
             raise kind(what, CODES_OF_CUT[error.cut]) from None
-        try:
-            json = msgspec.json.decode(answered.body)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            json = None
-        return Heard(status=answered.status, headers=answered.headers, json=json)
+        return Heard(status=answered.status, headers=answered.headers, json=read_json(answered.body))
 
     def _tokens(self, what: str, heard: Heard) -> Tokens:
         if heard.status != 200:
