@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.devices.canned import canned_cloud
 from tests.devices.trying import VIN, Tried, build, car_of, try_verb
 
@@ -59,3 +60,67 @@ async def test_a_refusal_that_is_said_twice_otherwise_is_none() -> None:
     answer = '{"data":{"invokeStatus":"COMPLETED","invokeStatus":"REJECTED"}}'
     end = await tried("volvo", Verb.UNLOCK, Reply(to="POST /", body=answer))
     assert (end.end, end.code) == (End.UNKNOWN, "unexpected_answer")
+
+
+AWAY = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59")
+
+
+@pytest.mark.parametrize("time", AWAY)
+async def test_a_time_that_is_none_in_utc_is_not_told(time: str) -> None:
+    """Seed 2: an OverflowError went through the contract."""
+    lock, lid = {"value": "LOCKED", "timestamp": time}, {"value": "CLOSED", "timestamp": time}
+    end = await tried("volvo", Verb.READ, doors(centralLock=lock, tailGate=lid))
+    assert (end.end, end.code) == (End.UNKNOWN, "unexpected_answer")
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 4000])
+async def test_a_number_that_is_too_large_for_one_is_not_told(number: str) -> None:
+    """Seed 1: an OverflowError went through the contract, from a position and from a time until."""
+    place = f'{{"data":{{"geometry":{{"coordinates":[{number},{number}]}}}}}}'
+    looked = await tried("volvo", Verb.READ, doors(), Reply(to="GET /location/", body=place))
+    assert looked.reading is not None
+    assert looked.reading.position is None
+    ready = f'{{"data":{{"invokeStatus":"COMPLETED","readyToUnlockUntil":{number}}}}}'
+    assert (await tried("volvo", Verb.UNLOCK, Reply(to="POST /", body=ready))).end is End.DONE
+    twin = f'{{"telemetry":{{"data":{{"session":{{"ts":"{AT}"}},"velocity":{{"spdInKph":{number}}}}}}}}}'
+    told = await tried("onstar", Verb.READ, Reply(to=TWIN, body=twin), account_kind="newer")
+    assert told.reading is not None
+    assert told.reading.is_moving is None
+    run = {"commandResponse": {"status": "success", "body": {"timestamp": AT, "speed": {"value": "#"}}}}
+    body = str(run).replace("'", '"').replace('"#"', number)
+    classic = await tried("onstar", Verb.READ, Reply(to="POST /api/", body=body), account_kind="classic")
+    assert classic.reading is not None
+    assert classic.reading.is_moving is None
+
+
+DATES = (
+    "Sun, 22 Nov 99999999999 10:00:00 GMT",
+    "Sun, 22 Nov 2026 10:00:00 +99999999999",
+    "Mon, 01 Jan 0001 00:00:00 +2359",
+    "Fri, 31 Dec 9999 23:59:59 GMT",
+    "Fri, 31 Dec 9999 23:59:59 -2359",
+)
+
+
+@pytest.mark.parametrize("date", DATES)
+async def test_a_date_that_can_not_be_reckoned_with_breaks_nothing(date: str) -> None:
+    """Seed 1, case 104: an OverflowError went through the contract."""
+    looked = state()
+    dated = Reply(to=looked.to, body=looked.body, headers={"date": date})
+    end = await tried("home_assistant", Verb.READ, dated)
+    assert end.end in (End.DONE, End.UNKNOWN)
+    later = Reply(to="POST /", status=429, body={}, headers={"retry-after": date})
+    end = await tried("volvo", Verb.LOCK, later)
+    assert (end.end, end.code) == (End.NOT_SENT, "rate_limited")
+
+
+async def test_a_context_whose_id_is_no_text_is_none() -> None:
+    """Seed 1: a TypeError went through the contract, after the unlock had left."""
+    told = {"entity_id": LOCK, "state": "unlocked", "attributes": {}, "context": {"id": 7}}
+    replies = (
+        Reply(to="GET /api/websocket", status=404, body={}),
+        state(),
+        Reply(to="POST /api/services/lock/unlock", body=[told]),
+    )
+    end = await tried("home_assistant", Verb.UNLOCK, *replies)
+    assert (end.end, end.code) == (End.UNKNOWN, "pending")

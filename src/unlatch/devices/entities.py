@@ -73,8 +73,13 @@ class State:
         context = {"id": context} if isinstance(context, str) else context
         state = self
         if isinstance(context, dict):
-            names = {"id": "context_id", "user_id": "user_id", "parent_id": "parent_id"}
-            state = replace(state, **{names[key]: value for key, value in context.items() if key in names})
+            given_id = context.get("id", state.context_id)
+            state = replace(
+                state,
+                context_id=given_id if isinstance(given_id, str) else None,
+                user_id=_someone(context.get("user_id", state.user_id)),
+                parent_id=_someone(context.get("parent_id", state.parent_id)),
+            )
         if isinstance(attributes, dict):
             state = replace(state, attributes={**state.attributes, **attributes})
         return replace(state, word=word) if isinstance(word, str) else state
@@ -91,6 +96,11 @@ class State:
     def can(self, bit: int) -> bool:
         features = self.attributes.get("supported_features")
         return isinstance(features, int) and bool(features & bit)
+
+
+def _someone(value: object) -> str | None:
+    """Who stands in a context; what is no text is still someone."""
+    return value if value is None or isinstance(value, str) else "?"
 
 
 def judge(step: Step, path: list[State], own_id: str) -> tuple[End | None, str | None, bool]:

@@ -16,8 +16,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,7 +24,7 @@ import msgspec
 
 from unlatch.clock import Clock
 from unlatch.devices.base import Car, Sending, Verb
-from unlatch.devices.body import read_json
+from unlatch.devices.body import read_http_date, read_json, read_number, read_time
 from unlatch.devices.capacity import Breaker, Budgets, Ceilings, Purpose, Room
 from unlatch.devices.websocket import WebSocket, open_websocket
 from unlatch.devices.wire import Answered, Cut, Finder, Wire, WireError
@@ -80,19 +79,12 @@ class Heard:
 
     def find_number(self, *path: str | int) -> float | None:
         """The number at `path`, if it is one."""
-        value = self.find(*path)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        return read_number(self.find(*path))
 
     def find_time(self, *path: str | int) -> datetime | None:
         """The ISO 8601 time at `path`, in UTC; a time without a zone is taken for UTC."""
         word = self.find_word(*path)
-        if word is None:
-            return None
-        try:
-            at = datetime.fromisoformat(word)
-        except ValueError:
-            return None
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return None if word is None else read_time(word)
 
 
 def quoted(text: str) -> str:
@@ -352,10 +344,10 @@ class Link:
         word = heard.headers.get("retry-after", "")
         if word.isdecimal() and len(word) < 9:
             return min(float(word), LONGEST_RETRY_AFTER_S)
-        try:
-            wait_s = (parsedate_to_datetime(word) - self.clock.now()).total_seconds()
-        except (TypeError, ValueError):
+        at = read_http_date(word)
+        if at is None:
             return None
+        wait_s = (at - self.clock.now()).total_seconds()
         return min(max(0.0, wait_s), LONGEST_RETRY_AFTER_S)
 
     def _now_s(self) -> float:

@@ -29,8 +29,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from unlatch.clock import monotonic_s
@@ -45,6 +44,7 @@ from unlatch.devices.base import (
     Sending,
     Verb,
 )
+from unlatch.devices.body import read_http_date
 from unlatch.devices.entities import ERRORS, MISSING, State, Step, Talk, judge
 from unlatch.devices.lamp import play_lamp
 from unlatch.devices.link import Heard, quoted
@@ -258,7 +258,10 @@ class HomeAssistant(Maker):
             told = [heard.find_time(name) for heard in (main, contact) if heard for name in names]
             times = [at for at in told if at is not None]
         now = self.link.clock.now()
-        observed_at = max(times) - timedelta(seconds=_ahead_s(main, now))
+        try:
+            observed_at = max(times) - timedelta(seconds=_ahead_s(main, now))
+        except OverflowError:  # older than time: its clock is not to be reckoned with
+            raise self.link.unknown(Verb.READ, "unexpected_answer") from None
         return Reading(observed_at=min(observed_at, now), is_locked=is_locked, is_open=is_open)
 
     async def _read_inside(self, car: Car) -> dict[str, Any]:
@@ -429,12 +432,8 @@ class HomeAssistant(Maker):
 
 def _ahead_s(heard: Heard, now: datetime) -> float:
     """By how much the hub's clock is ahead of ours: else old news of it would look fresh."""
-    try:
-        at = parsedate_to_datetime(heard.headers.get("date", ""))
-    except (TypeError, ValueError):
-        return 0.0
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    ahead_s = (at - now).total_seconds()
+    at = read_http_date(heard.headers.get("date", ""))
+    ahead_s = 0.0 if at is None else (at - now).total_seconds()
     return ahead_s if ahead_s > AHEAD_S else 0.0
 
 

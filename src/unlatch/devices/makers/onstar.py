@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 
 from unlatch.devices.base import (
     Answer,
@@ -34,6 +33,7 @@ from unlatch.devices.base import (
     Sending,
     Verb,
 )
+from unlatch.devices.body import read_number
 from unlatch.devices.link import Heard, Link, quoted
 from unlatch.domain.access import Closure, Position
 from unlatch.domain.linking import Power
@@ -338,11 +338,10 @@ def _number(value: object) -> float | None:
     """A number, which v1 writes as a text."""
     if isinstance(value, str) and len(value) < 32:
         try:
-            number = float(value)
+            value = float(value)
         except ValueError:
             return None
-        return number if isfinite(number) else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return read_number(value)
 
 
 def _position(latitude: float | None, longitude: float | None) -> Position | None:
