@@ -124,3 +124,24 @@ async def test_a_context_whose_id_is_no_text_is_none() -> None:
     )
     end = await tried("home_assistant", Verb.UNLOCK, *replies)
     assert (end.end, end.code) == (End.UNKNOWN, "pending")
+
+
+@pytest.mark.parametrize("entity", ["lock.other_door", None, 0, ["lock.front_door"]])
+async def test_another_door_s_state_is_not_this_one_s(entity: Any) -> None:
+    """Seed 1, case 87 (S7): whatever entity an answer was about, it was taken for the one that was asked for."""
+    end = await tried("home_assistant", Verb.READ, state(entity_id=entity))
+    assert (end.end, end.code) == (End.UNKNOWN, "unexpected_answer")
+    contact = state(CONTACT, "off", entity_id=entity)
+    looked = await tried("home_assistant", Verb.READ, state(), contact, contact=CONTACT)
+    assert looked.reading is not None
+    assert (looked.reading.is_locked, looked.reading.is_open) == (True, None)
+
+
+@pytest.mark.parametrize("attributes", [None, [], "{}", {"assumed_state": "true"}, {"assumed_state": 1}])
+async def test_a_lock_that_may_be_assumed_is_not_told(attributes: Any) -> None:
+    """Seed 1, cases 270 and 434: only a `true` of the very type kept an assumed lock from reading as locked."""
+    looked = await tried("home_assistant", Verb.READ, state(attributes=attributes))
+    assert looked.reading is None or looked.reading.is_locked is None
+    cover = state("cover.garage_door", "closed", attributes=attributes)
+    looked = await tried("home_assistant", Verb.READ, cover, name="cover.garage_door")
+    assert looked.reading is None or (looked.reading.is_locked, looked.reading.is_open) == (None, None)

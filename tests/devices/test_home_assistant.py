@@ -26,6 +26,7 @@ from unlatch.town.faults import FaultKind
 from unlatch.town.home import HomeDeed
 
 KIND = find_makers()["home_assistant"]
+LOCKED = {"entity_id": "lock.front_door", "state": "locked", "attributes": {}}
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +287,7 @@ async def test_a_hub_whose_clock_is_ahead_makes_no_old_news_fresh(ahead_s: float
     changed_at = clock.now() - timedelta(seconds=60)  # truly
     shown_at = changed_at + timedelta(seconds=ahead_s)
     date = format_datetime(clock.now() + timedelta(seconds=ahead_s), usegmt=True)
-    state = {"state": "locked", "attributes": {}, "last_changed": shown_at.isoformat()}
+    state = {**LOCKED, "last_changed": shown_at.isoformat()}
     async with canned_cloud([Reply(to="GET /", body=state, headers={"date": date})]) as cloud:
         maker = build(KIND, cloud.base, clock)
         car = Car(maker=KIND.name, vin="lock.front_door", secrets={"access_token": "t"})
@@ -323,10 +324,10 @@ async def test_past_half_of_its_time_the_other_way_is_taken_and_past_all_of_it_n
     """A WebSocket that is opened and says nothing must not use up the time until the first byte must have left."""
     replies = [
         Reply(to="GET /api/websocket", status=101, body=[]),
-        Reply(to="GET /api/states/", body={"state": "locked", "attributes": {}}),
+        Reply(to="GET /api/states/", body=LOCKED),
         Reply(
             to="POST /api/services/lock/unlock",
-            body=[{"entity_id": "lock.front_door", "state": "unlocked", "context": {"id": "x"}}],
+            body=[{**LOCKED, "state": "unlocked", "context": {"id": "x"}}],
         ),
     ]
     car = Car(maker=KIND.name, vin="lock.front_door", secrets={"access_token": "t"})

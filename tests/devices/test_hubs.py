@@ -19,7 +19,12 @@ from unlatch.errors import BadInput, NotFound
 from unlatch.outward import AddressRefused
 
 KIND = find_makers()["home_assistant"]
-STATE = {"state": "locked", "attributes": {}, "last_changed": "2026-11-22T10:00:00+00:00"}
+STATE = {
+    "entity_id": "lock.front_door",
+    "state": "locked",
+    "attributes": {},
+    "last_changed": "2026-11-22T10:00:00+00:00",
+}
 
 
 def door(address: str, entity: str = "lock.front_door") -> Car:

@@ -61,9 +61,10 @@ class State:
 
     @classmethod
     def of(cls, told: object) -> State:
-        """A state as REST tells it; what can't be read is unknown."""
-        told = told if isinstance(told, dict) else {}
-        return cls().overlaid({"s": told.get("state"), "a": told.get("attributes"), "c": told.get("context")})
+        """A state as REST tells it, which is never without attributes; what can't be read is unknown."""
+        if not isinstance(told, dict) or not isinstance(told.get("attributes"), dict):
+            return cls()
+        return cls().overlaid({"s": told.get("state"), "a": told["attributes"], "c": told.get("context")})
 
     def overlaid(self, told: object) -> State:
         """With what a compressed state tells: s the word, a attributes, c the context (or its id alone)."""
@@ -91,7 +92,8 @@ class State:
 
     @property
     def is_assumed(self) -> bool:
-        return self.attributes.get("assumed_state") is True
+        assumed = self.attributes.get("assumed_state")  # what is neither of the two is no good news
+        return assumed is not None and assumed is not False
 
     def can(self, bit: int) -> bool:
         features = self.attributes.get("supported_features")

@@ -418,6 +418,8 @@ class HomeAssistant(Maker):
         heard = await self.link.get(car, f"/api/states/{quoted(entity)}", headers=self._headers(car))
         if (error := self.link.refusal(car, Verb.READ, heard)) is not None:
             raise error
+        if heard.find("entity_id") != entity:
+            raise self.link.unknown(Verb.READ, "unexpected_answer")  # another door's (S7), or nobody's
         return heard
 
     async def _find(self, car: Car, entity: str | None) -> Heard | None:
