@@ -145,3 +145,51 @@ async def test_a_lock_that_may_be_assumed_is_not_told(attributes: Any) -> None:
     cover = state("cover.garage_door", "closed", attributes=attributes)
     looked = await tried("home_assistant", Verb.READ, cover, name="cover.garage_door")
     assert looked.reading is None or (looked.reading.is_locked, looked.reading.is_open) == (None, None)
+
+
+def twin(**changes: Any) -> Reply:
+    told = {
+        "closures": {"trunk": {"lockState": "LOCKED", "lidState": "CLOSED", "ts": AT}},
+        "velocity": {"spdInKph": 0},
+        "session": {"ts": "2026-11-22T10:30:00Z"},
+        **changes,
+    }
+    return Reply(to=TWIN, body={"telemetry": {"data": told}})
+
+
+@pytest.mark.parametrize("seen_at", [None, "now", 0])
+async def test_a_trunk_without_its_own_time_is_not_good_news(seen_at: Any) -> None:
+    """Seed 1 (S5): it was dated by the session, which tells when the cloud last heard of anything."""
+    trunk = {"lockState": "LOCKED", "lidState": "CLOSED", "ts": seen_at}
+    looked = await tried("onstar", Verb.READ, twin(closures={"trunk": trunk}), account_kind="newer")
+    assert looked.reading is not None
+    assert (looked.reading.is_locked, looked.reading.is_open) == (None, None)
+    trunk = {"lockState": "UNLOCKED", "lidState": "OPEN", "ts": seen_at}
+    looked = await tried("onstar", Verb.READ, twin(closures={"trunk": trunk}), account_kind="newer")
+    assert looked.reading is not None
+    assert (looked.reading.is_locked, looked.reading.is_open) == (False, True), "bad news is believed"
+
+
+async def test_a_lid_without_its_own_time_is_not_seen_closed() -> None:
+    """Seed 1: it borrowed the lock's."""
+    looked = await tried("volvo", Verb.READ, doors(tailGate={"value": "CLOSED"}))
+    assert looked.reading is not None
+    assert (looked.reading.is_locked, looked.reading.is_open) == (True, None)
+
+
+@pytest.mark.parametrize("speed", [-1, -0.5, "0"])
+async def test_a_speed_that_can_not_be_is_not_parked(speed: Any) -> None:
+    """Seed 1: a negative speed read as parked."""
+    looked = await tried("onstar", Verb.READ, twin(velocity={"spdInKph": speed}), account_kind="newer")
+    assert looked.reading is not None
+    assert looked.reading.is_moving is None
+
+
+@pytest.mark.parametrize("speed", ["-1", "0_0", "\u0660", " 0", "nan", "-0.1"])
+async def test_a_text_that_is_no_plain_number_is_no_speed(speed: str) -> None:
+    """Seed 1: whatever Python takes for a number was taken for one; "0_0" read as parked."""
+    body = {"timestamp": AT, "speed": {"value": speed}}
+    replies = Reply(to="POST /api/", body={"commandResponse": {"status": "success", "body": body}})
+    looked = await tried("onstar", Verb.READ, replies, account_kind="classic")
+    assert looked.reading is not None
+    assert looked.reading.is_moving is None

@@ -15,6 +15,7 @@ No public contract exists: for a product this needs GM's partner programme. Know
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -72,6 +73,7 @@ POWERS = {
 MOST_CARS = 20
 LOCKS = {"LOCKED": True, "UNLOCKED": False}
 LIDS = {"CLOSED": False, "OPEN": True}
+PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)  # as v1 writes one; Python takes more for a number
 
 REQUESTS: dict[str, object] = {
     "unlockTrunk": {"unlockTrunkRequest": {"delay": 0}},
@@ -201,10 +203,9 @@ class OnStar(Maker):
         observed_at = heard.find_time(*told, "timestamp")
         if observed_at is None:
             raise self.link.unknown(Verb.READ, "unexpected_answer")
-        speed_kph = _number(heard.find(*told, "speed", "value"))
         return Reading(
             observed_at=min(observed_at, self.link.clock.now()),
-            is_moving=None if speed_kph is None else speed_kph > 0,
+            is_moving=_is_moving(_number(heard.find(*told, "speed", "value"))),
             position=_position(
                 _number(heard.find(*told, "location", "lat")), _number(heard.find(*told, "location", "long"))
             ),
@@ -295,15 +296,18 @@ class OnStar(Maker):
     def _reading(self, heard: Heard) -> Reading:
         told = ("telemetry", "data")
         trunk = (*told, "closures", "trunk")
-        observed_at = heard.find_time(*trunk, "ts") or heard.find_time(*told, "session", "ts")
+        seen_at = heard.find_time(*trunk, "ts")
+        observed_at = seen_at or heard.find_time(*told, "session", "ts")
         if observed_at is None:
             raise self.link.unknown(Verb.READ, "unexpected_answer")
-        speed_kph = heard.find_number(*told, "velocity", "spdInKph")
+        is_locked = LOCKS.get(heard.find_word(*trunk, "lockState") or "")
+        is_open = LIDS.get(heard.find_word(*trunk, "lidState") or "")
         return Reading(
             observed_at=min(observed_at, self.link.clock.now()),  # a clock ahead must not make old news fresh
-            is_locked=LOCKS.get(heard.find_word(*trunk, "lockState") or ""),
-            is_open=LIDS.get(heard.find_word(*trunk, "lidState") or ""),
-            is_moving=None if speed_kph is None else speed_kph > 0,
+            # Good news has a time of its own: the session's tells when the cloud last heard of anything.
+            is_locked=None if is_locked is True and seen_at is None else is_locked,
+            is_open=None if is_open is False and seen_at is None else is_open,
+            is_moving=_is_moving(heard.find_number(*told, "velocity", "spdInKph")),
             position=_position(
                 heard.find_number(*told, "position", "lat"), heard.find_number(*told, "position", "lng")
             ),
@@ -336,12 +340,14 @@ def _needs_v1(heard: Heard) -> bool:
 
 def _number(value: object) -> float | None:
     """A number, which v1 writes as a text."""
-    if isinstance(value, str) and len(value) < 32:
-        try:
-            value = float(value)
-        except ValueError:
-            return None
+    if isinstance(value, str):
+        value = float(value) if len(value) < 32 and PLAIN_NUMBER.fullmatch(value) else None
     return read_number(value)
+
+
+def _is_moving(speed_kph: float | None) -> bool | None:
+    """A speed below zero is none: it does not say parked."""
+    return None if speed_kph is None or speed_kph < 0 else speed_kph > 0
 
 
 def _position(latitude: float | None, longitude: float | None) -> Position | None:

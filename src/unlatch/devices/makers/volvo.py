@@ -285,7 +285,7 @@ class Volvo(Maker):
         return Reading(
             observed_at=min(observed_at, now),  # a cloud's clock that is ahead must not make old news fresh
             is_locked=is_locked if lock_at is not None else None,
-            is_open=is_open,
+            is_open=None if is_open is False and lid_at is None else is_open,
             is_moving=_is_moving(engine),
             position=_position(location),
         )
