@@ -193,3 +193,59 @@ async def test_a_text_that_is_no_plain_number_is_no_speed(speed: str) -> None:
     looked = await tried("onstar", Verb.READ, replies, account_kind="classic")
     assert looked.reading is not None
     assert looked.reading.is_moving is None
+
+
+REFUSING = (400, 401, 403, 404, 409, 418, 429, 451, 501)
+RUN = {"status": "IN_PROGRESS", "url": "{base}/veh/cmd/v3/requests/1", "requestId": "r1"}
+SAID: dict[str, list[Any]] = {
+    "volvo": [{"data": {"invokeStatus": word}} for word in ("COMPLETED", "DELIVERED", "SENT", "TIMEOUT")],
+    "onstar": [RUN, {**RUN, "status": "SUCCESS"}, {"commandResponse": {"status": "inProgress"}}],
+    "home_assistant": [[], [state(word="unlocked").body]],
+}
+
+
+@pytest.mark.parametrize("status", REFUSING)
+@pytest.mark.parametrize("maker", SAID)
+async def test_a_refusal_that_says_it_was_taken_on_is_none(maker: str, status: int) -> None:
+    """Seed 1, cases 196, 566 and 741 (S2): the status was believed, and the unlock might have been sent again."""
+    for body in SAID[maker]:
+        replies = [
+            Reply(to="GET /api/websocket", status=404),
+            state(),
+            Reply(to="POST /", status=status, body=body),
+        ]
+        for account_kind in MAKERS[maker].account_kinds or (None,):
+            end = await tried(maker, Verb.UNLOCK, *replies, account_kind=account_kind)
+            assert (end.end, end.code) == (End.UNKNOWN, "contradiction"), body
+
+
+@pytest.mark.parametrize("success", [None, 0, "false", [], "missing"])
+async def test_a_result_that_is_no_failure_refuses_nothing(success: Any) -> None:
+    """Seed 1 (S2): an error beside a `success` that was not `false` counted as surely not done."""
+    result = {"id": 2, "type": "result", "success": success, "error": {"code": "not_found", "message": ""}}
+    if success == "missing":
+        del result["success"]
+    stood = {
+        "id": 1,
+        "type": "event",
+        "event": {"a": {LOCK: {"s": "locked", "a": {}, "c": "01J", "lc": 0.0}}},
+    }
+    replies = (
+        Reply(to="GET /api/websocket", status=101, body=[{"type": "auth_required"}]),
+        Reply(to="WS auth", body=[{"type": "auth_ok"}]),
+        Reply(to="WS subscribe_entities", body=[{"id": 1, "type": "result", "success": True}, stood]),
+        Reply(to="WS call_service", body=[result]),
+    )
+    end = await tried("home_assistant", Verb.UNLOCK, *replies)
+    assert (end.end, end.code) == (End.UNKNOWN, "unknown")
+
+
+@pytest.mark.parametrize("maker", ["volvo", "home_assistant", "onstar"])
+async def test_a_reading_is_never_rejected(maker: str) -> None:
+    """Seed 1: the contract knows no such end of a reading; a 409, or a position that was not had, made one."""
+    conflict = Reply(to="GET /", status=409, body={})
+    end = await tried(maker, Verb.READ, conflict, account_kind="newer" if maker == "onstar" else None)
+    assert (end.end, end.code) == (End.NOT_SENT, "unsafe_state")
+    failed = {"commandResponse": {"status": "failure", "body": {"error": {"code": "ONS-216"}}}}
+    end = await tried("onstar", Verb.READ, Reply(to="POST /api/", body=failed), account_kind="classic")
+    assert (end.end, end.code) == (End.NOT_SENT, "offline")

@@ -171,7 +171,8 @@ class Talk:
             return False
         self.own_id = _word(message, "result", "context", "id")
         if message.get("success") is not True:
-            self.error_code = _word(message, "error", "code") or "unknown_error"
+            is_refused = message.get("success") is False  # else it says neither
+            self.error_code = (_word(message, "error", "code") if is_refused else None) or "unknown_error"
         return True
 
     async def hear(self, within_s: float) -> dict[str, Any]:

@@ -287,6 +287,8 @@ class Link:
             retry_after_s = self._retry_after_s(heard)
             self.budgets.refused(car.vin, for_s=retry_after_s or 10.0)
             return self.not_sent(verb, "rate_limited", retry_after_s=retry_after_s)
+        if status == 409 and verb is Verb.READ:
+            return self.not_sent(verb, "unsafe_state")  # no reading is ever rejected
         if status == 409:
             return CommandRejected(self.text(verb, "unsafe_state"), code="unsafe_state")
         if 400 <= status < 500 and status not in (408, 422, 425):

@@ -364,6 +364,8 @@ class HomeAssistant(Maker):
             sending=sending,
             answer_within_s=ANSWER_WITHIN_S,
         )
+        if heard.status >= 300 and isinstance(heard.json, list):
+            raise self.link.unknown(verb, "contradiction")  # refused by its status, and yet it tells states
         if (refused := self.link.refusal(car, verb, heard)) is not None:
             raise refused
         if not isinstance(heard.json, list):

@@ -198,7 +198,10 @@ class OnStar(Maker):
             raise DeviceUnsupported(self.link.text(Verb.READ, "not_supported"), code="not_supported")
         target = f"{VEHICLES_V1}{quoted(car.vin)}/commands/location"
         heard = await self._send(car, Verb.READ, target, "location", Sending())
-        heard = await self._follow(car, Verb.READ, self._taken_on(car, Verb.READ, heard))
+        try:
+            heard = await self._follow(car, Verb.READ, self._taken_on(car, Verb.READ, heard))
+        except CommandRejected as error:
+            raise self.link.not_sent(Verb.READ, error.code) from None
         told = ("commandResponse", "body")
         observed_at = heard.find_time(*told, "timestamp")
         if observed_at is None:
@@ -236,7 +239,7 @@ class OnStar(Maker):
         return self._taken_on(car, verb, await self._send(car, verb, target, command, sending))
 
     async def _send(self, car: Car, verb: Verb, target: str, command: str, sending: Sending) -> Heard:
-        return await self.link.post(
+        heard = await self.link.post(
             car,
             verb,
             target,
@@ -245,6 +248,9 @@ class OnStar(Maker):
             sending=sending,
             answer_within_s=ANSWER_WITHIN_S,
         )
+        if heard.status >= 300 and _word(heard) in DONE_WORDS | PENDING_WORDS:
+            raise self.link.unknown(verb, "contradiction")  # refused by its status, and taken on by its word
+        return heard
 
     def _taken_on(self, car: Car, verb: Verb, heard: Heard) -> Heard:
         if (error := self.link.refusal(car, verb, heard)) is not None:

@@ -237,8 +237,11 @@ class Volvo(Maker):
                 sending=sending,
                 answer_within_s=ANSWER_WITHIN_S,
             )
-        if heard.status == 422 and heard.find_word("data", "invokeStatus") is not None:
+        word = heard.find_word("data", "invokeStatus")
+        if heard.status == 422 and word is not None:
             return heard  # the table tells more than the status
+        if heard.status >= 300 and (word in DONE or NOT_DONE.get(word or "", (None,))[0] is CommandUnknown):
+            raise self.link.unknown(verb, "contradiction")  # refused by its status, and taken on by its word
         if (error := self.link.refusal(car, verb, heard)) is not None:
             raise error
         return heard
