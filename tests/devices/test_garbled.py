@@ -249,3 +249,14 @@ async def test_a_reading_is_never_rejected(maker: str) -> None:
     failed = {"commandResponse": {"status": "failure", "body": {"error": {"code": "ONS-216"}}}}
     end = await tried("onstar", Verb.READ, Reply(to="POST /api/", body=failed), account_kind="classic")
     assert (end.end, end.code) == (End.NOT_SENT, "offline")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[", "//[::1/x", "http://x]/", "{base}/veh/\ud7ff", "http://\u2100.x/"]
+)
+async def test_a_status_address_that_is_none_is_not_asked(url: str) -> None:
+    """Seed 1, case 5573: a ValueError went through the contract, after the unlock had left."""
+    end = await tried(
+        "onstar", Verb.UNLOCK, Reply(to="POST /", body={**RUN, "url": url}), account_kind="newer"
+    )
+    assert end.end is End.UNKNOWN

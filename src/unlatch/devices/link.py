@@ -262,7 +262,10 @@ class Link:
         """
         if url is None or len(url) > 2000:
             return None
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
         if parts.netloc and f"{parts.scheme}://{parts.netloc}".lower() != self.wire.origin:
             return None
         if not parts.path.startswith(f"{self.wire.prefix}/") or parts.path.startswith("//"):
