@@ -11,6 +11,8 @@ from tests.devices.trying import VIN, Tried, build, car_of, try_verb
 from unlatch.clock import Clock
 from unlatch.devices.base import End, Example, Reply, Verb
 from unlatch.devices.catalogue import find_makers
+from unlatch.devices.oauth import Desk
+from unlatch.settings import OAuthClient
 
 MAKERS = find_makers()
 DOORS, TWIN = "GET /connected-vehicle/v2/vehicles/", "GET /veh/datadelivery/digitaltwin/v1/vehicles/"
@@ -260,3 +262,17 @@ async def test_a_status_address_that_is_none_is_not_asked(url: str) -> None:
         "onstar", Verb.UNLOCK, Reply(to="POST /", body={**RUN, "url": url}), account_kind="newer"
     )
     assert end.end is End.UNKNOWN
+
+
+@pytest.mark.parametrize("issuer", ["http://[", "//x]", "http://\u2100.x/", ""])
+async def test_an_issuer_that_is_no_address_is_another_s(issuer: str) -> None:
+    """By reading, after case 5573: the page that an owner comes back to failed by its `iss`."""
+    authorization = MAKERS["volvo"].authorization
+    assert authorization is not None
+    client = OAuthClient(client_id="c", client_secret="s")
+    desk = Desk(
+        name="volvo", authorization=authorization, address="https://x.example", client=client, clock=Clock()
+    )
+    assert not desk.is_own_issuer(issuer)
+    assert desk.is_own_issuer("https://x.example/as")
+    await desk.close()

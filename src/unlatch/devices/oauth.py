@@ -100,7 +100,10 @@ class Desk:
 
     def is_own_issuer(self, issuer: str) -> bool:
         """Whether an answer's `iss` (RFC 9207) is this server: else another one's code is being slipped to us."""
-        parts = urlsplit(issuer)
+        try:
+            parts = urlsplit(issuer)
+        except ValueError:
+            return False
         return f"{parts.scheme}://{parts.netloc}".lower() == self.wire.origin
 
     async def exchange(self, code: str, *, verifier: str, redirect_uri: str) -> Tokens:
