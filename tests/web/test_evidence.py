@@ -98,7 +98,7 @@ async def test_evidence_that_was_changed_in_the_database_is_not_given_out(
     with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
         await fetch(platform, "UPDATE evidence SET content = '' RETURNING 1")
     with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
-        await fetch(platform, "UPDATE claim_step SET words = '' RETURNING 1")
+        await fetch(platform, "UPDATE claim_step SET words = 'other words' RETURNING 1")
     async with platform.database.connection() as connection:
         await connection.execute("ALTER TABLE evidence DISABLE TRIGGER evidence_is_not_changed")
         await connection.execute("UPDATE evidence SET content = set_byte(content, 500, 0)")
