@@ -10,6 +10,7 @@ from unlatch.web.api import eligibility
 from unlatch.web.api.eligibility import EligibilityRequest, EligibilityShown
 from unlatch.web.pages.consignee import read_body
 from unlatch.web.pages.page import Page, Seen, render
+from unlatch.web.pages.refusals import said
 from unlatch.web.problems import ProblemError
 
 MOST_CHARACTERS = 60
@@ -29,7 +30,7 @@ async def show_check(seen: Seen) -> Response[Any]:
         try:
             answer = await _answer(seen, asked)
         except ProblemError as problem:
-            wrong = problem.detail or str(problem)
+            wrong = said(seen.speech, problem.detail or str(problem))
     rules = await seen.platform.rules.get()
     return render(
         seen,

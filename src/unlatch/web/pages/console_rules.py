@@ -19,6 +19,7 @@ from unlatch.flow.rule_files import SHIPPED
 from unlatch.store import rule_edits
 from unlatch.web.pages.console import OPERATOR, spoken_of
 from unlatch.web.pages.page import Page, Seen, go_to, render
+from unlatch.web.pages.refusals import said
 
 EDITS_SHOWN = 20
 MAX_EDIT_BYTES = 4 * 1024 * 1024  # of the form; three bytes for one in the worst case
@@ -95,7 +96,7 @@ async def try_edit(seen: Seen) -> Response[Any]:
                 seen.platform, connection, file=file, text=text, now=seen.platform.clock.now()
             )
     except BadInput as error:
-        return _show_edit(seen, file=file, text=text, version=version, wrong=str(error))
+        return _show_edit(seen, file=file, text=text, version=version, wrong=said(seen.speech, str(error)))
     return _show_edit(seen, file=file, text=text, version=trial.version_before, trial=trial, kept=kept)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from unlatch.errors import BadInput, Conflict
 from unlatch.web.pages.page import Seen
+from unlatch.web.pages.refusals import said
 from unlatch.web.problems import ProblemError
 
 REFUSALS = (ProblemError, BadInput, Conflict)  # those that are shown beside the form that they are about
@@ -204,7 +205,7 @@ def refusal_of(seen: Seen, error: Exception) -> Refusal:
         return Refusal(at={_name(one.field): _say(seen, one.field, one.remedy) for one in error.errors})
     if isinstance(error, BadInput):
         return Refusal(at={_name(error.field): _say(seen, error.field, error.remedy)})
-    return Refusal(status=409, text=_sentence(seen.say(str(error))))
+    return Refusal(status=409, text=_sentence(said(seen.speech, str(error))))
 
 
 def _sentence(said: str) -> str:
@@ -223,7 +224,7 @@ def _say(seen: Seen, at: str, remedy: str) -> str:
         return seen.say(
             "Give the address of its stream, like %(example)s", example=remedy.removeprefix(camera_stream)
         )
-    return _wants(seen).get(_name(at), remedy)
+    return _wants(seen).get(_name(at)) or said(seen.speech, remedy)
 
 
 def _wants(seen: Seen) -> dict[str, str]:

@@ -15,13 +15,19 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
 LANGUAGES = ("en", "fr")
+
+
+def read_catalogue(language: str, name: str) -> list[Message]:
+    """The texts of one file."""
+    with (resources.files("unlatch") / "locale" / language / name).open("rb") as file:
+        return [message for message in read_po(file, locale=language) if message.id]
 
 
 @cache
@@ -32,10 +38,8 @@ def translations(language: str) -> NullTranslations | Translations:
     catalogue = Catalog(locale=language)
     folder = resources.files("unlatch") / "locale" / language
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        with path.open("rb") as file:
-            for message in read_po(file, locale=language):
-                if message.id:
-                    catalogue[message.id] = message
+        for message in read_catalogue(language, path.name):
+            catalogue[message.id] = message
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)

@@ -21,7 +21,7 @@ from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
 from psycopg import AsyncConnection
 
-from unlatch.errors import BadInput, Conflict, NotAllowed, NotFound, UnlatchError
+from unlatch.errors import BadInput, Conflict, NotAllowed, NotFound, TooOften, UnlatchError
 from unlatch.flow.platform import Platform
 from unlatch.flow.sign_in import hash_token, is_settled, needs_step_up
 from unlatch.store import sessions
@@ -31,6 +31,7 @@ from unlatch.web.darkroom import Darkroom
 from unlatch.web.endpoints import Asked, Run
 from unlatch.web.pages import assets
 from unlatch.web.pages.language import LANGUAGES, Speech, choose_language
+from unlatch.web.pages.refusals import said
 from unlatch.web.problems import TROUBLES, ProblemError, Trouble
 from unlatch.web.signing_in import ANYONE, CONSOLE, Asker, Reader, choose_token, csrf_of, is_own_origin
 from unlatch.web.streaming import Hub
@@ -223,7 +224,7 @@ def make_page_handler(
             return await page.show(seen)
         except StepUpNeeded:
             return _show_once_more(seen)
-        except (ProblemError, BadInput, Conflict, NotAllowed, NotFound) as error:
+        except (ProblemError, BadInput, Conflict, NotAllowed, NotFound, TooOften) as error:
             return show_problem(seen, error)
 
     answer.__name__ = f"page_{page.show.__name__}"
@@ -295,18 +296,21 @@ async def read_form(seen: Seen, *, is_of_session: bool) -> dict[str, str]:
 
 def show_problem(seen: Seen, error: Exception) -> Response[bytes]:
     """What went wrong, as a page (or as a part of one, if a part was asked for)."""
-    status, text = 400, str(error)
+    status, text, headers = 400, said(seen.speech, str(error)), {}
     if isinstance(error, ProblemError):
         status, title = TROUBLES[error.trouble]
-        text = error.detail or seen.say(title)
+        text = said(seen.speech, error.detail) if error.detail else seen.say(title)
     elif isinstance(error, NotFound):
         status, text = 404, seen.say("There is no such page, or none that you may see.")
     elif isinstance(error, Conflict):
         status = 409
     elif isinstance(error, NotAllowed):
         status = 403
+    elif isinstance(error, TooOften):
+        status, headers = 429, {"retry-after": str(error.retry_after_s)}
     is_part = seen.request.headers.get("hx-request") == "true"
-    return render(seen, "problem_part.html" if is_part else "problem.html", status=status, text=text)
+    template = "problem_part.html" if is_part else "problem.html"
+    return render(seen, template, status=status, headers=headers, text=text)
 
 
 def _ask_to_sign_in(seen: Seen) -> Response[bytes]:
