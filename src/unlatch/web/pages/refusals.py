@@ -75,7 +75,9 @@ def _find(speech: Speech, text: str) -> str | None:
             values = found.groupdict()
             return speech.text(
                 message,
-                **{name: said(speech, value) if name in SAID_TOO else value for name, value in values.items()},
+                **{
+                    name: said(speech, value) if name in SAID_TOO else value for name, value in values.items()
+                },
             )
     return None
 
