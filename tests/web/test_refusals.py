@@ -16,10 +16,12 @@ from tests.web.raised import SOURCES, VALUE, texts_of, texts_raised
 from tests.web.test_consignee_pages import Browser, settle
 from tests.web.test_pages import sign_in
 
+from unlatch.errors import TooOften
 from unlatch.flow.platform import Platform
 from unlatch.flow.retention import WHY_HELD
 from unlatch.notices.dispatcher import MISSING
 from unlatch.web.answering import problem_of_validation
+from unlatch.web.api import notices
 from unlatch.web.pages.language import LANGUAGES, Speech, read_catalogue, translations
 from unlatch.web.pages.page import LANGUAGE_COOKIE
 from unlatch.web.pages.refusals import CATALOGUE, FIELDS, PLACEHOLDER, patterns, said
@@ -275,6 +277,20 @@ async def test_pages_refuse_in_the_reader_s_language(
     told_of = {"en": "this form is too old: load the page again",
                "fr": "ce formulaire est trop ancien : rechargez la page"}  # fmt: skip
     assert told_of[language] in answer.text
+
+
+async def test_who_asked_too_often_is_told_so_on_a_page(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: Any) -> None:
+        raise TooOften("too many links were begun within the last hour", retry_after_s=600)
+
+    monkeypatch.setattr(notices, "set_preferences", refuse)
+    browser = Browser(http, await sign_in(http, tenant.consignee.key), "fr")
+    http.cookies.set(LANGUAGE_COOKIE, "fr")
+    answer = await browser.send("/me/notices/quiet")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
+    assert "trop de liaisons ont été commencées dans la dernière heure" in answer.text
 
 
 async def test_the_api_s_json_stays_english(tenant: Tenant) -> None:
