@@ -137,7 +137,9 @@ async def _sign_in_browser(request: Request[Any, Any, Any], platform: Platform, 
         raise _unknown("this session has ended")
     if request.method not in ("GET", "HEAD"):
         given = request.headers.get("x-unlatch-csrf", "")
-        if not (is_own_origin(request, platform) and hmac.compare_digest(given, csrf_of(token))):
+        if not (
+            is_own_origin(request, platform) and hmac.compare_digest(given.encode(), csrf_of(token).encode())
+        ):
             raise ProblemError(Trouble.NOT_ALLOWED, "this was not sent by a page of ours")
     return Asker(
         reader=Reader(session.reader), id=person.id, carrier_id=person.carrier_id, language=person.language,

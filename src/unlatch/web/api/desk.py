@@ -12,7 +12,7 @@ from unlatch.flow import enrolment
 from unlatch.store import console, couriers
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.problems import Trouble
-from unlatch.web.shapes import Identifier, Limit, Moment
+from unlatch.web.shapes import PRINTABLE, Identifier, Limit, Moment
 from unlatch.web.signing_in import Reader
 
 TABLE = EndpointTable("desk", "For the platform's own people: couriers and their phones, of any carrier.")
@@ -55,9 +55,14 @@ class DeskQuery(Struct, kw_only=True, forbid_unknown_fields=True):
     """Which, and how many."""
 
     of: Annotated[
-        str, Meta(max_length=80, description="A courier's id, a carrier's id, or a first name; left out: all")
+        str,
+        Meta(
+            max_length=80,
+            pattern=PRINTABLE,
+            description="A courier's id, a carrier's id, or a first name; left out: all",
+        ),
     ] = ""
-    before: Annotated[str, Meta(max_length=120)] | None = None
+    before: Annotated[str, Meta(max_length=120, pattern=PRINTABLE)] | None = None
     limit: Limit = 50
 
 

@@ -238,9 +238,11 @@ def make_page_handler(
 
 
 def _check_names(seen: Seen) -> None:
-    """Raises NotFound where the address holds what can name nothing."""
+    """Raises NotFound where the address holds what can name nothing, BadInput where its question is no text."""
     if not all(name.isprintable() for name in seen.path.values()):
         raise NotFound("there is nothing of that name")
+    if any("\0" in value for value in seen.request.query_params.values()):
+        raise BadInput("form", "send text alone")
 
 
 async def look(
@@ -289,7 +291,7 @@ async def read_form(seen: Seen, *, is_of_session: bool) -> dict[str, str]:
     if any("\0" in value for value in form.values()):
         raise BadInput("form", "send text alone")
     given = form.pop("csrf", "") or seen.request.headers.get("x-unlatch-csrf", "")
-    if is_of_session and not hmac.compare_digest(given, seen.csrf):
+    if is_of_session and not hmac.compare_digest(given.encode(), seen.csrf.encode()):
         raise ProblemError(Trouble.NOT_ALLOWED, "this form is too old: load the page again")
     return form
 
