@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from xdist.scheduler import LoadScopeScheduling
 
 from unlatch.errors import DatabaseDown
 from unlatch.store.database import Database, connect
@@ -27,6 +29,7 @@ from unlatch.store.migrate import migrate
 SERVER_DIR = pytest.StashKey[Path]()
 NUMBERS = count(1)
 ENOUGH_MEMORY_BYTES = 2_000_000_000
+LONGEST_FIRST = ("tests/journeys/", "tests/simulation/", "tests/web/", "tests/cameras/", "tests/flow/")
 
 hypothesis.settings.register_profile("unlatch", database=None, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("unlatch")
@@ -47,6 +50,32 @@ def pytest_configure(config: pytest.Config) -> None:
             del os.environ[name]
     given = getattr(config, "workerinput", {}).get("server_dir")
     config.stash[SERVER_DIR] = Path(given) if given else make_server_dir()
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out whole files, so that what a file opens is opened once; journeys to two workers and no more.
+
+    A journey runs an installation of five processes and more: four at once on two cores would be late everywhere.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return f"journeys {zlib.crc32(file.encode()) % 2}" if file.startswith(LONGEST_FIRST[0]) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first; what is short fills the gaps in the end."""
+
+    def rank(item: pytest.Item) -> int:
+        ranks = (at for at, folder in enumerate(LONGEST_FIRST) if item.nodeid.startswith(folder))
+        return next(ranks, len(LONGEST_FIRST))
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)
