@@ -145,11 +145,10 @@ def test_a_delay_that_has_grown_for_good_is_believed_in_the_end_and_time_never_r
 
 @contextmanager
 def knocking(path: Path, began_ns: int) -> Iterator[socket.socket]:
-    """A feed that says hello."""
+    """A feed that says hello, once somebody listens there: a socket is in its folder before it listens."""
     feed = socket.socket(socket.AF_UNIX)
     with feed:
-        wait_until(path.exists)
-        feed.connect(str(path))
+        wait_until(lambda: feed.connect_ex(os.fsencode(path)) == 0)
         feed.sendall(began_ns.to_bytes(8))
         feed.settimeout(5)
         yield feed
@@ -194,9 +193,8 @@ def test_nobody_comes_or_says_no_hello_or_hangs_up(tmp_path: Path) -> None:
     assert not path.exists()
     sources: list[FeedSource] = []
     opening = in_thread(threading.Thread(target=lambda: sources.append(FeedSource(path))))
-    wait_until(path.exists)
     rude = socket.socket(socket.AF_UNIX)
-    rude.connect(str(path))
+    wait_until(lambda: rude.connect_ex(os.fsencode(path)) == 0)
     rude.sendall(b"short")
     rude.close()
     with knocking(path, 1):
@@ -211,7 +209,7 @@ def test_a_silent_feed_is_told_as_such_and_one_without_a_head_as_nobody(tmp_path
     path = feed_path(tmp_path, "cam_1")
     for is_opened, code in ((True, "silent"), (False, "unreachable")):
         sources: list[FeedSource] = []
-        opening = in_thread(threading.Thread(target=lambda: sources.append(FeedSource(path, within_s=1.0))))  # noqa: B023
+        opening = in_thread(threading.Thread(target=lambda: sources.append(FeedSource(path, within_s=1.5))))  # noqa: B023
         with knocking(path, 1):
             opening.join(5)
             if is_opened:
