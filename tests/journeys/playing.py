@@ -146,14 +146,21 @@ class Play:
     async def go_on(self, real_s: float = OVER_WITHIN_S) -> Seen:
         """Do what the platform says until the visit has ended."""
         deadline_s = asyncio.get_running_loop().time() + real_s
-        while not (seen := await self.look()).is_final:
+        while not (seen := await self.step()).is_final:
             if asyncio.get_running_loop().time() > deadline_s:
                 raise AssertionError(f"never ended; {self.vin} was {[one.state.value for one in self.seen]}")
-            moment = self.at.pop(seen.state, None)
-            if moment is not None:
-                await moment(self)
-            elif not await self._do(seen):
-                await asyncio.sleep(LOOK_EVERY_S)
+        return seen
+
+    async def step(self) -> Seen:
+        """Look, and do what is to be done now, unless it has ended; what was seen."""
+        seen = await self.look()
+        if seen.is_final:
+            return seen
+        moment = self.at.pop(seen.state, None)
+        if moment is not None:
+            await moment(self)
+        elif not await self._do(seen):
+            await asyncio.sleep(LOOK_EVERY_S)
         return seen
 
     async def _do(self, seen: Seen) -> bool:

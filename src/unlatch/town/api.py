@@ -85,7 +85,7 @@ class Problem(UnlatchError):
 class Caller:
     """Someone who asks the API with a key of their own. Not answered: asks again, with the same idempotency key.
 
-    Errors: Problem (the API refuses), UnlatchError (it did not answer within KEEP_TRYING_S).
+    Errors: Problem (the API refuses), UnlatchError (it did not answer within `keep_trying_s`).
     """
 
     def __init__(self, base_url: str, key: str = "", *, http: httpx.AsyncClient | None = None) -> None:
@@ -95,6 +95,7 @@ class Caller:
         self._http = http or httpx.AsyncClient(
             timeout=TIMEOUT_S, trust_env=False, verify=self.base_url.startswith("https:")
         )
+        self.keep_trying_s = KEEP_TRYING_S
         self._seen: dict[str, int] = {}  # of each visit: the last line that was read
 
     async def __aenter__(self) -> Self:
@@ -122,7 +123,7 @@ class Caller:
         more = {"Content-Type": "application/json"} if content is not None else {}
         if method == "POST":
             more["Idempotency-Key"] = idempotency_key or str(uuid4())
-        deadline = asyncio.get_running_loop().time() + KEEP_TRYING_S
+        deadline = asyncio.get_running_loop().time() + self.keep_trying_s
         while True:
             is_last = asyncio.get_running_loop().time() > deadline
             try:
@@ -170,7 +171,7 @@ class Caller:
     async def follow(self, visit_id: str, *, after: int = 0) -> AsyncGenerator[Line, None]:
         """Its journal behind line `after`, as it grows, until it is over. A cut stream is resumed."""
         path = f"/v1/visits/{visit_id}/events"
-        deadline = asyncio.get_running_loop().time() + KEEP_TRYING_S
+        deadline = asyncio.get_running_loop().time() + self.keep_trying_s
         while True:
             headers = {**self.sign("GET", path), "Last-Event-ID": str(after)}
             try:
@@ -184,7 +185,7 @@ class Caller:
                             return
                         line = msgspec.json.decode(data, type=Line)
                         after = line.number
-                        deadline = asyncio.get_running_loop().time() + KEEP_TRYING_S
+                        deadline = asyncio.get_running_loop().time() + self.keep_trying_s
                         yield line
             except httpx.TransportError as error:
                 if asyncio.get_running_loop().time() > deadline:

@@ -34,6 +34,11 @@ def number_text(number: int) -> str:
     return f"{100_000_000 + number}"
 
 
+def consignee_key(text: str) -> str:
+    """Of whoever gets the errand of that number."""
+    return f"unlatch_consignee_{text}"
+
+
 def sscc(number: int) -> str:
     """A good SSCC with this serial number."""
     digits = f"0034012345{number:07d}"
@@ -144,7 +149,7 @@ class Registry:
         await self._copy(
             "consignee",
             "id, carrier_id, name, language, key_hash, created_at",
-            [(f"con_{text}", CARRIER, "Ann Lee", "en", _hash(f"con_{text}"), now) for text in texts],
+            [(f"con_{text}", CARRIER, "Ann Lee", "en", _hash(consignee_key(text)), now) for text in texts],
         )
         await self._copy(
             "access_point",

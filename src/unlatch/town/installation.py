@@ -10,7 +10,9 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import unlatch
 from unlatch.clock import Clock
@@ -38,6 +39,7 @@ LOG_BYTES_SHOWN = 8_000
 MAX_LINE_BYTES = 1 << 20
 CLOCK_FILE = "clock.json"
 LOGS = "logs"
+PORTS = (20_000, 32_000)  # below those that outgoing connections are given
 
 
 class NotRunning(UnlatchError):
@@ -135,6 +137,15 @@ def choose_clock(data_dir: Path, factor: float) -> Clock:
     return clock
 
 
+def find_port() -> int:
+    """A free port that the system gives to nobody by itself: a server that was killed gets it again."""
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
+
+
 @dataclass(kw_only=True)
 class Installation:
     """`async with Installation(data_dir=folder) as installation:` starts all of it and ends it.
@@ -161,6 +172,7 @@ class Installation:
     workers: list[Member] = field(init=False, default_factory=list)  # those that were started, dead or alive
     recorders: list[Member] = field(init=False, default_factory=list)  # the same
     _members: list[Member] = field(init=False, default_factory=list)
+    port: int = field(init=False, default_factory=find_port)
     _names: int = field(init=False, default=0)
 
     async def __aenter__(self) -> Self:
@@ -194,7 +206,7 @@ class Installation:
             first = "starting PostgreSQL" if is_there else "making a PostgreSQL of its own (once)"
             self.tell(f"{first}, server and workers")
         self.server = await self._launch("server", "serve")
-        self.workers += [await self._launch_worker(None) for _ in range(self.workers_at_start)]
+        self.workers += [await self._launch_worker() for _ in range(self.workers_at_start)]
         self.recorders += [await self._launch_recorder() for _ in range(self.recorders_at_start)]
         self.server_url = await self._wait_until_ready(self.server)
         for maker in Maker:  # so that owners can link their cars themselves
@@ -213,9 +225,12 @@ class Installation:
 
     # ---- processes --------------------------------------------------------------------------------------
 
-    async def start_worker(self, *, fail_at: str | None = None) -> Member:
-        """One more worker, ready; `fail_at` names a point of `flow/failpoint.py` at which it kills itself."""
-        worker = await self._launch_worker(fail_at)
+    async def start_worker(self, *, fail_at: str | None = None, skew_s: float = 0.0) -> Member:
+        """One more worker, ready; `fail_at` names a point of `flow/failpoint.py` at which it kills itself.
+
+        `skew_s`: so many town seconds its clock is ahead of everyone's.
+        """
+        worker = await self._launch_worker(fail_at, skew_s)
         self.workers.append(worker)
         await self._wait_until_ready(worker)
         return worker
@@ -244,9 +259,17 @@ class Installation:
 
     async def restart_server(self, number: signal.Signals = signal.SIGKILL) -> None:
         """End the server and start it again, at the same address."""
-        await self.server.end(number)
+        if self.server.is_running:
+            await self.server.end(number)
         self.server = await self._launch("server", "serve")
         await self._wait_until_ready(self.server)
+
+    async def kill_all(self) -> None:
+        """Kill -9 of server and workers, at one moment."""
+        killed = [self.server, *self.running_workers()]
+        for member in killed:
+            member.send(signal.SIGKILL)
+        await asyncio.gather(*(member.wait_for_end() for member in killed))
 
     def list_dead(self) -> list[Member]:
         """Processes that have ended; whoever did not end one should ask why it did."""
@@ -263,7 +286,7 @@ class Installation:
             "UNLATCH_TIME_FACTOR": repr(self.clock.factor),
             "UNLATCH_TIME_ANCHOR": self.clock.anchor_at.isoformat(),
             "UNLATCH_TAKE_OVER_S": repr(self.take_over_s),
-            "UNLATCH_HTTP_PORT": str(urlsplit(self.server_url).port or 0) if self.server_url else "0",
+            "UNLATCH_HTTP_PORT": str(self.port),
             "UNLATCH_LOG_LEVEL": "info",
         }
         if self.town_url:
@@ -321,9 +344,12 @@ class Installation:
     def _command(self, words: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", tied.__name__, str(os.getpid()), *words]
 
-    async def _launch_worker(self, fail_at: str | None) -> Member:
+    async def _launch_worker(self, fail_at: str | None = None, skew_s: float = 0.0) -> Member:
         self._names += 1
         more = {} if fail_at is None else {"UNLATCH_FAIL_AT": fail_at}
+        if skew_s:
+            anchor_at = self.clock.anchor_at - timedelta(seconds=skew_s / (self.clock.factor - 1))
+            more["UNLATCH_TIME_ANCHOR"] = anchor_at.isoformat()
         return await self._launch(f"worker-{self._names}", "work", more=more)
 
     async def _launch_recorder(self) -> Member:

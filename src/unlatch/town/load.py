@@ -48,8 +48,8 @@ class Phone:
 
     def __init__(self, token: str) -> None:
         self.token = token
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        numbers = self._key.public_key().public_numbers()
+        self.private_key = ec.generate_private_key(ec.SECP256R1())
+        numbers = self.private_key.public_key().public_numbers()
         x, y = (_encode(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
         jwk = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
         self.thumbprint = _encode(hashlib.sha256(msgspec.json.encode(jwk)).digest())
@@ -67,7 +67,7 @@ class Phone:
             "ath": self._token_hash,
         }
         signed = f"{self._head}.{_encode(msgspec.json.encode(claims))}"
-        r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(SHA256())))
+        r, s = decode_dss_signature(self.private_key.sign(signed.encode(), ec.ECDSA(SHA256())))
         return f"{signed}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 

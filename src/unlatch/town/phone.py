@@ -88,11 +88,18 @@ class _Enrolled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CourierPhone(Caller):
-    """One phone. `enrol` it with a carrier's code before anything else."""
+    """One phone. `enrol` it with a carrier's code before anything else, or give it the key and token that it has."""
 
-    def __init__(self, base_url: str, *, http: httpx.AsyncClient | None = None) -> None:
-        super().__init__(base_url, http=http)
-        self._private_key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        http: httpx.AsyncClient | None = None,
+        private_key: ec.EllipticCurvePrivateKey | None = None,
+        token: str = "",
+    ) -> None:
+        super().__init__(base_url, token, http=http)
+        self._private_key = private_key or ec.generate_private_key(ec.SECP256R1())
         numbers = self._private_key.public_key().public_numbers()
         x, y = (_encode(number.to_bytes(COORDINATE_BYTES)) for number in (numbers.x, numbers.y))
         self.public_key = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
