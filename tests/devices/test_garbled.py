@@ -149,6 +149,27 @@ async def test_a_lock_that_may_be_assumed_is_not_told(attributes: Any) -> None:
     assert looked.reading is None or (looked.reading.is_locked, looked.reading.is_open) == (None, None)
 
 
+@pytest.mark.parametrize("word", [None, 7, ["locked"], {"id": "01JOURS"}])
+async def test_a_state_that_is_no_text_is_not_the_one_before_under_our_context(word: Any) -> None:
+    """Seed 2, case 8772: the old word was kept and the new context taken, so that a lock's end was told by nobody."""
+    context = {"id": "01JOURS", "parent_id": None, "user_id": None}
+    stood, told = ({"s": "locked", "a": {}, "c": "01JOTHER"}, {"s": word, "c": "01JOURS"})
+    replies = (
+        Reply(to="GET /api/websocket", status=101, body=[{"type": "auth_required"}]),
+        Reply(to="WS auth", body=[{"type": "auth_ok"}]),
+        Reply(to="WS subscribe_entities", body=[{"id": 1, "type": "event", "event": {"a": {LOCK: stood}}}]),
+        Reply(
+            to="WS call_service",
+            body=[
+                {"id": 1, "type": "event", "event": {"c": {LOCK: {"+": told}}}},
+                {"id": 2, "type": "result", "success": True, "result": {"context": context}},
+            ],
+        ),
+    )
+    end = await tried("home_assistant", Verb.LOCK, *replies)
+    assert (end.end, end.code) == (End.UNKNOWN, "offline")
+
+
 def twin(**changes: Any) -> Reply:
     told = {
         "closures": {"trunk": {"lockState": "LOCKED", "lidState": "CLOSED", "ts": AT}},

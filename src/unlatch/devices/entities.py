@@ -67,10 +67,13 @@ class State:
         return cls().overlaid({"s": told.get("state"), "a": told["attributes"], "c": told.get("context")})
 
     def overlaid(self, told: object) -> State:
-        """With what a compressed state tells: s the word, a attributes, c the context (or its id alone)."""
+        """With what a compressed state tells: s the word, a attributes, c the context (or its id alone).
+
+        What is left out has not changed; a word that is no text is not known.
+        """
         if not isinstance(told, dict):
             return self
-        word, context, attributes = told.get("s"), told.get("c"), told.get("a")
+        word, context, attributes = told.get("s", self.word), told.get("c"), told.get("a")
         context = {"id": context} if isinstance(context, str) else context
         state = self
         if isinstance(context, dict):
@@ -83,7 +86,7 @@ class State:
             )
         if isinstance(attributes, dict):
             state = replace(state, attributes={**state.attributes, **attributes})
-        return replace(state, word=word) if isinstance(word, str) else state
+        return replace(state, word=word if isinstance(word, str) else "unknown")
 
     @property
     def is_nobodys(self) -> bool:
