@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from tests.devices.canned import canned_cloud
-from tests.devices.trying import VIN, Tried, build, car_of, try_verb
+from tests.devices.trying import VIN, Tried, build, car_of, end_of, try_verb
 
-from unlatch.clock import Clock
+from unlatch.clock import Clock, monotonic_s
 from unlatch.devices.base import End, Example, Reply, Verb
 from unlatch.devices.catalogue import find_makers
 from unlatch.devices.oauth import Desk
+from unlatch.errors import DeviceError
 from unlatch.settings import OAuthClient
 
 MAKERS = find_makers()
@@ -283,6 +284,30 @@ async def test_a_status_address_that_is_none_is_not_asked(url: str) -> None:
         "onstar", Verb.UNLOCK, Reply(to="POST /", body={**RUN, "url": url}), account_kind="newer"
     )
     assert end.end is End.UNKNOWN
+
+
+async def refresh_end(status: int, body: Any) -> tuple[End, str]:
+    """How the refresh of a token ends that is answered so."""
+    authorization = MAKERS["volvo"].authorization
+    assert authorization is not None
+    async with canned_cloud([Reply(to="POST /as/token", status=status, body=body)]) as cloud:
+        client = OAuthClient(client_id="c", client_secret="s")
+        desk = Desk(
+            name="volvo", authorization=authorization, address=cloud.base, client=client, clock=Clock()
+        )
+        with pytest.raises(DeviceError) as caught:
+            await desk.refresh("r0", first_byte_by_s=monotonic_s() + 5.0)
+        await desk.close()
+    return end_of(caught.value), caught.value.code
+
+
+@pytest.mark.parametrize("status", [400, 401, 429])
+@pytest.mark.parametrize("error", [None, "invalid_grant", "invalid_client"])
+@pytest.mark.parametrize("token", ["a1", {"value": "a1"}, 7])
+async def test_tokens_beside_a_refusal_are_no_refusal(status: int, error: str | None, token: Any) -> None:
+    """Seed 2, case 3959: the status was believed, and the old token, which may be spent, would have been sent again."""
+    told = {"access_token": token, "refresh_token": "r1", "token_type": "Bearer", "error": error}
+    assert await refresh_end(status, told) == (End.UNKNOWN, "contradiction")
 
 
 @pytest.mark.parametrize("issuer", ["http://[", "//x]", "http://\u2100.x/", ""])

@@ -180,6 +180,8 @@ class Desk:
         )
 
     def _refusal(self, what: str, heard: Heard) -> DeviceError:
+        if heard.find("access_token") is not None:
+            return self._unknown(what, "contradiction")  # refused by its status, and yet it gives tokens
         word = heard.find_word("error")
         if heard.status in (400, 401) and word == "invalid_grant":
             return ConsentLost(self._text(what, "auth_expired"), code="auth_expired")
