@@ -310,6 +310,13 @@ async def test_tokens_beside_a_refusal_are_no_refusal(status: int, error: str | 
     assert await refresh_end(status, told) == (End.UNKNOWN, "contradiction")
 
 
+@pytest.mark.parametrize("status", [408, 422, 425])
+async def test_a_status_that_leaves_it_open_says_of_a_token_no_more_than_of_a_command(status: int) -> None:
+    """Seed 1, case 121422: it was taken for surely not used, which `Link.refusal` does not."""
+    assert await refresh_end(status, {}) == (End.UNKNOWN, "unexpected_answer")
+    assert await refresh_end(status, {"error": "invalid_client"}) == (End.NOT_SENT, "client_refused")
+
+
 @pytest.mark.parametrize("issuer", ["http://[", "//x]", "http://\u2100.x/", ""])
 async def test_an_issuer_that_is_no_address_is_another_s(issuer: str) -> None:
     """By reading, after case 5573: the page that an owner comes back to failed by its `iss`."""

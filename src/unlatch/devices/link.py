@@ -45,6 +45,7 @@ PURPOSES = {
     Verb.LOCK: Purpose.CLOSING,
     Verb.READ: Purpose.READING,
 }
+OPEN_4XX = (408, 422, 425)  # of a refusal these alone leave open how far the request came
 LONGEST_RETRY_AFTER_S = 86_400.0
 READ_WITHIN_S = 20.0
 
@@ -294,7 +295,7 @@ class Link:
             return self.not_sent(verb, "unsafe_state")  # no reading is ever rejected
         if status == 409:
             return CommandRejected(self.text(verb, "unsafe_state"), code="unsafe_state")
-        if 400 <= status < 500 and status not in (408, 422, 425):
+        if 400 <= status < 500 and status not in OPEN_4XX:
             return self.not_sent(verb, "bad_request")
         return self.unknown(verb, "vendor_down" if status >= 500 else "unexpected_answer")
 

@@ -25,7 +25,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 from unlatch.clock import Clock
 from unlatch.devices.base import Authorization, ClientSends
 from unlatch.devices.body import read_json
-from unlatch.devices.link import CODES_OF_CUT, Heard
+from unlatch.devices.link import CODES_OF_CUT, OPEN_4XX, Heard
 from unlatch.devices.wire import Wire, WireError
 from unlatch.errors import CommandNotSent, CommandUnknown, ConsentLost, DeviceError
 from unlatch.settings import OAuthClient
@@ -189,7 +189,7 @@ class Desk:
             return self._not_sent(what, "client_refused")
         if heard.status == 429:
             return self._not_sent(what, "rate_limited")
-        if 400 <= heard.status < 500:
+        if 400 <= heard.status < 500 and heard.status not in OPEN_4XX:
             return self._not_sent(what, "bad_request")
         return self._unknown(what, "vendor_down" if heard.status >= 500 else "unexpected_answer")
 
