@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import pytest
+from tests.devices.trying import VIN, car_of
+from tests.fuzz.answers import draw, try_answers
 from tests.fuzz.barcodes import SEEDS, mutate, try_barcodes
+from tests.fuzz.garbling import Said
+from tests.fuzz.hearing import judge
 from tests.fuzz.positions import chord_m, try_positions
+from tests.fuzz.recorded import RECORDED
 
+from unlatch.devices.base import Answer, Evidence, LinkedCar
+from unlatch.devices.oauth import Tokens
 from unlatch.domain import decision, label
 from unlatch.domain.access import Position, distance_m
 from unlatch.domain.label import LabelFault
+from unlatch.domain.reading import Reading
+from unlatch.errors import CommandNotSent
+
+AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
 def test_barcodes_are_a_label_or_a_fault() -> None:
@@ -57,3 +69,36 @@ def test_a_label_of_another_parcel_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(label, "_read_unit", read_unit)
     assert try_barcodes(7, 3_000)["broken"]
+
+
+def test_nothing_is_believed_of_a_spoilt_answer_that_it_does_not_say() -> None:
+    told = try_answers(7, 600)
+    assert told["broken"] == []
+    assert set(told["taken_for"]) >= {"done", "not_sent", "rejected", "seen locked", "unknown"}
+    assert sum(told["taken_for"].values()) == 600
+
+
+def test_a_case_is_the_same_however_often_it_is_drawn() -> None:
+    assert [draw(7, number) for number in range(300)] == [draw(7, number) for number in range(300)]
+
+
+def test_what_nobody_said_is_found() -> None:
+    said = [Said("POST /", 200, b"{}"), Said("WS call_service", 200, b"{}"), Said("GET /", 404, b"{}")]
+    good = Reading(observed_at=AT, is_locked=True, is_open=False, is_moving=False)
+    done = Answer(evidence=Evidence.CLOUD_SAYS, answered_at=AT)
+    tokens = Tokens(access_token="a1", refresh_token=None, expires_in_s=1.0, scopes=None)
+    believed = {
+        "unlock": done,
+        "lock": done,
+        "read": good,
+        "list_cars": [LinkedCar(vin=VIN)],
+        "refresh": tokens,
+    }
+    not_sent = CommandNotSent("", code="offline")
+    tried = [one for one in RECORDED if one.verb in believed]
+    for one in tried:
+        car = car_of(one.kind, one.example.account_kind, one.example)
+        assert judge(one, car, said, believed[one.verb], None, AT), one.title
+        if one.verb in ("unlock", "lock", "refresh"):
+            assert judge(one, car, said[:2], None, not_sent, AT), one.title
+    assert len(tried) > 100
