@@ -1,5 +1,5 @@
 """Bad input in bulk: `python -m tests.fuzz OUT.json [SEED]`: a million barcodes, 200,000 positions, 200,000 answers of
-clouds.
+clouds, and every endpoint 240 times.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from typing import Any
 
 from tests.fuzz.answers import try_answers
 from tests.fuzz.barcodes import try_barcodes
+from tests.fuzz.endpoints import CASES, try_endpoints_anew
 from tests.fuzz.positions import try_positions
 
 KINDS = (
     ("barcodes", try_barcodes, 1_000_000),
     ("positions", try_positions, 200_000),
     ("answers of clouds", try_answers, 200_000),
+    ("requests", try_endpoints_anew, CASES),
 )
 
 

@@ -9,10 +9,12 @@ import pytest
 from tests.devices.trying import VIN, car_of
 from tests.fuzz.answers import draw, try_answers
 from tests.fuzz.barcodes import SEEDS, mutate, try_barcodes
+from tests.fuzz.endpoints import try_endpoints
 from tests.fuzz.garbling import Said
 from tests.fuzz.hearing import judge
 from tests.fuzz.positions import chord_m, try_positions
 from tests.fuzz.recorded import RECORDED
+from tests.web.conftest import make_platform
 
 from unlatch.devices.base import Answer, Evidence, LinkedCar
 from unlatch.devices.oauth import Tokens
@@ -21,6 +23,7 @@ from unlatch.domain.access import Position, distance_m
 from unlatch.domain.label import LabelFault
 from unlatch.domain.reading import Reading
 from unlatch.errors import CommandNotSent
+from unlatch.store.database import Database
 
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -102,3 +105,11 @@ def test_what_nobody_said_is_found() -> None:
         if one.verb in ("unlock", "lock", "refresh"):
             assert judge(one, car, said[:2], None, not_sent, AT), one.title
     assert len(tried) > 100
+
+
+async def test_endpoints_answer_as_their_document_says(database: Database) -> None:
+    platform = make_platform(database)
+    told = await try_endpoints(platform, 7, 18, every=60)
+    assert told["broken"] == []
+    assert (told["operations"], told["count"] > 40, "400" in told["taken_for"]) == (3, True, True)
+    await platform.makers.close()

@@ -141,11 +141,15 @@ async def enrol(http: httpx.AsyncClient, carrier: Caller, courier_id: str) -> tu
     return caller, enrolled["device_id"]
 
 
-async def make_tenant(platform: Platform, http: httpx.AsyncClient, name: str = "Parcel Post") -> Tenant:
+async def make_tenant(
+    platform: Platform, http: httpx.AsyncClient, name: str = "Parcel Post", vin: str = VIN
+) -> Tenant:
     admitted = await admit_carrier(platform, name)
     carrier = Caller(http=http, key=admitted.key, id=admitted.id)
     consignee = await carrier.make("/v1/consignees", {"name": "Ada Consignee", "language": "en"})
-    point = await carrier.make("/v1/access_points", new_access_point(consignee["id"]))
+    given = new_access_point(consignee["id"])
+    given["vehicle"]["vin"] = vin
+    point = await carrier.make("/v1/access_points", given)
     courier = await carrier.make("/v1/couriers", {"first_name": "Cleo"})
     caller, device_id = await enrol(http, carrier, courier["id"])
     shipment = await carrier.make(
