@@ -1,7 +1,7 @@
 """What was tried, how often, and what held: `scripts/evidence` runs the layers and writes the manual's page of them.
 
     python -m tests.evidence [LAYER ...]      the named layers, or all; figures to var/evidence.json
-    python -m tests.evidence --page           docs/reference/evidence.md from docs/reference/evidence.json
+    python -m tests.evidence --page           these into docs/reference/evidence.json, and evidence.md from it
 
 The page is made from the figures that stand beside it in the repository; a test fails where it was edited by hand.
 """
@@ -117,8 +117,8 @@ def find_commit() -> str:
 def run_layers(names: list[str]) -> int:
     """Run them one after the other; 0 where all of them held."""
     VAR.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Any] = {"commit": find_commit(), "layers": {}}
-    bad = []
+    figures: dict[str, Any] = {"layers": {}}
+    commit, bad = find_commit(), []
     for name in names:
         began_s = time.monotonic()
         print(f"--- {name}", flush=True)
@@ -127,6 +127,7 @@ def run_layers(names: list[str]) -> int:
         held = LAYERS[name](out)
         told = json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
         figures["layers"][name] = {
+            "commit": commit,
             "held": held,
             "seconds": round(time.monotonic() - began_s),
             "figures": told,
@@ -147,13 +148,12 @@ def make_page(figures: dict[str, Any]) -> str:
         "# What was tried, and what held",
         "",
         "Made by `scripts/evidence`, from `evidence.json` beside it: not to be edited by hand.",
-        f"The last full run was of commit `{figures['commit']}`.",
         "",
     ]
     for name, layer in figures["layers"].items():
         parts += [
             *SECTIONS[name](layer["figures"]),
-            f"It took {layer['seconds']} s on the machine of that run.",
+            f"Of commit `{layer['commit']}`; it took {layer['seconds']} s on the machine of that run.",
             "",
         ]
     return "\n".join(parts).rstrip() + "\n"
@@ -232,6 +232,9 @@ def _fuzz(told: dict[str, Any]) -> list[str]:
     return [
         "## Bad input",
         "",
+        "Each ended in a value or a refusal in time. Nothing was taken for more than it said, and none led to a grant:",
+        "[decision 0016](../decisions/0016-what-an-answer-says-is-heard-twice.md).",
+        "",
         "| what | tried | seed | came of it | broken |",
         "|---|---|---|---|---|",
         *lines,
@@ -265,9 +268,11 @@ SECTIONS: Mapping[str, Callable[[Any], list[str]]] = {
 def main(words: list[str]) -> int:
     """The command line."""
     if words == ["--page"]:
+        kept = json.loads(KEPT.read_text(encoding="utf-8"))
         if FIGURES.exists():
-            shutil.copyfile(FIGURES, KEPT)
-        PAGE.write_text(make_page(json.loads(KEPT.read_text(encoding="utf-8"))), encoding="utf-8")
+            kept["layers"] |= json.loads(FIGURES.read_text(encoding="utf-8"))["layers"]
+            KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        PAGE.write_text(make_page(kept), encoding="utf-8")
         return 0
     if unknown := [word for word in words if word not in LAYERS]:
         print(f"there is no layer {', '.join(unknown)}: one of {', '.join(LAYERS)}", file=sys.stderr)
