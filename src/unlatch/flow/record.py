@@ -115,7 +115,7 @@ def change_of(row: VisitRow, happening: Happening, now: datetime) -> Change | No
         row,
         visit=visit,
         incident=incident or row.incident,
-        ended_at=row.ended_at or (None if visit.is_live else now),
+        ended_at=row.ended_at or (None if visit.is_live else _time_of_entry(row, now)),
         last_observed_at=happening.observed_at or row.last_observed_at,
         next_read_at=_next_read_at(row, visit, happening.fact, now),
     )
@@ -142,8 +142,7 @@ def chain(row: VisitRow, line: Line, now: datetime) -> tuple[VisitRow, tuple[Ent
     private = None
     if line.private is not None:
         private = Private(salt=secrets.token_bytes(SALT_BYTES), body=line.private)
-    # A clock that was set back, or a fact that waited for the row, must not turn the order of time around.
-    at = now if row.journal_at is None else max(now, row.journal_at)
+    at = _time_of_entry(row, now)
     entry = next_entry(
         row.id,
         (row.journal_number, row.journal_hash) if row.journal_hash is not None else None,
@@ -156,6 +155,11 @@ def chain(row: VisitRow, line: Line, now: datetime) -> tuple[VisitRow, tuple[Ent
     )
     after = row.after(journal_number=entry.number, journal_hash=entry.hash, journal_at=at)
     return after, (entry, private)
+
+
+def _time_of_entry(row: VisitRow, now: datetime) -> datetime:
+    """A clock that was set back, or a fact that waited for the row, must not turn the order of time around."""
+    return now if row.journal_at is None else max(now, row.journal_at)
 
 
 async def save_change(connection: AsyncConnection, change: Change, now: datetime) -> None:
