@@ -16,7 +16,7 @@ from tests.journeys.screens import Screen, open_screen
 from unlatch.town.desk import Consignee
 
 # A passkey belongs to a name: an address of numbers has none.
-NAMED = {"UNLATCH_PUBLIC_URL": "http://localhost:0"}
+NAMED = {"UNLATCH_HTTP_PORT": "0", "UNLATCH_PUBLIC_URL": "http://localhost:0"}
 AUTHENTICATOR = {
     "protocol": "ctap2",
     "transport": "internal",
