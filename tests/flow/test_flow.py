@@ -35,7 +35,7 @@ async def test_a_delivery_ends_as_delivered_and_its_tail_ends(stage: Stage, make
 
 
 async def test_the_journals_time_never_runs_back(stage: Stage) -> None:
-    """A clock that is set back in mid-visit leaves the order of time as it was, and the visit ends with its last entry."""
+    """A clock that is set back in mid-visit leaves the order of time as it was; the visit ends with its last entry."""
     stop = await stage.add_stop()
     visit_id = await stage.begin(stop)
     row = await stage.get(visit_id)

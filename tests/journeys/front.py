@@ -307,6 +307,13 @@ async def open_front(
             await database.close()
 
 
+def find_postmaster(folder: Path) -> int | None:
+    """Its process; None while it is being started."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        return int((folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
+    return None
+
+
 async def play_through(door: PhoneDoor, **how: Any) -> Play:
     """An ordinary courier's visit, from the scan to the end of its tail."""
     play = Play(door=door, **how)

@@ -16,10 +16,9 @@ import pytest_asyncio
 from tests import invariants
 from tests.conftest import make_server_dir
 from tests.journeys.camera_faults import ALARM_WITHIN_S, Dawdler
-from tests.journeys.front import Front, fresh_database
+from tests.journeys.front import Front, find_postmaster, fresh_database
 from tests.journeys.home_front import HomeDoor, HomePlay, open_home, open_home_front
 from tests.journeys.playing import Play
-from tests.journeys.test_kills import find_postmaster
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.visit import State

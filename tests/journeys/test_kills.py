@@ -6,17 +6,15 @@ Afterwards: no unlock was sent twice or without its gate, nothing hangs, and eve
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from tests.conftest import make_server_dir
-from tests.journeys.front import Front, PhoneDoor, fresh_database, open_front
+from tests.journeys.front import Front, PhoneDoor, find_postmaster, fresh_database, open_front
 from tests.journeys.playing import Play
 
 from unlatch.clock import monotonic_s
@@ -163,13 +161,6 @@ async def test_a_worker_asleep_at_the_gate_holds_nobody_up_and_sends_nothing(
         await play.until(lambda seen: seen.is_final)
         sleeper.send(signal.SIGCONT)
         await finish(play, door, {State.REFUSED}, {0})
-
-
-def find_postmaster(folder: Path) -> int | None:
-    """Its process; None while it is being started."""
-    with contextlib.suppress(OSError, IndexError):
-        return int((folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
-    return None
 
 
 async def test_a_database_killed_in_the_middle() -> None:
