@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -121,7 +122,6 @@ def find_version() -> str:
 def create_app(platform: Platform) -> Litestar:
     """The application of one process. The platform's database must be open."""
     hub, darkroom, cinema = Hub(platform.database), Darkroom(), Cinema(platform)
-    document = make_document(TABLES, version=find_version(), address=platform.settings.public_url)
     handlers = [
         HTTPRouteHandler(
             _route(endpoint.path),
@@ -136,7 +136,7 @@ def create_app(platform: Platform) -> Litestar:
     return Litestar(
         route_handlers=[
             *handlers,
-            *_pages(platform, document),
+            *_pages(platform),
             make_asset_handler(),
             *(make_page_handler(page, platform, hub, darkroom, cinema) for page in list_pages()),
             *make_camera_routes(platform),
@@ -209,9 +209,16 @@ def _trace(error: BaseException) -> str:
     return f"{type(error).__name__} at {' > '.join(places[-8:])}"
 
 
-def _pages(platform: Platform, document: dict[str, Any]) -> list[HTTPRouteHandler]:
+@cache
+def _describe(address: str) -> tuple[bytes, bytes]:
+    """The manual's page of the API at this address, and its document."""
+    document = make_document(TABLES, version=find_version(), address=address)
+    return make_page(document), msgspec.json.encode(document)
+
+
+def _pages(platform: Platform) -> list[HTTPRouteHandler]:
     """What is served as it stands, and whether this process is well."""
-    page, schema = make_page(document), msgspec.json.encode(document)
+    page, schema = _describe(platform.settings.public_url)
 
     def fixed(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
         async def give() -> Response[bytes]:
