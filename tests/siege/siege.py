@@ -298,8 +298,8 @@ BLOWS: Mapping[str, Callable[[Siege], Awaitable[None]]] = {
 
 
 @contextmanager
-def use_folder(disk_bytes: int = DISK_BYTES) -> Iterator[tuple[Path, bool]]:
-    """A folder for PostgreSQL, and whether it is a small disk of its own."""
+def use_disk(disk_bytes: int = DISK_BYTES) -> Iterator[tuple[Path, bool]]:
+    """A folder for PostgreSQL, and whether it is a small disk of its own (root alone may mount one)."""
     with use_plain_folder() as folder:
         image, disk = folder / "disk.img", folder / "disk"
         disk.mkdir(mode=0o711)
@@ -336,7 +336,10 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
     """An installation whose every line can be cut, and people who are out."""
     lot = random.Random(wishes.seed)
     async with AsyncExitStack() as stack:
-        folder, is_own_disk = stack.enter_context(use_folder())
+        if wishes.blows.get("disk full"):
+            folder, is_own_disk = stack.enter_context(use_disk())
+        else:
+            folder, is_own_disk = stack.enter_context(use_plain_folder()), False
         data_dir = stack.enter_context(use_plain_folder())
         dsn = await stack.enter_async_context(use_server(read_settings({"UNLATCH_DATA_DIR": str(folder)})))
         at = conninfo_to_dict(dsn)
