@@ -140,6 +140,8 @@ def _compare_unlocks(
 ) -> None:
     arrived = [row for row in rows if row.kind == "request" and row.what in UNLOCKS]
     asked = Counter(row.trace for row in arrived)
+    requests = Counter(row.outcome for row in rows if row.kind == "request")
+    verdict.figures["requests that reached a cloud, by what came of them"] = dict(requests.most_common())
     verdict.figures["unlocks that reached a cloud"] = asked.total()
     verdict.need_none(
         "unlocks that reached a cloud twice", [one for one, count in asked.items() if count > 1]
