@@ -363,3 +363,19 @@ def _(patch: pytest.MonkeyPatch) -> None:
 def _(patch: pytest.MonkeyPatch) -> None:
     orders: Any = visit.TAIL_ORDERS
     patch.delitem(orders, T.BLIND)
+
+
+@mutant("a restore takes the unlock for not sent", "L3 S2")
+def _(patch: pytest.MonkeyPatch) -> None:
+    note = visit._note
+
+    def forgetful(now: Visit, fact: Fact, at: datetime) -> Visit:
+        return now if fact is F.RESTORED else note(now, fact, at)
+
+    patch.setattr(visit, "_note", forgetful)
+
+
+@mutant("after a restore the visit goes on", "L1 S2")
+def _(patch: pytest.MonkeyPatch) -> None:
+    for state in visit.BEFORE_GATE:
+        turn(patch, state, F.RESTORED, S.GRANTED)

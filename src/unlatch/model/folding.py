@@ -69,12 +69,15 @@ class Visits:
                 raise BrokenError("L1", f"the deadline of {visit.state} lies after the visit's patience")
         elif visit.tail in WATCHED_TAILS and deadline_at is None:
             raise BrokenError("L2", f"the tail {visit.tail} has no deadline")
-        if late_until is not None:
-            late_until = PAST if late_until <= NOW else FAR
         if deadline_at is not None:
             if deadline_at < NOW:
                 raise BrokenError("L2", f"{visit.state} is given a deadline in the past")
-            deadline_at = AFTER_FAR if late_until is FAR and deadline_at >= FAR else SOON
+            comes_after = FAR if visit.is_live or late_until is None else min(late_until, FAR)
+            deadline_at = (
+                AFTER_FAR if late_until and late_until > NOW and deadline_at >= comes_after else SOON
+            )
+        if late_until is not None:
+            late_until = PAST if late_until <= NOW else FAR
         folded = replace(
             visit,
             secure_by=None if secure_by is None else SOON,

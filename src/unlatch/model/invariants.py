@@ -109,7 +109,9 @@ def _check_end(before: Visit, after: Visit, fact: Fact, reading: int, *, has_lef
         and after.whereabouts is not Whereabouts.INSIDE
     ):
         raise BrokenError("S5", f"{state} although nobody has said that the parcel is inside")
-    if not has_left:
+    if (
+        not has_left or fact is Fact.RESTORED
+    ):  # that end claims nothing of the closure: it is watched all the same (L3)
         return
     if state is State.REFUSED or (state in STRONG_ENDS and not can_see) or (state in WEAK_ENDS and can_see):
         raise BrokenError("S5", f"{fact} in {before.state} ends as {state}, which says more than is known")

@@ -22,6 +22,7 @@ from unlatch.model.situation import (
     COURIER_WORDS,
     DEAD,
     DOUBLED,
+    ENDED_UNKNOWN,
     FAR,
     GATED,
     KIND,
@@ -200,6 +201,7 @@ class Place(Visits):
             if gate_opens(visit, unlock, flags):
                 raise BrokenError("S2", "the gate opens a second time for one grant")
             return
+        yield from self._of_a_restore(now)
         if visit.is_recorded:
             proven = now._replace(flags=flags & ~RECORDING | PROVEN)
             fact = Fact.RECORDING_PROVEN
@@ -227,6 +229,13 @@ class Place(Visits):
         passed = now._replace(unlock=PASSED, flags=0, readings=readings)
         after = self._advance(passed, Fact.GATE_PASSED)
         yield Move("the gate opens: grant USED, command SENT", after, True)
+
+    def _of_a_restore(self, now: Belief) -> Iterator[Move]:
+        """A backup is restored and the fence raised: what came after it is lost, perhaps an unlock that has left."""
+        doubted = self._advance(now._replace(unlock=ENDED_UNKNOWN), Fact.RESTORED)
+        for effects, change in enumerate(WITH_PENDING):
+            words = f"a backup is restored; an unlock that nobody knows of can take effect {effects} times"
+            yield Move(words, doubted, False, change)
 
     def _of_the_worker(self, visit: Visit, now: Belief) -> Iterator[Move]:
         unlock = now.unlock
