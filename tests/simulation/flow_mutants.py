@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from unlatch.cameras.proof import LEASE_S, Lease, Proof, Refusal
 from unlatch.devices.base import Car, Sending
 from unlatch.domain import visit as protocol
 from unlatch.domain.reading import Sight, sight_of
 from unlatch.domain.visit import Fact, State, Tail
 from unlatch.errors import CommandUnknown
-from unlatch.flow import carry_out, consent, deadlines, freezing, gate, watch
+from unlatch.flow import carry_out, challenging, consent, deadlines, filming, freezing, gate, record, watch
 from unlatch.simulation import run
 from unlatch.store import commands, visits
 from unlatch.store.commands import CommandState
@@ -117,7 +120,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(carry_out, "_send", send)
 
 
-@mutant("nobody looks after deadlines", "L1 L2")
+@mutant("nobody looks after deadlines", "L1 L2 L3")
 def _(patch: pytest.MonkeyPatch) -> None:
     async def record_due(*_: Any) -> int:
         return 0
@@ -157,7 +160,7 @@ def _(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(watch, "sight_of", see)
 
 
-@mutant("a failover raises no fence", "S1 S2 S10 A1 L1 L2 L3", badness=15.0)
+@mutant("a failover raises no fence", "S1 S2 S10 A1 L1 L2 L3", badness=15.0, seed=380)
 def _(patch: pytest.MonkeyPatch) -> None:
     async def raise_fence(*_: Any) -> str:
         return "raised"
@@ -200,3 +203,45 @@ def _(patch: pytest.MonkeyPatch) -> None:
         await honest(platform, command_id, visit_id, verb, state, *rest)
 
     patch.setattr(carry_out, "end_command", end_command)
+
+
+@mutant("a picture that stands still counts as a proof, and as a lease", "S3")
+def _(patch: pytest.MonkeyPatch) -> None:
+    def check(answer: Proof | Refusal, *_: Any) -> Proof:
+        if isinstance(answer, Proof):
+            return answer
+        assert answer.judgement is not None
+        return Proof(
+            made_at=datetime.now(UTC), made_s=asyncio.get_running_loop().time(), take=1, part=1, frames=3,
+            sha256=bytes(32), judgement=answer.judgement, clock_apart_s=None,
+        )  # fmt: skip
+
+    async def find_hold(platform: Any, visit_id: str) -> Any:
+        hold = await filming.find_hold(platform, visit_id)
+        return hold and replace(hold, lease=Lease(until_s=asyncio.get_running_loop().time() + LEASE_S))
+
+    patch.setattr(challenging, "check", check)
+    patch.setattr(carry_out, "find_hold", find_hold)
+
+
+@mutant("a proof never grows old", "S3")
+def _(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Proof, "is_fresh", lambda *_: True)
+
+
+@mutant("nobody is told that the recording was lost", "S3")
+def _(patch: pytest.MonkeyPatch) -> None:
+    async def tell_turned(*_: Any) -> int:
+        return 0
+
+    patch.setattr(filming, "tell_turned", tell_turned)
+
+
+@mutant("a lost recording is written down and calls nobody", "S3")
+def _(patch: pytest.MonkeyPatch) -> None:
+    async def record_in(connection: Any, row: Any, happening: Any, now: Any) -> Any:
+        if happening.fact is Fact.RECORDING_LOST:
+            return row
+        return await record.record_in(connection, row, happening, now)
+
+    patch.setattr(filming, "record_in", record_in)

@@ -7,11 +7,13 @@ from collections import defaultdict
 from unlatch.domain.decision import GRANT_MAX_AGE_S
 from unlatch.domain.proof import Kind, next_entry
 from unlatch.domain.visit import FINAL, SECURE_WITHIN_S, State, Tail
+from unlatch.simulation.homes import camera_at
 from unlatch.simulation.store import Row
 from unlatch.simulation.world import Emission, World
 
 FIRST_BYTE_S = 2.0  # S1
 LOCK_AFTER_BLOCK_S = 2.0  # S4
+TOLD_WITHIN_S = 6.5  # S3: from the last good part on
 CLOCKS_MAY_DIFFER_S = 12.0  # two processes' clocks, each set forth and back
 SLACK_S = 20.0  # retries after a lost connection or a lost worker
 SEEN_ENDS = frozenset({State.DELIVERED, State.UNDELIVERED})
@@ -33,6 +35,7 @@ class Watchman:
         self.shut_widely: list[tuple[int, Row]] = []
         self.settled_s: dict[str, float] = {}  # by visit: seen locked, or a person called, since its gate
         self.gated_s: dict[str, float] = {}
+        self.unlocked_s: dict[str, float] = {}  # by visit of a home: its unlock left
         self.is_lossy = False  # a failover has lost commits
         self.has_worker = True
         world.store.on_commit.append(self._see_commit)
@@ -173,6 +176,14 @@ class Watchman:
             self.fail(f"S1: {one.command_id} left {one.at_s - gate[1]:.2f} s after its gate")
         if sum(other.command_id == one.command_id for other in self.world.emissions) > 1:
             self.fail(f"S2: {one.command_id} left twice")
+        command = self.world.store.table("command").get(one.command_id)
+        visit = self.world.store.table("visit").get(command["visit_id"]) if command is not None else None
+        camera = camera_at(self.world, visit["access_point_id"]) if visit is not None else None
+        if visit is None or camera is None:
+            return
+        self.unlocked_s[visit["id"]] = one.at_s
+        if not camera.bears_witness(one.at_s):
+            self.fail(f"S3: {one.command_id} left for a home, and no camera bore witness")
 
     # ---- when all is over ----------------------------------------------------------------------------------
 
@@ -219,7 +230,28 @@ class Watchman:
                 self.fail(
                     f"L1: {visit_id} was seen locked, or someone called, only after {settled_s - gated_s:.0f} s"
                 )
+        if visit_id in self.unlocked_s and not self.is_lossy:
+            self._see_recording(visit)
         self._see_journal(visit)
+
+    def _see_recording(self, visit: Row) -> None:
+        """S3: a gap while the door may be open is told, is in the way of a clean end, and calls people."""
+        camera = camera_at(self.world, visit["access_point_id"])
+        assert camera is not None
+        exposed_s = self.unlocked_s[visit["id"]]
+        secured_s = self.settled_s.get(visit["id"], float("inf"))
+        for since_s, until_s in camera.all_gaps():
+            begun_s = max(since_s, exposed_s)
+            if min(until_s, secured_s) - begun_s <= TOLD_WITHIN_S + SLACK_S + self.world.nobody_works_s:
+                continue
+            if visit["is_clean"] or not self._is_called(visit["id"]):
+                self.fail(
+                    f"S3: from {begun_s:.1f} s on nothing was recorded at {visit['id']}, and nobody was told"
+                )
+
+    def _is_called(self, visit_id: str) -> bool:
+        calls = self.world.store.table("call").values()
+        return any(row["visit_id"] == visit_id and row["kind"] == "operator" for row in calls)
 
     def _see_journal(self, visit: Row) -> None:
         """A1: the chain holds, and its last word is the row's."""

@@ -10,17 +10,19 @@ from typing import Any
 from unlatch.domain.freeze import Scope
 from unlatch.domain.incident import Incident, NextStep, next_step_of
 from unlatch.domain.label import Symbol
-from unlatch.domain.visit import BEFORE_GATE, LIVE, Fact, State
+from unlatch.domain.visit import BEFORE_GATE, LIVE, WANT_LOCK, Fact, State
 from unlatch.errors import UnlatchError
 from unlatch.flow import consent, freezing, ruling
 from unlatch.flow.platform import Platform
 from unlatch.flow.scan import ScanRequest, ScanResult, request_visit
 from unlatch.flow.words import Word, record_word
+from unlatch.simulation.homes import camera_at
 from unlatch.simulation.store import Row
 from unlatch.simulation.world import HERE, SimulatedCar, World
 from unlatch.store.visits import visit_row
 
 GIVES_UP_AFTER_S = 3600.0
+LOCKS = WANT_LOCK | {State.ACCOUNTING, State.REVIEW}
 MANNERS = (
     ("well", 60), ("silent while open", 6), ("walks off, lid down", 4), ("is slow", 6), ("lies: closed", 4),
     ("gives up", 5), ("scans with two phones", 5), ("dead spot", 6), ("opens again while locking", 4),
@@ -39,10 +41,19 @@ class Errand:
     vin: str
 
 
+def when_lost(state: State) -> str:
+    """At which step of a home's visit its camera was lost, as its hard case is named."""
+    if state is State.GRANTED:
+        return "between proof and gate"
+    if state in BEFORE_GATE:
+        return "before its proof"
+    return "while it is locked" if state in LOCKS else "while the door may be open"
+
+
 class People:
     """Everyone of one world. `ask`: have a server do something; None where it is gone, or the database is.
 
-    `hear`: until something is committed to these tables, or the time has come.
+    `hear`: until something is committed to these tables, or the time has come. `ring`: something has changed there.
     """
 
     def __init__(
@@ -50,8 +61,9 @@ class People:
         world: World,
         ask: Callable[[Callable[[Platform], Awaitable[Any]]], Awaitable[Any]],
         hear: Callable[[tuple[str, ...], float], Awaitable[None]],
+        ring: Callable[[str], None],
     ) -> None:
-        self.world, self._ask, self._hear = world, ask, hear
+        self.world, self._ask, self._hear, self.ring = world, ask, hear, ring
         self.inside: set[str] = set()  # labels of parcels that truly lie in a car
         self.lied: set[str] = set()  # labels of which a courier said what is not so
 
@@ -137,6 +149,14 @@ class People:
                         return
                 else:
                     await self.say(errand, visit_id, Fact.COURIER_CLOSED)
+            elif step is NextStep.RING_AND_WAIT:
+                someone_comes = lot.random() < 0.1
+                await self.say(
+                    errand, visit_id, Fact.COURIER_MET_SOMEONE if someone_comes else Fact.COURIER_RANG
+                )
+            elif step is NextStep.HAND_OVER:
+                world.count("someone came to the door")
+                await self.say(errand, visit_id, Fact.COURIER_HANDED_OVER)
             elif step is NextStep.PULL_HANDLE:
                 await self._pull(errand, visit_id, car)
             elif step is NextStep.SAY_WHERE_PARCEL_IS:
@@ -277,6 +297,38 @@ class People:
         car.is_jammed = True
         await asyncio.sleep(self.world.lot.uniform(300, 2400))
         car.is_jammed = False
+
+    async def lose_camera(self, errand: Errand) -> None:
+        """The camera of a home loses its power, shows a picture that stands still, or its recorder dies."""
+        world, lot, camera = self.world, self.world.lot, camera_at(self.world, errand.place_id)
+        assert camera is not None
+        wanted = lot.choice(
+            (
+                State.REQUESTED,
+                State.PROVING,
+                State.GRANTED,
+                State.UNLOCKING,
+                State.READY,
+                State.OPEN,
+                State.LOCKING,
+            )
+        )
+        if not await self._wait_for(errand.place_id, wanted):
+            return
+        await asyncio.sleep(lot.choice((0.0, 0.003, 0.05, 1.0)))
+        live = self._live_at(errand.place_id)
+        if live is None or camera.lost_since_s is not None:
+            return
+        world.count(f"camera lost {when_lost(State(live['state']))}")
+        world.faults["camera lost"] += 1
+        camera.lose(lot.choice(("off", "false", "recorder")), world.now_s)
+        self.ring("camera")
+        await asyncio.sleep(lot.choice((1.0, 5.0, 20.0, 300.0)))
+        camera.come_back(world.now_s)
+        self.ring("camera")
+        after = self._live_at(errand.place_id)
+        if after is not None and after["id"] == live["id"]:
+            world.count("camera back within the visit")
 
     def _live_at(self, place_id: str) -> Row | None:
         for row in self.world.store.table("visit").values():

@@ -9,6 +9,7 @@ from psycopg.errors import UniqueViolation
 
 from unlatch.domain.incident import Incident
 from unlatch.domain.visit import BEFORE_GATE
+from unlatch.simulation.homes import witness
 from unlatch.simulation.store import Handler, Row, Transaction
 from unlatch.store import (
     calls,
@@ -633,8 +634,9 @@ async def find_doorstep(tx: Transaction, values: Any) -> list[Row]:
         "consent_ends_at": point["consent_ends_at"], "from_local": None, "until_local": None,
         "is_frozen": point["is_frozen"], "frozen_widely": _frozen(tx, place_id, courier["id"]), **_place(tx, place_id),
         "closure_key": key, "parcel_id": parcel and parcel["id"], "parcel_stop_id": parcel and parcel["stop_id"],
-        "parcel_place": parcel and parcel["place"], **_reading(tx, place_id), "rings_first": None, "quiet_from": None,
-        "quiet_until": None, "is_pet_said_loose": None, "is_enrolled": None, "is_heard": None, "is_contradicted": None,
+        "parcel_place": parcel and parcel["place"], **_reading(tx, place_id),
+        "rings_first": (tx.get("home", place_id) or {}).get("rings_first"), "quiet_from": None, "quiet_until": None,
+        "is_pet_said_loose": None, **witness(tx, place_id),
         "live_at_place": first("access_point_id", place_id), "live_of_courier": first("courier_id", courier["id"]),
         "live_at_closure": first("closure_key", key),
         "is_place_watched": any(

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,12 +18,20 @@ import psycopg
 
 from unlatch.domain.visit import FINAL
 from unlatch.errors import DatabaseDown, UnlatchError
-from unlatch.flow import carry_out, consent, deadlines, freezing, gate, record, scan, watch
+from unlatch.flow import carry_out, consent, deadlines, filming, freezing, gate, record, ringing, scan, watch
+from unlatch.flow import platform as platform_room
 from unlatch.flow.failpoint import Point
 from unlatch.flow.fence import raise_fence
 from unlatch.flow.platform import Platform
-from unlatch.simulation import queries
+from unlatch.simulation import camera_queries
 from unlatch.simulation.checks import Watchman
+from unlatch.simulation.homes import (
+    HOME_CLOSURES,
+    SimulatedRecorderClient,
+    add_home,
+    camera_at,
+    make_datetime,
+)
 from unlatch.simulation.loop import VirtualLoop
 from unlatch.simulation.people import Errand, People, quietly
 from unlatch.simulation.store import SimulatedDatabase
@@ -31,6 +40,7 @@ from unlatch.simulation.world import (
     CLOSURES,
     HERE,
     LATE_EFFECT_S,
+    PROCESS,
     SETTINGS,
     OpenVault,
     Process,
@@ -39,12 +49,22 @@ from unlatch.simulation.world import (
     World,
 )
 from unlatch.store import consignees, freezes, jobs
+from unlatch.store.cameras import LOST_AFTER
 
 LASTS_AT_MOST_S = 6 * 3600.0
 TAKE_OVER_S = 8.0  # a dead worker's jobs go to another
 PLACES, WORKERS = 6, 2
+HOMES = 0.25  # of the places
 TAIL_OVER = frozenset({"none", "over"})
 OUR_ERRORS = (UnlatchError, psycopg.Error)
+
+DOES: Mapping[str, Callable[[Platform, str], Awaitable[None]]] = {
+    "decide": scan.decide_after_look,
+    "ring": ringing.ring,
+    "prove": filming.prove_recording,
+    "unlock": carry_out.carry_out_command,
+    "lock": carry_out.carry_out_command,
+}
 
 # The hard cases of the protocol that a world may hold; the full run must meet each at least a hundred times.
 HARD_CASES = (
@@ -57,6 +77,8 @@ HARD_CASES = (
     "freeze of the place", "freeze of courier", "freeze of cloud", "freeze of everything",
     "jammed: it will not lock", "opened again while locking", "car drives off before it is open",
     "car drives off while open", "courier silent after opening", "two couriers, one access point",
+    "camera lost before its proof", "camera lost between proof and gate", "camera lost while the door may be open",
+    "camera lost while it is locked", "camera back within the visit", "someone came to the door",
     "one courier, two phones", "clock jumps forth", "clock jumps back", "a failover that lost commits",
     "the resident opens their own car during the visit", "quota used up", "words from a dead spot",
 )  # fmt: skip
@@ -94,7 +116,7 @@ class Stage:
     def __init__(self, world: World) -> None:
         self.world = world
         self.watchman = Watchman(world)
-        self.people = People(world, self.ask, self.hear)
+        self.people = People(world, self.ask, self.hear, self.ring)
         self.servers: list[Process] = []
         self.workers: list[Process] = []
         self.errands: list[Errand] = []
@@ -105,7 +127,11 @@ class Stage:
         world.store.on_commit.append(self._see_commit)
 
     def _see_commit(self) -> None:
-        self.ring(*dict.fromkeys(table for table, _ in self.world.store.commits[-1]))
+        store = self.world.store
+        for table, key in store.commits[-1]:
+            if table == "recording" and store.table(table)[key]["state"] == "ending":
+                store.cameras[key[1]].is_recording = False
+        self.ring(*dict.fromkeys(table for table, _ in store.commits[-1]))
 
     def ring(self, *tables: str) -> None:
         """Something has changed there."""
@@ -156,6 +182,9 @@ class Stage:
                 "sealed": vin.encode(),
                 "closure_key": vin.encode(),
             }
+            if lot.random() < HOMES:
+                self.world.cars[vin].closure = lot.choice(HOME_CLOSURES)
+                add_home(self.world, place_id)
             for _ in range(2 if lot.random() < 0.3 else 1):
                 number += 1
                 self._add_errand(number, place_id, vin)
@@ -195,7 +224,7 @@ class Stage:
         platform = Platform(
             settings=SETTINGS,
             clock=process.clock,
-            database=cast("Any", SimulatedDatabase(process, queries.find)),
+            database=cast("Any", SimulatedDatabase(process, camera_queries.find)),
             vault=cast("Any", OpenVault()),
             makers=cast("Any", SimulatedCatalogue(process)),
             name=process.name,
@@ -208,7 +237,7 @@ class Stage:
         group.append(process)
         process.on_crash.append(lambda: self._lost(process, kind))
         if kind == "worker":
-            for part in (self._take_jobs, self._watch, self._deadlines):
+            for part in (self._take_jobs, self._watch, self._deadlines, self._recordings):
                 process.run(part(process, platform))
         return process
 
@@ -296,10 +325,7 @@ class Stage:
     ) -> None:
         jobs = self.world.store.table("job")
         try:
-            if job["name"] == "decide":
-                await scan.decide_after_look(platform, job["payload"])
-            else:
-                await carry_out.carry_out_command(platform, job["payload"])
+            await DOES[job["name"]](platform, job["payload"])
         except OUR_ERRORS:
             if number is not None and number in jobs:
                 again_s = self.world.now_s + min(10.0, 0.2 * 2 ** job["tries"])
@@ -347,6 +373,27 @@ class Stage:
         ]
         return None if not leases else self.world.seconds(min(leases)) - process.clock_off_s
 
+    def _due_turn_s(self) -> float | None:
+        """When a visit is next to be told that its recording was lost, or is back."""
+        world, dues = self.world, []
+        for row in world.store.table("recording").values():
+            if row["state"] != "recording" or not row["is_witness"]:
+                continue
+            lost_s = (
+                world.store.cameras[row["camera_id"]].lease_until_s(world.now_s) + LOST_AFTER.total_seconds()
+            )
+            is_lost = lost_s < world.now_s
+            if is_lost != row["is_told_lost"]:
+                dues.append(world.now_s)
+            elif not is_lost and world.store.cameras[row["camera_id"]].lost_since_s is not None:
+                dues.append(lost_s + 0.001)
+        return min(dues, default=None)
+
+    async def _recordings(self, process: Process, platform: Platform) -> None:
+        while process.is_alive:
+            await self._until(process, ("recording", "camera"), self._due_turn_s)
+            await self._keep_on(process, lambda: filming.tell_turned(platform))
+
     # ---- great misfortunes ---------------------------------------------------------------------------------
 
     async def set_clocks(self) -> None:
@@ -380,6 +427,7 @@ class Stage:
                     break
                 await asyncio.sleep(0.2)
         self.is_down = True
+        world.last_fault_s = world.now_s
         for process in [*self.servers, *self.workers]:
             with contextlib.suppress(BaseException):
                 process.crash()
@@ -401,6 +449,7 @@ class Stage:
                 server = self.servers[0] if self.servers else self.start("server")
         for _ in range(WORKERS):
             self.start("worker")
+        world.last_fault_s = world.now_s
         world.nobody_works_s += 40
 
     # ---- all of it -----------------------------------------------------------------------------------------
@@ -418,8 +467,13 @@ class Stage:
         for errand in self.errands:
             for chance, do in (
                 (0.10, self.people.block), (0.06, self.people.freeze), (0.04, self.people.drive_off),
-                (0.04, self.people.use_own_car), (0.04, self.people.jam),
+                (0.04, self.people.use_own_car), (0.04, self.people.jam), (0.3, self.people.lose_camera),
             ):  # fmt: skip
+                is_home = camera_at(world, errand.place_id) is not None
+                if do in (self.people.drive_off, self.people.lose_camera) and is_home is (
+                    do == self.people.drive_off
+                ):
+                    continue
                 if lot.random() < chance * world.badness:
                     world.spawn(do(errand))
         if lot.random() < 0.03 * world.badness:
@@ -527,7 +581,7 @@ def _in(stage: Stage) -> Iterator[None]:
 
     def reach(_: Any, point: Point) -> None:
         """A labelled point: a process may die there, or be held."""
-        process = _process_of_task(stage)
+        process = PROCESS.get()
         if process is None:
             return
         if world.strikes("crash at a point"):
@@ -550,6 +604,14 @@ def _in(stage: Stage) -> Iterator[None]:
         (carry_out, "log", SimpleNamespace(exception=complain)),
         (carry_out, "reach", reach),
         (gate, "monotonic_s", lambda: world.now_s),
+        (platform_room, "monotonic_s", lambda: world.now_s),
+        (filming, "monotonic_s", lambda: world.now_s),
+        (filming, "RecorderClient", partial(SimulatedRecorderClient, world)),
+        (filming, "folder_of", lambda _, recording_id: Path(recording_id)),
+        (filming, "make_id", make_id),
+        (filming, "log", SimpleNamespace(warning=ignore)),
+        (ringing, "log", SimpleNamespace(info=ignore)),
+        *((module, "datetime", make_datetime(world)) for module in (filming, record, scan)),
         (record, "make_id", make_id),
         (record, "tell_of_visit", nothing),
         (record, "secrets", SimpleNamespace(token_bytes=lot.randbytes)),
@@ -570,11 +632,6 @@ def _in(stage: Stage) -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-def _process_of_task(stage: Stage) -> Process | None:
-    task = asyncio.current_task()
-    return next((one for one in (*stage.workers, *stage.servers) if task in one.tasks), None)
 
 
 def run_world(seed: int, *, badness: float = 1.0, tells_story: bool = False) -> tuple[Outcome, str]:

@@ -47,6 +47,7 @@ class Store:
             dict[Key, Row | None]
         ] = []  # what each commit replaced, for a failover that loses some
         self.on_commit: list[Callable[[], None]] = []
+        self.cameras: dict[str, Any] = {}  # of homes, as their recorders see them (`homes.py`)
 
     def table(self, name: str) -> dict[Any, Row]:
         return self.tables.setdefault(name, {})

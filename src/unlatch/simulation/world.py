@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -14,7 +15,14 @@ from unlatch.clock import Clock
 from unlatch.devices.base import Answer, Car, Evidence, Sending
 from unlatch.domain.access import Closure, Position
 from unlatch.domain.reading import Reading
-from unlatch.errors import CommandNotSent, CommandRejected, CommandUnknown, DeviceAsleep, DeviceError
+from unlatch.errors import (
+    CommandNotSent,
+    CommandRejected,
+    CommandUnknown,
+    DeviceAsleep,
+    DeviceError,
+    DeviceUnsupported,
+)
 from unlatch.settings import Settings
 from unlatch.simulation.store import Store
 
@@ -247,6 +255,7 @@ class Process:
         return task
 
     async def _guard(self, work: Coroutine[Any, Any, Any]) -> Any:
+        PROCESS.set(self)
         try:
             return await work
         except Crashed:
@@ -254,6 +263,7 @@ class Process:
 
 
 COMMAND_LEASE_S = 130.0
+PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)  # whose task this is
 
 
 class SimulatedMaker:
@@ -383,6 +393,13 @@ class SimulatedMaker:
             self.world.count("jammed: it will not lock")
         elif not car.is_open:
             self.world.move(car, locked=True)
+
+    async def ring(self, car: Car) -> None:
+        """Some homes have a bell, some have none."""
+        await asyncio.sleep(self.world.lot.uniform(0.05, 0.5))
+        await self.process.stand()
+        if self.world.lot.random() < 0.5:
+            raise DeviceUnsupported("there is no bell", code="not_supported")
 
     async def read(self, car: Car, *, wants_position: bool = False) -> Reading:
         world, lot = self.world, self.world.lot
