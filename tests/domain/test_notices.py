@@ -25,6 +25,7 @@ from unlatch.domain.notice_texts import (
     names_in,
     write_confirmation,
     write_notice,
+    write_trial,
 )
 from unlatch.domain.notice_timing import (
     OF_DAY,
@@ -250,6 +251,11 @@ def test_the_code_of_a_new_channel_is_said(language: Language) -> None:
     words = write_confirmation(language, "123456")
     assert "123456" in words.subject
     assert "123456" in words.body
+
+
+def test_a_trial_is_said_in_each_language() -> None:
+    said = [write_trial(language) for language in Language]
+    assert len({one.subject for one in said}) == len({one.body for one in said}) == len(Language)
 
 
 # ---------------------------------------------------------------- when it may leave

@@ -196,8 +196,12 @@ async def test_a_block_is_one_tap_whatever_is_under_way(front: Front, state: Sta
             await door.check()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "fr-FR"])
-async def test_mail_is_confirmed_by_its_code(front: Front, locale: str) -> None:
+async def test_mail_is_confirmed_by_its_code(front: Front) -> None:
+    for locale in WORDS:
+        await confirm_mail(front, locale)
+
+
+async def confirm_mail(front: Front, locale: str) -> None:
     words = WORDS[locale]
     made = await front.carrier.register_consignee("Ada", locale[:2])
     async with open_phone(locale) as screen:

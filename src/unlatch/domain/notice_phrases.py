@@ -31,6 +31,7 @@ class Phrases:
 
     texts: Mapping[NoticeEvent, Mapping[NoticeReader, Template]]
     confirmation: Template  # of a new channel; {code}
+    trial: Template  # of a channel, whenever its reader wants to see whether it works
     fallback_goes: Mapping[Fallback, tuple[str, str]]  # to the consignee, to others
     fallback_went: Mapping[Fallback, tuple[str, str]]
     claim_states: Mapping[str, str]

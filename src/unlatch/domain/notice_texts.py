@@ -84,6 +84,11 @@ def write_confirmation(language: Language, code: str) -> Words:
     return _write(_phrases(language).confirmation, {"code": code})
 
 
+def write_trial(language: Language) -> Words:
+    """What a channel is sent when its reader wants to see whether it works."""
+    return _write(_phrases(language).trial, {})
+
+
 def names_in(way: str) -> set[str]:
     """The placeholders of one way of saying something."""
     return {name for _, name, _, _ in Formatter().parse(way) if name is not None}

@@ -501,6 +501,7 @@ PHRASES = Phrases(
         "Type {code} in the app to be told of your deliveries here.",
         "It is good for ten minutes. If you did not ask for it, nothing happens.",
     ),
+    trial=template("A test of Unlatch", "This way works: you are told of your deliveries here."),
     fallback_goes={
         Fallback.TO_DOOR: ("is left at your door", "is left at the door of the address"),
         Fallback.NEIGHBOUR: ("goes to a neighbour", "goes to a neighbour"),

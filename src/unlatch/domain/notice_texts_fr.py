@@ -506,6 +506,7 @@ PHRASES = Phrases(
         "Saisissez {code} dans l'application pour être prévenu ici de vos livraisons.",
         "Il est valable dix minutes. Si vous ne l'avez pas demandé, rien ne se passe.",
     ),
+    trial=template("Un essai d'Unlatch", "Ce moyen fonctionne : vous êtes prévenu ici de vos livraisons."),
     fallback_goes={
         Fallback.TO_DOOR: ("est déposé devant votre porte", "est déposé devant la porte de l'adresse"),
         Fallback.NEIGHBOUR: ("est remis à un voisin", "est remis à un voisin"),

@@ -1,4 +1,4 @@
-"""A reader's channels: taken on, shown to be theirs by a code that is sent there, taken away.
+"""A reader's channels: taken on, shown to be theirs by a code that is sent there, tried, taken away.
 
 A push subscription and a webhook need no code: the one comes from the reader's own browser, the other proves with each
 signature who writes. Mail, text messages and other channels could be somebody else's: they are told nothing but the
@@ -20,7 +20,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import UniqueViolation
 
 from unlatch.domain.notice import ChannelKind, ChannelState, NoticeGroup, NoticeReader
-from unlatch.domain.notice_texts import write_confirmation
+from unlatch.domain.notice_texts import Words, write_confirmation, write_trial
 from unlatch.domain.wording import Language
 from unlatch.errors import BadInput, Conflict, NotFound
 from unlatch.flow.platform import Platform
@@ -39,7 +39,7 @@ MADE_A_DAY_MAX = 20  # of one reader, those that are gone among them
 CODE_DIGITS = 6
 CODE_LIVES = timedelta(minutes=10)
 TRIES_MAX = 5
-SEND_CODE_WITHIN_S = 12.0
+SEND_WITHIN_S = 12.0
 AT_ONCE = 500
 NEED_CODE = frozenset({ChannelKind.EMAIL, ChannelKind.SMS, ChannelKind.OTHER})
 # One address as RFC 5321 writes it without quotes; what is behind it shows with the code.
@@ -123,25 +123,67 @@ async def _send_code(
     platform: Platform, wish: Wish, address: Mapping[str, str], row: ChannelRow, code: str
 ) -> None:
     """Send the code there at once: who has mistyped the address learns it now. What fails leaves no channel behind."""
-    words = write_confirmation(wish.language, code)
-    letter = Letter(
-        notice_id=row.id,
+    words, now = write_confirmation(wish.language, code), platform.clock.now()
+    letter = _write_letter(row, row.id, "confirmation", wish.language, words, now)
+    if (failure := await _send_now(platform, row, address, letter)) is not None:
+        async with platform.database.connection() as connection:
+            await channels.end_channel(connection, row.id, why=failure.why, now=now)
+        raise BadInput("address", f"the code could not be sent there: {failure.why}")
+
+
+async def try_channel(
+    platform: Platform, channel_id: str, *, reader: str, reader_id: str, language: Language
+) -> ChannelRow:
+    """Send a test there at once. Raises NotFound, and Conflict that says why it was not taken on.
+
+    What the other side calls gone ends here as it does with any notice.
+    """
+    async with platform.database.connection() as connection:
+        found = await channels.list_channels(connection, reader, reader_id)
+    row = next((one for one in found if one.id == channel_id), None)
+    if row is None:
+        raise NotFound("there is no such channel")
+    if row.state != ChannelState.LIVE:
+        raise Conflict("send back the code that was sent there first")
+    now = platform.clock.now()
+    letter = _write_letter(row, make_id("not"), "test", language, write_trial(language), now)
+    failure = await _send_now(platform, row, platform.vault.open_mapping(row.sealed, row.id), letter)
+    if failure is None:
+        return row
+    if failure.is_gone:
+        async with platform.database.connection() as connection:
+            await channels.end_channel(connection, row.id, why=failure.why, now=now)
+    raise Conflict(f"the test could not be sent there: {failure.why}")
+
+
+def _write_letter(
+    row: ChannelRow, notice_id: str, event: str, language: Language, words: Words, now: datetime
+) -> Letter:
+    """A letter about the channel itself, which no notice stands behind."""
+    return Letter(
+        notice_id=notice_id,
         channel_id=row.id,
-        event="confirmation",
+        event=event,
         is_urgent=False,
-        language=wish.language,
+        language=language,
         subject=words.subject,
         body=words.body,
-        told_at=platform.clock.now(),
+        told_at=now,
     )
+
+
+async def _send_now(
+    platform: Platform, row: ChannelRow, address: Mapping[str, str], letter: Letter
+) -> NotDelivered | None:
+    """Why it was not taken on, while its reader waits; None: it was."""
     try:
-        async with asyncio.timeout(SEND_CODE_WITHIN_S):
-            await platform.dispatcher.send(wish.kind, address, letter)
-    except (NotDelivered, TimeoutError) as failure:
-        why = failure.why if isinstance(failure, NotDelivered) else "it took too long"
-        async with platform.database.connection() as connection:
-            await channels.end_channel(connection, row.id, why=why, now=platform.clock.now())
-        raise BadInput("address", f"the code could not be sent there: {why}") from None
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await platform.dispatcher.send(ChannelKind(row.kind), address, letter)
+    except NotDelivered as failure:
+        return failure
+    except TimeoutError:
+        return NotDelivered("it took too long")
+    return None
 
 
 async def confirm_channel(

@@ -90,7 +90,7 @@ class Arrived(msgspec.Struct, kw_only=True):
     event: str
     at: datetime  # when first
     headers: dict[str, str]  # what the other side said about it
-    data: Any = None  # of a webhook: all of it
+    data: Any = None  # of a webhook or a push: all of it
 
 
 class Box(msgspec.Struct, kw_only=True):
@@ -272,7 +272,7 @@ class PostOffice:
         except (http_ece.ECEException, msgspec.DecodeError, ValueError):
             return Answer(400, {"error": "this browser can't read it"})
         headers = {name: request.header(name.encode()) for name in ("ttl", "urgency", "topic")}
-        self._keep(Way.PUSH, request.parts[1], str(shown["tag"]), shown, headers)
+        self._keep(Way.PUSH, request.parts[1], str(shown["tag"]), shown, headers, data=shown)
         return await _answer(fault, Answer(201, headers=((b"location", b"/message/1"),)))
 
     def _judge_push(self, request: Request, browser: _Browser) -> int:

@@ -113,6 +113,7 @@ def encrypt(address: Address, letter: Letter) -> bytes:
         "lang": letter.language.value,
         "urgent": letter.is_urgent,
         "told_at": letter.told_at,
+        "stop_id": letter.data.get("stop_id"),  # what a tap leads to
     }
     plain = msgspec.json.encode(shown)
     if len(plain) > MAX_CONTENT_BYTES:

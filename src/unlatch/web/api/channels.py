@@ -16,7 +16,7 @@ from unlatch.notices.dispatcher import MISSING
 from unlatch.store import channels
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
 from unlatch.web.notice_shapes import Channels, ChannelShown, Groups, GroupsOff, show_channel
-from unlatch.web.problems import Trouble, bad_input
+from unlatch.web.problems import ProblemError, Trouble, bad_input
 from unlatch.web.reading_room import language_of
 from unlatch.web.shapes import Identifier
 from unlatch.web.signing_in import Reader
@@ -143,6 +143,31 @@ async def confirm_my_channel(asked: Asked[CodeGiven]) -> ChannelShown:
 async def choose_my_groups(asked: Asked[GroupsOff]) -> ChannelShown:
     """What is not to be told there. Alarms always are."""
     return await _choose(asked)
+
+
+@TABLE.add(
+    "POST",
+    "/v1/me/channels/{channel_id}/test",
+    readers=CONSIGNEE,
+    summary="Try a channel",
+    gives=ChannelShown,
+    repeat=Repeat.CLAIMED,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT, Trouble.TOO_MANY),
+)
+async def try_my_channel(asked: Asked[None]) -> ChannelShown:
+    """Send a test there at once; 409 says why it did not get there. After ten tests, one a minute."""
+    if not asked.platform.joining.lets_through(f"test {asked.asker.id}"):
+        raise ProblemError(
+            Trouble.TOO_MANY, "too many tests: try again in a minute", headers={"Retry-After": "60"}
+        )
+    row = await flow_channels.try_channel(
+        asked.platform,
+        asked.path["channel_id"],
+        reader=asked.asker.reader.value,
+        reader_id=asked.asker.id,
+        language=Language(language_of(asked)),
+    )
+    return show_channel(row)
 
 
 @_ended("/v1/me/channels/{channel_id}", readers=CONSIGNEE, summary="Take a channel away")

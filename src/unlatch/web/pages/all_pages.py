@@ -13,6 +13,7 @@ from unlatch.web.pages import (
     consignee_homes,
     consignee_notices,
     consignee_places,
+    consignee_push,
     console,
     console_audit,
     console_freezes,
@@ -29,5 +30,5 @@ def list_pages() -> Sequence[Page]:
         *entrance.PAGES, *courier.PAGES, *consignee.PAGES, *consignee_places.PAGES, *consignee_notices.PAGES,
         *console.PAGES, *console_audit.PAGES, *console_freezes.PAGES, *console_rules.PAGES,
         *check.PAGES, *consignee_data.PAGES, *consignee_erasure.PAGES, *consignee_homes.PAGES,
-        *consignee_cameras.PAGES,
+        *consignee_cameras.PAGES, *consignee_push.PAGES,
     ]  # fmt: skip

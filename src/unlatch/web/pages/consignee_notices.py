@@ -13,9 +13,9 @@ from unlatch.web.api.notices import Preferences, QuietHours
 from unlatch.web.api.notices import Seen as SeenUntil
 from unlatch.web.notice_shapes import NoticesQuery
 from unlatch.web.pages.consignee import CONSIGNEE, at_home, read_body
+from unlatch.web.pages.consignee_push import NOTICES as HERE
+from unlatch.web.pages.consignee_push import find_here
 from unlatch.web.pages.page import Page, Seen, go_to, render
-
-HERE = "/me/notices"
 
 
 async def show_notices(seen: Seen) -> Response[Any]:
@@ -24,6 +24,7 @@ async def show_notices(seen: Seen) -> Response[Any]:
     query = NoticesQuery(cursor=cursor[:200] if cursor else None, limit=30)
     told = await seen.ask(notices.list_my_notices, query=query)
     ways = await seen.ask(channels.list_my_channels)
+    here = find_here(seen)
     preferences = await seen.ask(notices.read_preferences)
     if told.notices and cursor is None and told.unseen:
         await seen.ask(notices.mark_seen, body=SeenUntil(until=told.notices[0].told_at))
@@ -33,6 +34,9 @@ async def show_notices(seen: Seen) -> Response[Any]:
         notices=told.notices,
         next=told.next,
         channels=ways.channels,
+        here=next((one.id for one in ways.channels if one.id == here), ""),
+        push_key=seen.platform.dispatcher.push_key,
+        tested=seen.request.query_params.get("tested"),
         quiet=preferences.quiet_hours,
     )
 
@@ -51,6 +55,12 @@ async def confirm(seen: Seen) -> Response[Any]:
     body = read_body(CodeGiven, {"code": seen.form.get("code", "").strip()})
     await seen.ask(channels.confirm_my_channel, body=body, channel_id=seen.form.get("channel", "")[:80])
     return go_to(HERE)
+
+
+async def test(seen: Seen) -> Response[Any]:
+    """A test goes there at once."""
+    channel = await seen.ask(channels.try_my_channel, channel_id=seen.form.get("channel", "")[:80])
+    return go_to(f"{HERE}?tested={channel.id}")
 
 
 async def end(seen: Seen) -> Response[Any]:
@@ -83,6 +93,7 @@ PAGES = (
     Page(method="GET", path=HERE, show=show_notices, readers=CONSIGNEE),
     Page(method="POST", path=f"{HERE}/mail", show=add_mail, readers=CONSIGNEE),
     Page(method="POST", path=f"{HERE}/confirm", show=confirm, readers=CONSIGNEE),
+    Page(method="POST", path=f"{HERE}/test", show=test, readers=CONSIGNEE),
     Page(method="POST", path=f"{HERE}/end", show=end, readers=CONSIGNEE),
     Page(method="POST", path=f"{HERE}/quiet", show=set_quiet_hours, readers=CONSIGNEE),
 )

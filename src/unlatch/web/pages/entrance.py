@@ -15,6 +15,7 @@ from unlatch.errors import BadInput, NotAllowed
 from unlatch.flow import sign_in
 from unlatch.flow.sign_in import SESSION_LASTS, Entered
 from unlatch.store import sessions
+from unlatch.web.pages.consignee_push import end_here
 from unlatch.web.pages.language import LANGUAGES
 from unlatch.web.pages.page import LANGUAGE_COOKIE, Page, Seen, Show, go_to, render
 from unlatch.web.problems import ProblemError, Trouble
@@ -199,9 +200,11 @@ async def remove_passkey(seen: Seen) -> Response[Any]:
 
 
 async def end_session(seen: Seen) -> Response[Any]:
-    """Sign out here, or another browser."""
+    """Sign out here, or another browser. Who signs out here is not told here any more."""
     assert seen.session is not None
     session_id = seen.form.get("session") or seen.session.id
+    if session_id == seen.session.id and seen.session.reader == "consignee":
+        await end_here(seen)
     async with seen.platform.database.connection() as connection:
         await sessions.end_session(
             connection,
