@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import ViewportSize, expect
 from tests.journeys.front import Front, PhoneDoor, open_front
+from tests.journeys.keyboard import Keyboard
 from tests.journeys.playing import Play
 from tests.journeys.screens import PATIENCE_MS, Screen, open_screen
 
@@ -55,7 +56,7 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
         front.open_door("onstar") as door,
         open_screen(locale=locale, viewport=DESK, pictures="console", shown=SHOWN) as screen,
     ):
-        page = screen.page
+        page, keys = screen.page, Keyboard(screen)
         await page.goto(f"{front.installation.server_url}/sign-in?to=/console")
         await page.get_by_text(words["given"]).click()
         await page.get_by_label(words["key"], exact=True).fill(front.operator.key)
@@ -76,7 +77,10 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
             before = await clock.text_content()
             await expect(clock).not_to_have_text(before or "", timeout=3000)
             await screen.look("calls" if is_english else "appels")
-            await link.click()
+            if is_english:  # without a mouse
+                await keys.press(await link.inner_text())
+            else:
+                await link.click()
             await expect(page.locator("[aria-current=step]")).to_have_attribute("data-state", "unsecured")
             await says(screen, words["left"])
             await screen.look("visit")
@@ -92,9 +96,15 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
             await play.town.close_trunk(play.vin)  # a passer-by, whom the operator has on the phone
 
         async def rule(play: Play) -> None:
-            await page.get_by_label(words["inside"]).check(timeout=PATIENCE_MS)
-            await page.get_by_label(words["how"]).fill("I spoke with the neighbour who closed it")
-            await screen.press(words["rule"])
+            await expect(page.get_by_label(words["inside"])).to_be_visible(timeout=PATIENCE_MS)
+            if is_english:
+                await keys.press(words["inside"], "Space")
+                await keys.write(words["how"], "I spoke with the neighbour who closed it")
+                await keys.press(words["rule"])
+            else:
+                await page.get_by_label(words["inside"]).check()
+                await page.get_by_label(words["how"]).fill("I spoke with the neighbour who closed it")
+                await screen.press(words["rule"])
             await expect(page.locator("[aria-current=step]")).to_have_attribute(
                 "data-state", "ruled_delivered"
             )
@@ -104,6 +114,8 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
         play = Play(door=door, at={State.OPEN: leave, State.UNSECURED: look_after, State.REVIEW: rule})
         await play.go_on(real_s=120)
         assert play.last.state is State.RULED_DELIVERED
+        if is_english:
+            await keys.go_back_to_the_top()
         await screen.press(words["freeze"])
         await screen.press(words["thaw"])
         await says(screen, words["freeze"])

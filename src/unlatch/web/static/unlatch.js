@@ -130,8 +130,8 @@ export function follow(address, heard) {
 // ---- parts that renew themselves ---------------------------------------------------------------------------------
 
 // What bears `data-renew` is fetched anew: each so many seconds, and at each event of what it follows (`data-follow`).
-// It is replaced where it has changed, and left alone while someone writes into it. `data-renew-from`: where it stands,
-// if this page was the answer to a form.
+// It is replaced where it has changed, and left alone while someone writes into it or has a finger on it.
+// `data-renew-from`: where it stands, if this page was the answer to a form.
 const shown = new Map(); // what each such part was drawn from
 async function renew(id) {
   const from = document.getElementById(id)?.dataset.renewFrom ?? location.href;
@@ -141,12 +141,33 @@ async function renew(id) {
   const here = document.getElementById(id);
   if (there && here) here.dataset.renew = there.dataset.renew; // the nearer the courier, the oftener
   if (!there || !here || there.innerHTML === shown.get(id)) return;
-  if (here.querySelector("details[open], dialog[open]") || here.contains(document.activeElement?.closest("form"))) return;
+  if (here.querySelector("details[open], dialog[open], :active") || isWrittenInto(here)) return;
   shown.set(id, there.innerHTML);
-  const focused = here.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  const goBack = keepPlace(here);
   here.innerHTML = there.innerHTML;
   begin(here);
-  if (focused) here.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus(); // who reads by keyboard stays where they were
+  goBack();
+}
+
+// A form whose only part is its button is not written into: who stands on it must hear of what happens.
+const FIELDS = "input:not([type=hidden]), select, textarea";
+function isWrittenInto(part) {
+  const form = document.activeElement?.closest("form");
+  return part.contains(form) && form.querySelector(FIELDS) !== null;
+}
+
+// Who reads by keyboard stays where they were while a part is drawn anew; where that has gone, they stand before the content.
+const leadsTo = (one) => [one.localName, one.getAttribute("href") ?? one.form?.getAttribute("action"), one.value].join(" ");
+function keepPlace(part) {
+  const held = document.activeElement;
+  if (!part.contains(held)) return () => {};
+  const [where, words] = [leadsTo(held), held.textContent];
+  return () => {
+    if (held.isConnected) return;
+    const alike = [...part.querySelectorAll("a, button, summary")].filter((one) => leadsTo(one) === where);
+    const there = alike.find((one) => one.textContent === words) ?? alike[0];
+    (there ?? document.getElementById("main")).focus({ preventScroll: true });
+  };
 }
 
 let renewing, isStale = false;
@@ -185,26 +206,25 @@ for (const form of document.querySelectorAll("form[data-here]")) if (!form.close
 const board = document.querySelector("[data-board]");
 const drawn = (html) => { const made = document.createElement("template"); made.innerHTML = html; return made.content; };
 function draw({ all, rows, gone, calls, called, count }) {
-  const body = document.getElementById("board-rows");
+  const body = document.getElementById("board-rows"), goBack = keepPlace(board);
   if (all) for (const row of [...body.rows]) if (!(row.id.slice(4) in rows)) row.remove();
   for (const id of gone) document.getElementById(`row-${id}`)?.remove();
   for (const [id, html] of Object.entries(rows)) { // the oldest first
     const there = document.getElementById(`row-${id}`), made = drawn(html);
-    const isFocused = there?.contains(document.activeElement);
     made.querySelectorAll("[data-until]").forEach(tickOne);
     const row = made.firstElementChild;
     if (there) there.replaceWith(row); else body.prepend(row);
-    if (isFocused) row.querySelector("a")?.focus();
   }
   document.getElementById("board-count").textContent = count;
   document.getElementById("board-none").hidden = body.rows.length > 0;
   document.getElementById("board-some").hidden = body.rows.length === 0;
-  if (calls === null) return;
+  if (calls !== null) drawCalls(calls, called);
+  goBack();
+}
+function drawCalls(calls, called) {
   const list = document.getElementById("board-calls"), badge = document.getElementById("board-called");
-  const focused = list.contains(document.activeElement) && document.activeElement.getAttribute("href");
   list.replaceChildren(drawn(calls));
   list.querySelectorAll("[data-until]").forEach(tickOne);
-  if (focused) list.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   badge.textContent = called;
   badge.classList.toggle("badge-bad", called > 0);
 }

@@ -354,9 +354,11 @@ function explain(error) {
 }
 
 // Do it, with its button shut meanwhile; what goes wrong is said beside it. Whether it went well.
+// Not `disabled`: that takes the focus away from who has just pressed it with a key.
+const isShut = (one) => one?.getAttribute("aria-disabled") === "true";
 async function attempt(form, work) {
   const buttons = [...form.querySelectorAll("button")];
-  for (const one of buttons) one.disabled = true;
+  for (const one of buttons) one.setAttribute("aria-disabled", "true");
   try {
     if (form.querySelector(".error")) showError(form, "");
     await work();
@@ -366,7 +368,7 @@ async function attempt(form, work) {
     else refuse(explain(error));
     return false;
   } finally {
-    for (const one of buttons) one.disabled = false;
+    for (const one of buttons) one.removeAttribute("aria-disabled");
   }
 }
 
@@ -381,8 +383,9 @@ const stopHere = () => findStop(here().stopId) ?? { id: here().stopId, labels: [
 
 document.addEventListener("click", (event) => {
   const pressed = event.target.closest("[data-do]");
-  if (!pressed || pressed.disabled) return;
+  if (!pressed) return;
   event.preventDefault();
+  if (isShut(pressed)) return;
   const box = pressed.closest("form, .card, .step, #screen > *, section") ?? document.body;
   attempt(box, () => DEEDS[pressed.dataset.do](stopHere(), pressed.dataset));
 });
@@ -391,6 +394,7 @@ document.addEventListener("submit", (event) => {
   const name = event.target.dataset.form;
   if (!name) return;
   event.preventDefault();
+  if (isShut(event.submitter)) return;
   attempt(event.target, () => FORMS[name](stopHere(), event.target));
 });
 

@@ -53,18 +53,27 @@ export function fill(within, { texts: said = {}, is = null, stopId = null } = {}
   }
 }
 
+// Once all is drawn, what had the focus has it again; where that has gone, the screen's top has it: what comes next is there.
+const main = document.getElementById("main");
+const sameAs = (one) => JSON.stringify([one.localName, one.getAttribute("href"), one.name, { ...one.dataset }]);
+function keepFocus(focused) {
+  const wanted = sameAs(focused);
+  queueMicrotask(() => {
+    [...screen.querySelectorAll("a, button, input")].find((one) => sameAs(one) === wanted)?.focus();
+    if (document.activeElement === document.body) main.focus({ preventScroll: true });
+  });
+}
+
 let shown = "";
 export const isShown = (name, stopId) => shown === `${name} ${stopId ?? ""}`;
 // Show a screen anew. The same screen keeps the focus where it was; another one takes it to its top.
 export function show(name, given = {}) {
   const isSame = isShown(name, given.stopId);
-  const focused = isSame ? document.activeElement?.closest?.("[data-do],[data-link],[name]") : null;
-  const wanted = focused && ["do", "link"].map((key) => focused.dataset[key] && `[data-${key}="${focused.dataset[key]}"]`).find(Boolean);
+  if (isSame && screen.contains(document.activeElement)) keepFocus(document.activeElement);
   screen.replaceChildren(document.getElementById(`screen-${name}`).content.cloneNode(true));
   fill(screen, { is: {}, ...given });
-  if (wanted) screen.querySelector(wanted)?.focus();
   if (!isSame) {
-    if (shown) document.getElementById("main").focus({ preventScroll: true });
+    if (shown) main.focus({ preventScroll: true });
     scrollTo(0, 0);
   }
   shown = `${name} ${given.stopId ?? ""}`;
