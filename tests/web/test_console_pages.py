@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime
 
@@ -10,13 +11,13 @@ import pytest
 from tests.web.conftest import ADDRESS, PLATE, Caller, Tenant
 from tests.web.test_consignee_pages import Browser, settle
 from tests.web.test_pages import OURS, sign_in
-from tests.web.test_visits import save_reading, scan
+from tests.web.test_visits import save_reading, scan, tell
 
 from unlatch.domain.incident import Incident
-from unlatch.domain.visit import State
+from unlatch.domain.visit import Fact, State
 from unlatch.flow.platform import Platform
 from unlatch.store import calls
-from unlatch.store.console import UnderWay
+from unlatch.store.console import _BY_PERSON, UnderWay
 from unlatch.web import board
 from unlatch.web.board import Board
 from unlatch.web.pages import console, console_audit
@@ -370,3 +371,72 @@ async def test_the_hours_of_a_cloud_are_drawn_from_its_commands(
     page = await browser.read("/console/clouds")
     assert "data-chart=" in page
     assert "&#34;hours&#34;:[" in page
+
+
+async def rule(platform: Platform, operator: Caller, visit_id: str, ruling: str) -> None:
+    """An opening that was not seen locked, the call about it, and what an operator rules on it."""
+    await tell(platform, visit_id, Fact.GATE_PASSED, Fact.UNLOCK_SAID_DONE, Fact.PATIENCE_RAN_OUT)
+    await operator.make(f"/v1/operator/visits/{visit_id}/rule", {"ruling": ruling, "why": "the courier rang"})
+
+
+@pytest.mark.parametrize(
+    ("language", "ruled", "closed"),
+    [
+        ("en", "A ruling: With the courier: not delivered", "A call was closed: Not seen locked in time."),
+        (
+            "fr",
+            "Une décision : Chez le livreur : non livré",
+            "Un appel a été clos : Verrouillage non constaté",
+        ),
+    ],
+)
+async def test_what_an_operator_ruled_and_closed_is_found_by_their_id(
+    platform: Platform, http: httpx.AsyncClient, operator: Caller, tenant: Tenant, visit_id: str,
+    language: str, ruled: str, closed: str,
+) -> None:  # fmt: skip
+    await rule(platform, operator, visit_id, "undelivered")
+    await sign_in(http, operator.key)
+    await http.post("/language", data={"language": language, "to": "/console"}, headers=OURS)
+    browser = Browser(http, "", language)
+    page = html.unescape(await browser.read(f"/console/audit?of={operator.id}"))
+    assert ruled in page
+    assert closed in page
+    assert page.count(f'href="/console/visits/{visit_id}"') == 2
+    assert tenant.access_point_id in page
+    assert "the courier rang" not in page, "what a person wrote stands in the journal alone"
+    later = f"/console/audit?of={operator.id}&since=2999-01-01"
+    assert ruled not in html.unescape(await browser.read(later))
+    assert visit_id not in await browser.read("/console/audit?of=ope_0")
+    assert ruled not in html.unescape(await browser.read(f"/console/audit?of={tenant.courier.id}"))
+
+
+async def test_what_was_done_at_one_moment_is_not_torn_apart_by_a_page(
+    platform: Platform, operator: Caller, tenant: Tenant, visit_id: str, browser: Browser
+) -> None:
+    await rule(platform, operator, visit_id, "delivered")
+    # So many newer ones that the page would end between the ruling and the call that it closed.
+    async with platform.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO look (id, access_point_id, who, what, at) SELECT 'loo_more' || number, %s, %s, 'map', "
+            "now() + interval '1 minute' FROM generate_series(1, %s) number",
+            (tenant.access_point_id, f"operator:{operator.id}", console_audit.SHOWN - 1),
+        )
+    page = await browser.read(f"/console/audit?of={operator.id}")
+    assert page.count("<time ") == console_audit.SHOWN - 1
+    earlier = re.search(r'href="(/console/audit[^"]+before=[^"]+)"', page)
+    assert earlier is not None
+    rest = await browser.read(earlier[1].replace("&amp;", "&"))
+    assert rest.count("<time ") == 2
+    assert "A ruling" in rest
+    assert "A call was closed" in rest
+
+
+async def test_what_a_person_did_is_found_by_an_index_for_each_part(platform: Platform) -> None:
+    values = {"who": "operator:ope_1", "courier": "", "since": console_audit.FIRST, "before": console_audit.LAST,
+              "limit": 51}  # fmt: skip
+    async with platform.database.transaction() as connection:
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        cursor = await connection.execute(f"EXPLAIN {_BY_PERSON}".encode(), values)
+        plan = "\n".join(str(row[0]) for row in await cursor.fetchall())
+    for index in ("deed_by_person", "look_by_person", "ruling_by_person", "call_by_closer"):
+        assert index in plan, plan

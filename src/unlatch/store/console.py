@@ -86,7 +86,8 @@ _DEVICES = """
 """
 
 _BY_PERSON = """
-    -- What one person did: deeds, looks, visits and freezes, the newest first; each part bounded by itself.
+    -- What one person did: deeds, looks, visits, rulings, closed calls and freezes, the newest first; each part bounded
+    -- by itself. A call to the desk alone: those to a household are closed by the protocol.
     SELECT * FROM (
         (SELECT 'deed' AS kind, at, what, access_point_id AS place, body ->> 'visit' AS visit FROM deed
          WHERE who = %(who)s AND at >= %(since)s AND at < %(before)s ORDER BY at DESC LIMIT %(limit)s)
@@ -97,6 +98,16 @@ _BY_PERSON = """
         (SELECT 'visit', begun_at, state, access_point_id, id FROM visit
          WHERE courier_id = %(courier)s AND begun_at >= %(since)s AND begun_at < %(before)s
          ORDER BY begun_at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'ruling', journal.at, journal.name, visit.access_point_id, visit.id
+         FROM journal JOIN visit ON visit.id = journal.visit_id
+         WHERE journal.who = %(who)s AND journal.name IN ('ruled_delivered', 'ruled_undelivered')
+             AND journal.at >= %(since)s AND journal.at < %(before)s ORDER BY journal.at DESC LIMIT %(limit)s)
+        UNION ALL
+        (SELECT 'call', call.closed_at, call.incident, visit.access_point_id, visit.id
+         FROM call JOIN visit ON visit.id = call.visit_id
+         WHERE call.closed_by = %(who)s AND call.kind = 'operator' AND call.closed_at >= %(since)s
+             AND call.closed_at < %(before)s ORDER BY call.closed_at DESC LIMIT %(limit)s)
         UNION ALL
         (SELECT 'frozen', frozen_at, scope || ' ' || subject || ': ' || why, NULL, NULL FROM freeze_
          WHERE frozen_by = %(who)s AND frozen_at >= %(since)s AND frozen_at < %(before)s
@@ -181,7 +192,7 @@ class CloudHour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """One thing that a person did. `kind`: deed | look | visit | frozen | thawed."""
+    """One thing that a person did. `kind`: deed | look | visit | ruling | call | frozen | thawed."""
 
     kind: str
     at: datetime

@@ -9,7 +9,8 @@ from typing import Any
 from litestar import Response
 
 from unlatch.domain.deed import deed_text
-from unlatch.domain.visit import State
+from unlatch.domain.incident import Incident
+from unlatch.domain.visit import Fact, State
 from unlatch.store import consignees, console, deeds, looks, stops, visits
 from unlatch.web.answering import ID
 from unlatch.web.pages.consignee import look_text
@@ -31,6 +32,10 @@ class Entry:
     place_id: str = ""  # where the answer is not about one place
 
 
+RULED = {
+    Fact.RULED_DELIVERED: "Inside: delivered",
+    Fact.RULED_UNDELIVERED: "With the courier: not delivered",
+}
 PERSONS = {"con_": "consignee", "cou_": "courier", "ope_": "operator", "car_": "carrier"}
 
 
@@ -53,6 +58,7 @@ async def show_audit(seen: Seen) -> Response[Any]:
         if not is_unknown:
             seen, found = await _list(seen, place_id, stop_id, before)
             found = [one for one in found if one.at >= since]
+    page, earlier = _cut(found)
     return render(
         seen,
         "console/audit.html",
@@ -61,9 +67,17 @@ async def show_audit(seen: Seen) -> Response[Any]:
         since=params.get("since", "")[:10],
         until=params.get("until", "")[:10],
         is_unknown=is_unknown,
-        entries=found[:SHOWN],
-        next=found[SHOWN - 1].at.isoformat() if len(found) > SHOWN else None,
+        entries=page,
+        next=earlier,
     )
+
+
+def _cut(found: list[Entry]) -> tuple[list[Entry], str | None]:
+    """What one page shows, and before when the next one begins. What was done at one moment stands on one page."""
+    if len(found) <= SHOWN:
+        return found, None
+    page = [one for one in found[:SHOWN] if one.at > found[SHOWN].at] or found[:SHOWN]
+    return page, page[-1].at.isoformat()
 
 
 async def _list_of_person(seen: Seen, who: str, since: datetime, before: datetime) -> list[Entry]:
@@ -74,6 +88,8 @@ async def _list_of_person(seen: Seen, who: str, since: datetime, before: datetim
         "deed": lambda what: deed_text(what, spoken_of(seen)),
         "look": lambda what: look_text(seen, what),
         "visit": lambda what: worded(seen, State(what)),
+        "ruling": lambda what: seen.say("A ruling: %(what)s", what=seen.say(RULED[Fact(what)])),
+        "call": lambda what: seen.say("A call was closed: %(what)s", what=worded(seen, Incident(what))),
         "frozen": lambda what: seen.say("Frozen: %(what)s", what=what),
         "thawed": lambda what: seen.say("A freeze was ended: %(what)s", what=what),
     }
