@@ -173,6 +173,10 @@ async def test_who_could_not_takes_the_fallback(front: Front, tmp_path: Path) ->
         open_phone(film(tmp_path, None), locale="fr-FR", color_scheme="dark") as screen,
     ):
         page = screen.page
+        await page.goto(f"{front.installation.server_url}/courier#enrol=AAAAA-AAAAA-AAAAA-AAAAA")
+        await screen.press("Inscrire ce téléphone")
+        await screen.reads("demandez-en un autre à votre transporteur")
+        await page.goto("about:blank")
         await enrol(screen, front, code, "Inscrire ce téléphone")
         await page.get_by_text("Ann Lee").click()
         await screen.press("J'y suis : scanner le colis")

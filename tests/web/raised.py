@@ -11,7 +11,7 @@ SOURCES = Path(__file__).parents[2] / "src" / "unlatch"
 VALUE = "\0"
 RAISED = {  # what makes a refusal, and which of its arguments is the text
     "BadInput": 1, "bad_input": 1, "ProblemError": 1, "AreaWrong": 1, "wrong": 1,
-    "Conflict": 0, "NotAllowed": 0, "NotFound": 0, "MakerSilent": 0, "TooOften": 0,
+    "Conflict": 0, "_not_signed_in": 0, "NotAllowed": 0, "NotFound": 0, "MakerSilent": 0, "TooOften": 0,
     "LabelUnreadable": 0, "NotDelivered": 0, "SettingsError": 0,
 }  # fmt: skip
 

@@ -11,7 +11,8 @@ import httpx
 import msgspec
 import pytest
 from msgspec import Meta, Struct
-from tests.web.conftest import Tenant
+from tests.web.conftest import Caller, Tenant
+from tests.web.phone import Phone
 from tests.web.raised import SOURCES, VALUE, texts_of, texts_raised
 from tests.web.test_consignee_pages import Browser, settle
 from tests.web.test_pages import sign_in
@@ -26,6 +27,7 @@ from unlatch.web.pages.language import LANGUAGES, Speech, read_catalogue, transl
 from unlatch.web.pages.page import LANGUAGE_COOKIE
 from unlatch.web.pages.refusals import CATALOGUE, FIELDS, PLACEHOLDER, patterns, said
 from unlatch.web.problems import TROUBLES
+from unlatch.web.proof_of_possession import MAX_AGE_S
 
 FOLDER = SOURCES / "locale" / "fr"
 FRENCH, ENGLISH = Speech("fr"), Speech("en")
@@ -37,7 +39,6 @@ EXEMPT = {  # no page shows what is raised here: module, or the folder's name an
     "cameras/": "who reads the recorder's log: flow and web word it anew",
     "devices/catalogue.py": "who names a maker at the command line",
     "store/database.py": "who starts the server",
-    "web/answering.py": "programs: what is wrong with a request as such. Shapes are tried below",
     "web/api/carrier.py": "a carrier's program",
     "web/api/options.py": "a carrier's program",
     "web/api/visits.py": "programs that follow a stream of events",
@@ -47,19 +48,21 @@ EXEMPT = {  # no page shows what is raised here: module, or the folder's name an
     "web/parcel_shapes.py": "a carrier's program",
     "web/problems.py": "nobody: it passes on what others raise. Its titles are tried below",
     "web/ranges.py": "a player of recordings",
-    "web/signing_in.py": "programs: a page sends to the door instead",
 }
 ELSEWHERE = {  # what is run for the words of a refusal -> where these words are, or why no French is wanted
     "MISSING[ChannelKind.WEBPUSH]": "tried below",
     "MISSING[wish.kind]": "tried below",
+    "detail": "what signing_in passes on to _not_signed_in: found where that is called",
     "error.remedy": "a BadInput that is named again at its own field: it was found where it is raised",
     "message.replace('`', '')": "what msgspec says of a shape: tried below",
+    "remedy.replace('`', '')": "what msgspec says of a shape: tried below",
     "outcome_text(changed.wish, outcome, Words(language))": "both languages: domain/booking_wording.py",
     "outward.find_fault(url, may_be_private=may_be_private)": "read below: notices/outward.py",
     "reason.text": "both languages: domain/wording.py",
     "shown[0].text": "both languages: domain/wording.py",
     "sms.find_fault(url, allowed)": "read below: notices/senders/sms.py",
     "str(error)": "an error of a lower room, found where it is raised: LabelUnreadable, AreaWrong, amounts below",
+    "str(refused)": "a fault of a phone's proof, which its program mends; the clock's is tried below",
     "str(error).replace(f'{files.folder}{os.sep}', '')": "a SettingsError of the rules, found where it is raised",
 }
 BY_CARRIERS = {  # what a carrier's program alone is told, within modules that pages use too
@@ -291,6 +294,41 @@ async def test_who_asked_too_often_is_told_so_on_a_page(
     answer = await browser.send("/me/notices/quiet")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "600")
     assert "trop de liaisons ont été commencées dans la dernière heure" in answer.text
+
+
+async def test_a_courier_s_app_is_told_in_the_phone_s_language(
+    http: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    """By the table of the pages; programs and the log go on with `detail`."""
+    french, english = {"Accept-Language": "fr"}, {"Accept-Language": "en-US"}
+    scan = f"/v1/courier/stops/{tenant.stop_id}/scan"
+    cases: list[tuple[Caller, str, dict[str, Any], int, str, str]] = [
+        (Caller(http=http, phone=Phone()), "/v1/devices/enrol", {"code": "AAAAA-AAAAA-AAAAA-AAAAA"}, 400,
+            "code: this code is not good or no longer: ask your carrier for a new one",
+            "ce code n'est pas valable, ou ne l'est plus : demandez-en un autre à votre transporteur"),
+        (tenant.courier, scan, {}, 400, "label: give either label or photo",
+            "donnez une étiquette ou une photo, pas les deux"),
+        (tenant.courier, scan, {"label": {"text": "x"}, "position": {"latitude": 91.0, "longitude": 0.0}}, 400,
+            "position.latitude: Expected float <= 90.0", "donnez un nombre de 90.0 au plus"),
+        (tenant.courier, "/v1/courier/stops/sto_0/heading", {}, 404,
+            "there is no such stop", "cet arrêt n'existe pas, ou vous ne pouvez pas le voir"),
+        (tenant.carrier, scan, {"label": {"text": "x"}}, 403,
+            "this is not for a carrier", "ce n'est pas permis à un transporteur"),
+        (Caller(http=http, phone=tenant.courier.phone, token="unk_pho_x"), scan, {}, 401,
+            "this is no phone's token", "ce n'est pas le jeton d'un téléphone"),
+    ]  # fmt: skip
+    for caller, path, body, status, detail, text in cases:
+        answer = await caller.post(path, body, **french)
+        assert (answer.status_code, answer.json()["detail"], answer.json()["text"]) == (status, detail, text)
+        assert "text" not in (await caller.post(path, body, **english)).json()
+    title = (await http.get("/v1/courier/nowhere", headers=french)).json()
+    assert (title["title"], title["text"]) == (
+        "There is no such thing, or none that may be seen", "Cela n'existe pas, ou ne peut pas être vu"
+    )  # fmt: skip
+    unread = await tenant.courier.post(scan, {"label": {"text": "(00)123"}}, **french)
+    assert (unread.json()["reasons"][0]["text"][:8], "text" in unread.json()) == ("Ce n'est", False)
+    late = f"iat is more than {MAX_AGE_S:.0f} s ago, or ahead of the server's clock"
+    assert "l'horloge de ce téléphone est fausse" in said(FRENCH, late)
 
 
 async def test_the_api_s_json_stays_english(tenant: Tenant) -> None:

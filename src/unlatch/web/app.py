@@ -59,7 +59,9 @@ from unlatch.web.openapi import make_document
 from unlatch.web.page import CONTENT_SECURITY_POLICY, make_page
 from unlatch.web.pages.all_pages import list_pages
 from unlatch.web.pages.assets import make_handler as make_asset_handler
+from unlatch.web.pages.language import Speech
 from unlatch.web.pages.page import make_page_handler
+from unlatch.web.pages.refusals import text_of
 from unlatch.web.problems import (
     MEDIA_TYPE,
     ProblemError,
@@ -68,6 +70,7 @@ from unlatch.web.problems import (
     problem_of,
     problem_of_status,
 )
+from unlatch.web.shapes import say_language
 from unlatch.web.streaming import Hub
 
 log = logging.getLogger(__name__)
@@ -173,7 +176,8 @@ async def add_headers(message: Message, _: Scope) -> None:
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Any failure as a problem. What is ours alone is logged by its kind, and not told."""
     problem = _find_problem(error)
-    status, content = encode_problem(problem, request.scope["path"][:500])
+    speech = Speech(say_language(request.headers.get("accept-language")))
+    status, content = encode_problem(problem, request.scope["path"][:500], text_of(speech, problem))
     if status >= 500:
         # The message of an error may hold what a client sent: the trace shows the place, never the values.
         log.error("%s %s failed: %s", request.method, _name_route(request), _trace(error))

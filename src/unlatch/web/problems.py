@@ -100,6 +100,16 @@ class Problem(Struct, kw_only=True, omit_defaults=True):
     title: str
     status: int
     detail: str | UnsetType = UNSET
+    text: (
+        Annotated[
+            str,
+            Meta(
+                description="What to tell a person, in the language of Accept-Language; left out in English, "
+                "and where each reason bears its own"
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     instance: Annotated[str, Meta(description="The address that was asked")] | UnsetType = UNSET
     errors: Annotated[list[FieldError], Meta(description="With bad_input: each field")] | UnsetType = UNSET
     reasons: Annotated[list[ReasonShown], Meta(description="With refused, not_offered: each")] | UnsetType = (
@@ -127,14 +137,15 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
-def encode_problem(error: ProblemError, instance: str) -> tuple[int, bytes]:
-    """Status and body of a problem."""
+def encode_problem(error: ProblemError, instance: str, text: str | None = None) -> tuple[int, bytes]:
+    """Status and body of a problem. `text`: what a person is told who reads no English."""
     status, title = TROUBLES[error.trouble]
     problem = Problem(
         type=f"/v1/docs#problem-{error.trouble}",
         title=title,
         status=status,
         detail=error.detail if error.detail is not None else UNSET,
+        text=text if text is not None else UNSET,
         instance=instance,
         errors=error.errors if error.errors is not None else UNSET,
         reasons=error.reasons if error.reasons is not None else UNSET,

@@ -81,7 +81,7 @@ _BY_PREFIX: Mapping[str, tuple[Reader, _Find]] = MappingProxyType(
 )
 
 
-def _unknown(detail: str, *, error: str | None = None, is_phone: bool = False) -> ProblemError:
+def _not_signed_in(detail: str, *, error: str | None = None, is_phone: bool = False) -> ProblemError:
     """Nobody that we know; says which ways of signing in there are (RFC 6750, RFC 9449)."""
     named = f', error="{error}"' if error else ""
     bearer, dpop = 'Bearer realm="unlatch"', f'DPoP algs="{" ".join(ALGORITHMS)}"'
@@ -101,7 +101,7 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
             raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
         return asker
     if len(given) != 1 or len(given[0]) > MAX_CREDENTIAL_CHARACTERS:
-        raise _unknown("give one Authorization header")
+        raise _not_signed_in("give one Authorization header")
     scheme, _, credential = given[0].partition(" ")
     credential = credential.strip()
     if scheme.lower() == "dpop":
@@ -109,7 +109,7 @@ async def sign_in(request: Request[Any, Any, Any], platform: Platform, readers: 
     elif scheme.lower() == "bearer":
         asker = await _sign_in_by_key(platform, credential)
     else:
-        raise _unknown("the scheme must be Bearer for a key, or DPoP for a courier's phone")
+        raise _not_signed_in("the scheme must be Bearer for a key, or DPoP for a courier's phone")
     if asker.reader not in readers:
         raise ProblemError(Trouble.NOT_ALLOWED, f"this is not for a {asker.reader}")
     return asker
@@ -134,7 +134,7 @@ async def _sign_in_browser(request: Request[Any, Any, Any], platform: Platform, 
             else None
         )
     if session is None or person is None:
-        raise _unknown("this session has ended")
+        raise _not_signed_in("this session has ended")
     if request.method not in ("GET", "HEAD"):
         given = request.headers.get("x-unlatch-csrf", "")
         if not (
@@ -164,19 +164,19 @@ def is_own_origin(request: Request[Any, Any, Any], platform: Platform) -> bool:
 async def _sign_in_by_key(platform: Platform, key: str) -> Asker:
     prefix = key.rpartition("_")[0]
     if prefix == PHONE_TOKEN:
-        raise _unknown(
+        raise _not_signed_in(
             "a phone's token is bound to its key: send it as DPoP with a proof",
             error="invalid_token",
             is_phone=True,
         )
     reader_and_find = _BY_PREFIX.get(prefix)
     if reader_and_find is None:
-        raise _unknown("this is no key of Unlatch", error="invalid_token")
+        raise _not_signed_in("this is no key of Unlatch", error="invalid_token")
     reader, find = reader_and_find
     async with platform.database.connection() as connection:
         holder = await find(connection, hash_key(key))
     if holder is None:
-        raise _unknown("this key is not known", error="invalid_token")
+        raise _not_signed_in("this key is not known", error="invalid_token")
     carrier_id = holder.id if reader is Reader.CARRIER else holder.carrier_id
     return Asker(reader=reader, id=holder.id, carrier_id=carrier_id, language=holder.language)
 
@@ -184,22 +184,22 @@ async def _sign_in_by_key(platform: Platform, key: str) -> Asker:
 def _check_proof(request: Request[Any, Any, Any], platform: Platform, token: str | None) -> Proof:
     given = request.headers.getall("dpop", [])
     if len(given) != 1:
-        raise _unknown("give one DPoP header with a proof", error="invalid_dpop_proof", is_phone=True)
+        raise _not_signed_in("give one DPoP header with a proof", error="invalid_dpop_proof", is_phone=True)
     raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
     address = platform.settings.public_url + raw_path.decode("ascii", errors="replace")
     try:
         return check_proof(given[0], method=request.method, address=address, now_s=time.time(), token=token)
     except ProofRefused as refused:
-        raise _unknown(str(refused), error="invalid_dpop_proof", is_phone=True) from None
+        raise _not_signed_in(str(refused), error="invalid_dpop_proof", is_phone=True) from None
 
 
 def _used_already() -> ProblemError:
-    return _unknown("this proof was used already", error="invalid_dpop_proof", is_phone=True)
+    return _not_signed_in("this proof was used already", error="invalid_dpop_proof", is_phone=True)
 
 
 async def _sign_in_phone(request: Request[Any, Any, Any], platform: Platform, token: str) -> Asker:
     if not token.startswith(PHONE_TOKEN + "_"):
-        raise _unknown("this is no phone's token", error="invalid_token", is_phone=True)
+        raise _not_signed_in("this is no phone's token", error="invalid_token", is_phone=True)
     proof = _check_proof(request, platform, token)
     async with platform.database.connection() as connection:
         phone = await proofs.find_phone(
@@ -210,9 +210,9 @@ async def _sign_in_phone(request: Request[Any, Any, Any], platform: Platform, to
             expires_at=datetime.fromtimestamp(proof.expires_at_s, UTC),
         )
     if phone is None:
-        raise _unknown("this token is not known, or was revoked", error="invalid_token", is_phone=True)
+        raise _not_signed_in("this token is not known, or was revoked", error="invalid_token", is_phone=True)
     if phone.thumbprint != proof.thumbprint:
-        raise _unknown("this token is bound to another key", error="invalid_token", is_phone=True)
+        raise _not_signed_in("this token is bound to another key", error="invalid_token", is_phone=True)
     if not phone.is_first_use:
         raise _used_already()
     return Asker(

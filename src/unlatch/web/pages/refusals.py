@@ -1,6 +1,7 @@
 """Refusals in the reader's language: what flow and the API raise in English, as a page shows it.
 
-Whoever raises a refusal writes it once, in English, with its values put in; the API tells it so. Its French stands in
+Whoever raises a refusal writes it once, in English, with its values put in; the API tells it so, and its `text` is what
+an app shows to who reads no English (the courier's). Its French stands in
 `locale/fr/refusals.po`, where a value is a placeholder: "at most %(count)s places". A text that is not there as it
 stands is matched against those, the longest first, and its values go into the French one.
 """
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from unlatch.web.pages.language import Speech, read_catalogue
+from unlatch.web.problems import TROUBLES, ProblemError
 
 CATALOGUE = "refusals.po"
 SAID_TOO = frozenset({"why", "role"})  # values that are themselves said in the reader's language
@@ -63,6 +65,15 @@ def said(speech: Speech, text: str) -> str:
             return f"{speech.text(FIELDS[name]) if name in FIELDS else field} : {told}"
     found = _find(speech, text)
     return text if found is None else found
+
+
+def text_of(speech: Speech, problem: ProblemError) -> str | None:
+    """What an app tells its reader of the API's no; None: in English, or where the reasons are worded already."""
+    if speech.language == "en" or problem.reasons:
+        return None
+    if problem.errors:
+        return said(speech, problem.errors[0].remedy)
+    return said(speech, problem.detail) if problem.detail else speech.text(TROUBLES[problem.trouble][1])
 
 
 def _find(speech: Speech, text: str) -> str | None:

@@ -24,7 +24,7 @@ export class NoAnswer extends Error {}
 export class Refusal extends Error {
   constructor(status, problem) {
     const errors = (problem.errors ?? []).map((one) => one.remedy);
-    super(problem.reasons?.[0]?.text ?? errors[0] ?? problem.detail ?? problem.title ?? String(status));
+    super(problem.reasons?.[0]?.text ?? problem.text ?? errors[0] ?? problem.detail ?? problem.title ?? String(status));
     this.status = status;
     this.trouble = (problem.type ?? "").split("#problem-")[1] ?? "";
     this.reasons = problem.reasons ?? [];
