@@ -549,3 +549,34 @@ async def until(browser: Browser, path: str, said: str, within_s: float = 60) ->
     except TimeoutError:
         raise AssertionError(f"never {said!r}: {page}") from None
     return page
+
+
+# ---- un-linked ---------------------------------------------------------------------------------------------
+
+
+async def test_a_home_is_unlinked_on_its_page_once_that_is_meant(
+    platform: Platform, http: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+    place = f"/me/places/{place_id}"
+    browser = await french(platform, http, tenant)
+    page = await browser.read(place)
+    assert f'action="{place}/unlink"' in page
+    assert "Délier ce domicile" in page
+    refused = await browser.send(f"{place}/unlink")
+    assert (refused.status_code, "dites que vous êtes sûr" in unescape(refused.text)) == (400, True)
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE session SET proved_at = proved_at - interval '1 hour'")
+    answer = await browser.send(f"{place}/unlink", sure="yes")
+    assert answer.headers["location"].startswith("/step-up"), "who is not shown once more takes nothing away"
+    json_headers = {**browser.headers, "x-unlatch-csrf": browser.csrf, "idempotency-key": "key-1"}
+    answer = await http.post(f"/v1/me/access_points/{place_id}/home/unlink", headers=json_headers)
+    assert answer.status_code == 403, "nor by the cookie and the API"
+    browser = await french(platform, http, tenant)
+    await fetch(platform, "UPDATE session SET settles_at = settles_at + interval '2 days' RETURNING 1")
+    page = await browser.do(f"{place}/unlink", sure="yes")
+    assert "Ce domicile est délié" in unescape(page), "a browser that is new may take away"
+    assert f'href="{place}/hub"' in page
+    for gone in (f"{place}/unlink", f"{place}/cameras/new", "Aucun colis n'entre encore"):
+        assert gone not in unescape(page)
+    assert "Ce domicile est délié" not in await browser.read("/me/places")

@@ -43,6 +43,7 @@ async def test_a_home_is_registered_sealed_and_shown_without_what_opens_it(
         "directions": "The green door\nbehind the fountain",
         "picture_url": None,
         "assurance": "seen",
+        "is_linked": True,
         "cameras": 1,
         "has_witness": False,
     }
@@ -347,6 +348,80 @@ async def test_the_hub_is_linked_anew_by_the_owner_with_what_it_needs_and_in_pea
     assert (await tenant.consignee.post(path, good)).status_code == 409
     await fetch(platform, "UPDATE visit SET tail = 'over' RETURNING 1")
     assert (await tenant.consignee.post(path, good)).status_code == 200
+
+
+# ---- un-linked
+
+
+async def test_what_opens_an_unlinked_home_is_destroyed_and_its_history_stays(
+    tenant: Tenant, platform: Platform
+) -> None:
+    place_id = (await add_home(tenant))["id"]
+    camera_id = await witness(platform, place_id)
+    await read_door(platform, place_id)
+    member = await join(tenant, place_id)
+    path = f"{home_path(place_id)}/home/unlink"
+    assert (await member.post(path)).status_code == 403
+    assert (
+        await tenant.consignee.post(f"{home_path(tenant.access_point_id)}/home/unlink")
+    ).status_code == 404
+    shown = await tenant.consignee.make(path)
+    assert (shown["is_linked"], shown["cameras"], shown["has_witness"]) == (False, 0, False)
+    ((sealed, consent),) = await fetch(
+        platform,
+        "SELECT sealed, is_consent_given FROM vehicle JOIN access_point ON id = access_point_id WHERE id = %s",
+        place_id,
+    )
+    assert platform.vault.open_mapping(bytes(sealed), place_id) == {"vin": "lock.front_door"}
+    assert consent is False
+    ((sealed,),) = await fetch(platform, "SELECT sealed FROM camera WHERE id = %s", camera_id)
+    assert platform.vault.open_mapping(bytes(sealed), camera_id) == {}
+    assert await fetch(platform, "SELECT 1 FROM reading WHERE access_point_id = %s", place_id) == []
+    asked = await tenant.carrier.make("/v1/options", {"consignee_id": tenant.consignee.id})
+    (option,) = [one for one in asked["options"] if one["access_point_id"] == place_id]
+    assert option["verdict"] == "not_offered"
+    assert (await tenant.carrier.get(f"/v1/access_points/{place_id}")).json()["home"]["is_linked"] is False
+    added = await tenant.consignee.post(f"{home_path(place_id)}/cameras", CAMERA)
+    assert (added.status_code, added.json()["detail"]) == (
+        409, "this home is un-linked: link its hub again first"
+    )  # fmt: skip
+    deed = (await member.get("/v1/me/timeline")).json()["deeds"][0]
+    assert (deed["what"], deed["text"]) == (
+        "home_unlinked", "The home was unlinked: what opened its door and cameras was erased."
+    )  # fmt: skip
+    await tenant.consignee.make(path)  # said twice: nothing more
+    assert len(await fetch(platform, "SELECT 1 FROM deed WHERE what = 'home_unlinked'")) == 1
+    again = {"secrets": {"address": HUB, "access_token": "another"}}
+    assert (await tenant.consignee.make(f"{home_path(place_id)}/hub", again))["is_linked"] is True
+    await tenant.consignee.make(f"{home_path(place_id)}/cameras", CAMERA)
+    await witness(platform, place_id)
+    asked = await tenant.carrier.make("/v1/options", {"consignee_id": tenant.consignee.id})
+    (option,) = [one for one in asked["options"] if one["access_point_id"] == place_id]
+    assert option["verdict"] == "offered"
+
+
+async def test_a_home_is_unlinked_in_peace_alone(tenant: Tenant, platform: Platform) -> None:
+    """After it nothing could be locked there: not while something may be open, or is still to be brought."""
+    place_id = (await add_home(tenant))["id"]
+    path = f"{home_path(place_id)}/home/unlink"
+    await witness(platform, place_id)
+    home = await add_home_stop(platform, tenant, place_id)
+    refused = await tenant.consignee.post(path, **{"Accept-Language": "fr"})
+    assert (refused.status_code, refused.json()["detail"], refused.json()["text"]) == (
+        409,
+        "1 deliveries are to come here: redirect them, then un-link this home",
+        "1 livraisons sont à venir ici : redirigez-les, puis déliez ce domicile",
+    )
+    visit = await home.scan(platform)
+    under_way = "a visit is under way, or was a moment ago: un-link this home when its watch is over"
+    assert (await tenant.consignee.post(path)).json()["detail"] == under_way
+    await tenant.courier.make(f"/v1/courier/visits/{visit['id']}/could_not", {"reason": "door_not_found"})
+    await fetch(platform, "UPDATE visit SET tail = 'watching' RETURNING 1")
+    assert (await tenant.consignee.post(path)).json()["detail"] == under_way
+    assert (await fetch(platform, "SELECT 1 FROM deed WHERE what = 'home_unlinked'")) == []
+    await fetch(platform, "UPDATE visit SET tail = 'over' RETURNING 1")
+    await tenant.consignee.make(f"/v1/me/stops/{home.stop_id}/redirect", {"fallback": "depot"})
+    assert (await tenant.consignee.make(path))["is_linked"] is False
 
 
 async def join(tenant: Tenant, place_id: str) -> Caller:

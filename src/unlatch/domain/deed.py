@@ -38,6 +38,7 @@ class Deed(StrEnum):
     LINKED_AGAIN = auto()
     UNLINKED = auto()
     HUB_LINKED_AGAIN = auto()
+    HOME_UNLINKED = auto()
     HOME_SET = auto()
     CAMERA_ADDED = auto()
     CAMERA_REMOVED = auto()
@@ -122,6 +123,10 @@ DEED_TEXTS: Mapping[Deed, tuple[str, str]] = MappingProxyType(
         Deed.HUB_LINKED_AGAIN: (
             "The hub of this home was linked anew.",
             "La centrale de ce domicile a été liée de nouveau.",
+        ),
+        Deed.HOME_UNLINKED: (
+            "The home was unlinked: what opened its door and cameras was erased.",
+            "La liaison avec le domicile a été supprimée : ce qui ouvrait sa porte et ses caméras a été effacé.",
         ),
         Deed.HOME_SET: (
             "What a courier must mind at this home was changed.",

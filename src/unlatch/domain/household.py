@@ -96,7 +96,7 @@ MEANINGS: Mapping[Right, str] = MappingProxyType(
         Right.HAND_OVER: "hand the ownership to a member whom the same carrier knows",
         Right.WATCH: "watch a visit live and its clips later; a member too, while the owner lets them",
         Right.LET_WATCH: "let a member watch, or no more",
-        Right.LINK: "link the car, or the hub of a home, anew, or unlink it",
+        Right.LINK: "link the car, or the hub of a home, anew, or unlink car or home",
         Right.SET_HOME: "say what a courier must mind at a home: rings first, quiet hours, an animal, directions",
         Right.SET_CAMERAS: "add a camera of a home, enrol it, remove it",
         Right.ERASE_CLIPS: "erase the clips of a visit at once",

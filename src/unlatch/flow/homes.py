@@ -28,7 +28,7 @@ from unlatch.flow.duties import ask_for_rechecks
 from unlatch.flow.forms import check_form
 from unlatch.flow.household import require
 from unlatch.flow.platform import Platform
-from unlatch.store import cameras, consignees, deeds, homes, readings
+from unlatch.store import cameras, consignees, deeds, homes, links, readings
 from unlatch.store.cameras import MOST_CAMERAS, CameraRow
 from unlatch.store.consignees import VehicleRow
 from unlatch.store.ids import make_id
@@ -225,6 +225,7 @@ class HomeView:
     settings: HomeSettings
     assurance: Assurance
     cameras: Sequence[CameraRow]
+    is_linked: bool
 
 
 def closure_of(platform: Platform, hub: VehicleRow) -> Closure:
@@ -244,7 +245,13 @@ async def view_home(platform: Platform, connection: AsyncConnection, hub: Vehicl
         settings=settings,
         assurance=closure_of(platform, hub).assurance,
         cameras=await cameras.list_cameras(connection, hub.access_point_id),
+        is_linked=is_linked(platform, hub),
     )
+
+
+def is_linked(platform: Platform, hub: VehicleRow) -> bool:
+    """Whether we know where this home's hub is; not after un-linking (`flow/unlinking.py`)."""
+    return HUB_ADDRESS in platform.vault.open_mapping(hub.sealed, hub.access_point_id)
 
 
 # ---- what its household changes
@@ -303,6 +310,7 @@ async def link_hub_again(
 
     A door that is called otherwise, or told of by another sensor, may be another door: its cameras must show anew that
     they see it. Not while a visit lives or its closure is watched: what was opened there must still be found (S2).
+    Where un-linking had ended the consent, this is consent given again.
     """
     await get_home(connection, access_point_id, consignee_id, Right.LINK, is_locked=True)
     hub = await consignees.find_vehicle(connection, access_point_id)
@@ -319,6 +327,8 @@ async def link_hub_again(
     await consignees.set_hub(
         connection, access_point_id, sealed=changed.sealed, closure_key=changed.closure_key
     )
+    if HUB_ADDRESS not in before:
+        await links.set_consent(connection, access_point_id, is_given=True)
     if any(before.get(name) != after.get(name) for name in WHICH_DOOR):
         await cameras.forget_enrolments(connection, access_point_id)
     await readings.forget_reading(connection, access_point_id)
@@ -346,6 +356,9 @@ async def add_camera(
 ) -> CameraRow:
     """One more camera, no witness until it is enrolled. Raises NotFound, NotAllowed, BadInput, Conflict."""
     await get_home(connection, access_point_id, consignee_id, Right.SET_CAMERAS, is_locked=True)
+    hub = await consignees.find_vehicle(connection, access_point_id)
+    if hub is None or not is_linked(platform, hub):
+        raise Conflict("this home is un-linked: link its hub again first")
     if len(await cameras.list_cameras(connection, access_point_id)) >= MOST_CAMERAS:
         raise Conflict(f"this home has {MOST_CAMERAS} cameras, and takes no more")
     row = await _insert_camera(platform, connection, access_point_id, given, now)

@@ -3,6 +3,9 @@
 It takes effect at once for every opening. Closings keep their tokens until the visit and its tail are over; then the
 maker is told and the tokens are destroyed (`flow/refreshing.py`).
 
+A home is un-linked as a whole, and only in peace: its hub has no maker who would be told, so all that opens lock and
+cameras is overwritten at once, and nothing could be locked with it afterwards.
+
 And: a place that got another owner is no longer reached through the former owner's account once its time is up. The
 account itself is theirs, and stays.
 """
@@ -14,16 +17,27 @@ from datetime import datetime
 from psycopg import AsyncConnection
 
 from unlatch.domain.deed import Deed
+from unlatch.domain.household import Right
 from unlatch.domain.incident import Incident
 from unlatch.domain.linking import AccountState
 from unlatch.domain.notice import NoticeEvent
 from unlatch.domain.visit import Fact
 from unlatch.errors import Conflict, DatabaseDown
-from unlatch.flow import notifying
+from unlatch.flow import homes, notifying
 from unlatch.flow.linking import get_account
 from unlatch.flow.platform import Platform
 from unlatch.flow.record import Happening, record_in
-from unlatch.store import consignees, deeds, links, maker_accounts, stops, visits
+from unlatch.store import (
+    cameras,
+    consignees,
+    deeds,
+    erasures,
+    links,
+    maker_accounts,
+    readings,
+    stops,
+    visits,
+)
 from unlatch.store.maker_accounts import MakerAccountRow
 
 LINKS_AT_ONCE = 100
@@ -48,6 +62,35 @@ async def unlink(
         await _close_place(connection, place.access_point_id, f"consignee:{consignee_id}", now)
     await maker_accounts.unlink(connection, account_id, now=now)
     return await get_account(connection, account_id, consignee_id=consignee_id)
+
+
+async def unlink_home(
+    platform: Platform, connection: AsyncConnection, access_point_id: str, *, consignee_id: str, now: datetime
+) -> None:
+    """The consent for a home ends, its cameras go, and what opens either is destroyed. Its household and history stay.
+
+    Saying it twice changes nothing. Raises NotFound, NotAllowed, Conflict.
+    """
+    await homes.get_home(connection, access_point_id, consignee_id, Right.LINK, is_locked=True)
+    hub = await consignees.find_vehicle(connection, access_point_id)
+    assert hub is not None  # a home has one
+    if not homes.is_linked(platform, hub):
+        return
+    if await consignees.is_under_watch(connection, access_point_id):
+        raise Conflict("a visit is under way, or was a moment ago: un-link this home when its watch is over")
+    if coming := await erasures.list_stops_to_come(connection, [access_point_id], now):
+        raise Conflict(f"{len(coming)} deliveries are to come here: redirect them, then un-link this home")
+    await links.set_consent(connection, access_point_id, is_given=False)
+    for camera in await cameras.list_cameras(connection, access_point_id):
+        await cameras.remove_camera(connection, camera.id, now, platform.vault.seal({}, camera.id))
+    name = platform.vault.open_mapping(hub.sealed, access_point_id)["vin"]  # of the door: it opens nothing
+    sealed = platform.vault.seal({"vin": name}, access_point_id)
+    await consignees.set_hub(connection, access_point_id, sealed=sealed, closure_key=hub.closure_key)
+    await readings.forget_reading(connection, access_point_id)
+    who = f"consignee:{consignee_id}"
+    await deeds.insert_deed(
+        connection, access_point_id=access_point_id, stop_id=None, who=who, what=Deed.HOME_UNLINKED, at=now
+    )
 
 
 async def _close_place(connection: AsyncConnection, access_point_id: str, who: str, now: datetime) -> None:

@@ -41,12 +41,15 @@ HASH_IN_THREAD_FROM_BYTES = 256 * 1024
 Handler = Callable[[Request[Any, Any, Any]], Awaitable[Response[Any]]]
 
 
-def _require_shown(session: SessionRow) -> None:
-    """What a page asks of a browser before it widens anything holds for the API by its cookie. Raises ProblemError."""
+def _require_shown(session: SessionRow, endpoint: Endpoint) -> None:
+    """What a page asks of a browser before it widens or destroys anything holds for the API by its cookie.
+
+    Raises ProblemError.
+    """
     real_now = datetime.now(UTC)
-    if needs_step_up(session, real_now):
+    if (endpoint.widens or endpoint.destroys) and needs_step_up(session, real_now):
         raise ProblemError(Trouble.NOT_ALLOWED, "show once more who you are, at /step-up")
-    if not is_settled(session, real_now):
+    if endpoint.widens and not is_settled(session, real_now):
         raise ProblemError(Trouble.NOT_ALLOWED, "this browser is too new to widen access")
 
 
@@ -60,8 +63,8 @@ def make_handler(
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         asker = await sign_in(request, platform, endpoint.readers) if endpoint.readers else ANYONE
-        if endpoint.widens and asker.session is not None:
-            _require_shown(asker.session)
+        if asker.session is not None:
+            _require_shown(asker.session, endpoint)
         asked: Asked[Any] = Asked(
             platform=platform,
             asker=asker,

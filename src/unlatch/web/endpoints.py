@@ -83,6 +83,7 @@ class Endpoint:
     examples: tuple[Any, ...] = field(default=())
     is_closing: bool = False  # leads to a lock: has database connections of its own (L5)
     widens: bool = False  # who may open, see or sign in: a browser shows once more who it is, and is not new
+    destroys: bool = False  # what can't be had back: a browser shows once more who it is
     ask_first: Ask | None = None  # asks the world outside, before the transaction of IN_TRANSACTION begins
 
     @property
@@ -122,6 +123,7 @@ class EndpointTable:
         examples: Sequence[Any] = (),
         is_closing: bool = False,
         widens: bool = False,
+        destroys: bool = False,
         ask_first: Ask | None = None,
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
@@ -150,6 +152,7 @@ class EndpointTable:
                     examples=tuple(examples),
                     is_closing=is_closing,
                     widens=widens,
+                    destroys=destroys,
                     ask_first=ask_first,
                 )
             )

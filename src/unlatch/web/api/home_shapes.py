@@ -137,6 +137,7 @@ class HomeShown(Struct, kw_only=True):
             "`lid_alone`: a garage door"
         ),
     ]
+    is_linked: Annotated[bool, Meta(description="false: it was un-linked; link its hub again")]
     cameras: Annotated[int, Meta(description="How many")]
     has_witness: Annotated[
         bool, Meta(description="Whether one of them is enrolled; the place is not offered without")
@@ -203,6 +204,7 @@ def show_home(view: HomeView, now: datetime) -> HomeShown:
         directions=settings.directions,
         picture_url=view.hub.picture_url,
         assurance=view.assurance,
+        is_linked=view.is_linked,
         cameras=len(view.cameras),
         has_witness=any(row.is_witness(now) for row in view.cameras),
     )

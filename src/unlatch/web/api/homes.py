@@ -8,7 +8,7 @@ from psycopg import AsyncConnection
 
 from unlatch.domain.access import DEFAULT_RANGE_M, PlaceKind
 from unlatch.domain.household import Right
-from unlatch.flow import homes, registering
+from unlatch.flow import homes, registering, unlinking
 from unlatch.flow.registering import PlaceGiven
 from unlatch.store import consignees
 from unlatch.store.consignees import AccessPointRow, VehicleRow
@@ -129,6 +129,31 @@ async def link_hub_again(asked: Asked[NewHubLink]) -> HomeShown:
         consignee_id=asked.asker.id,
         entity=asked.body.entity,
         secrets=asked.body.secrets,
+        now=asked.platform.clock.now(),
+    )
+    return await _show_home(asked, asked.connection)
+
+
+@TABLE.add(
+    "POST",
+    f"{PLACE}/home/unlink",
+    readers=CONSIGNEE,
+    destroys=True,
+    summary="Un-link a home",
+    gives=HomeShown,
+    repeat=KEPT,
+    troubles=(Trouble.NOT_FOUND, Trouble.CONFLICT),
+)
+async def unlink_home(asked: Asked[None]) -> HomeShown:
+    """From now on no parcel comes in: the consent ends, its cameras are removed, and what opens its hub and cameras is
+    erased. Its household and history stay; link its hub again to begin anew. For the owner. Conflict while a visit is
+    under way or its closure watched, and while deliveries are to come: redirect them first.
+    """
+    await unlinking.unlink_home(
+        asked.platform,
+        asked.connection,
+        asked.path["access_point_id"],
+        consignee_id=asked.asker.id,
         now=asked.platform.clock.now(),
     )
     return await _show_home(asked, asked.connection)

@@ -14,7 +14,7 @@ from msgspec import structs
 from unlatch.domain.access import Assurance
 from unlatch.domain.home import Form, form_text
 from unlatch.domain.household import Right
-from unlatch.errors import NotAllowed
+from unlatch.errors import BadInput, NotAllowed
 from unlatch.store import consignees
 from unlatch.store.consignees import AccessPointRow
 from unlatch.web.api import homes
@@ -218,6 +218,18 @@ async def link_hub(seen: Seen) -> Response[Any]:
     return go_to(f"/me/places/{seen.path['place_id']}")
 
 
+# ---- un-linked ----------------------------------------------------------------------------------------------
+
+
+async def unlink(seen: Seen) -> Response[Any]:
+    """No parcel comes in any more. A new browser may do it too: it takes away, and gives nobody anything."""
+    seen.require_step_up()
+    if seen.form.get("sure") != "yes":
+        raise BadInput("sure", seen.say("say that you are sure: hub and cameras are to be set up anew then"))
+    await seen.ask_in_transaction(homes.unlink_home, access_point_id=seen.path["place_id"])
+    return go_to(f"/me/places/{seen.path['place_id']}")
+
+
 # ---- on the page of its place -------------------------------------------------------------------------------
 
 
@@ -245,4 +257,5 @@ PAGES = (
     Page(method="POST", path="/me/places/{place_id}/home", show=change_settings, readers=CONSIGNEE),
     Page(method="GET", path="/me/places/{place_id}/hub", show=show_hub, readers=CONSIGNEE),
     Page(method="POST", path="/me/places/{place_id}/hub", show=link_hub, readers=CONSIGNEE),
+    Page(method="POST", path="/me/places/{place_id}/unlink", show=unlink, readers=CONSIGNEE),
 )
