@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 from tests.journeys.front import HERE, Front, PhoneDoor, open_front, sscc
 from tests.journeys.playing import Play
 from tests.journeys.screens import PATIENCE_MS, Screen, open_screen
@@ -35,7 +35,8 @@ WORDS = {
         "again": "Let deliveries in again", "nothing": "Nothing is on its way to you.",
         "notices": "How you are told", "mail": "Your e-mail address", "tell": "Tell me by mail",
         "six": "The six digits that were sent there", "confirm": "Confirm", "waits": "waits for its code",
-        "history": "What happened",
+        "history": "What happened", "would": "See what would happen if you were erased",
+        "keep": "Keep this link before you go on", "erase": "Erase me", "erasing": "You are being erased",
     },
     "fr-FR": {
         "given": "On m'a donné une clé", "key": "Clé", "by_key": "Se connecter avec la clé", "link": "Lier ma voiture",
@@ -51,7 +52,8 @@ WORDS = {
         "nothing": "Rien n'est en route pour vous.",
         "notices": "Comment vous êtes prévenu", "mail": "Votre adresse e-mail", "tell": "Me prévenir par e-mail",
         "six": "Les six chiffres qui y ont été envoyés", "confirm": "Confirmer", "waits": "attend son code",
-        "history": "Ce qui s'est passé",
+        "history": "Ce qui s'est passé", "would": "Voir ce qui se passerait si vous étiez effacé",
+        "keep": "Gardez ce lien avant de continuer", "erase": "M'effacer", "erasing": "Votre effacement est en cours",
     },
 }  # fmt: skip
 
@@ -222,6 +224,42 @@ async def confirm_mail(front: Front, locale: str) -> None:
         )
         await screen.press(words["confirm"])
         await expect(page.get_by_text(words["waits"])).to_be_hidden()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "fr-FR"])
+async def test_who_is_erased_has_the_receipt_though_the_answer_is_lost(front: Front, locale: str) -> None:
+    words = WORDS[locale]
+    async with front.open_door("onstar") as door, open_phone(locale) as screen:
+        page = screen.page
+        await sign_in(screen, front, door.consignee.key, words, "/me/data")
+        await settle(front)
+        await page.get_by_role("button", name=locale[:2].upper(), exact=True).click()
+        await page.get_by_text(words["would"]).click()
+        await says(screen, words["keep"])
+        await screen.look("erasure" if locale == "en-US" else "effacement")
+        where = await page.locator("form[action^='/erased/']").get_attribute("action")
+        await page.locator("input[name=away]").check()
+        await page.locator("input[name=sure]").check()
+
+        async def lose(route: Route) -> None:
+            """The server has it, and its answer is lost on the way."""
+            await route.fetch(max_redirects=0)
+            await route.abort()
+
+        await page.route(f"**{where}", lose, times=1)
+        await screen.press(words["erase"])
+        await expect(page).to_have_url(re.compile("^chrome-error:"))
+        await page.goto(f"{front.installation.server_url}{where}")
+        await says(screen, words["erasing"])
+        await screen.look("receipt" if locale == "en-US" else "reçu")
+        await page.goto(f"{front.installation.server_url}/me")
+        await expect(page.get_by_text(words["given"])).to_be_visible()
+
+
+async def settle(front: Front) -> None:
+    """This browser has been here for long enough."""
+    async with front.database.connection() as connection:
+        await connection.execute("UPDATE session SET settles_at = created_at")
 
 
 async def test_a_server_that_is_gone_is_told_within_three_seconds(front: Front) -> None:

@@ -163,10 +163,11 @@ async def end_accounts(platform: Platform) -> None:
 
 
 async def be_erased(asker: Caller, *, away: bool = False) -> str:
-    """The receipt's key."""
-    answer = await asker.post("/v1/me/erasure", {"sends_deliveries_away": away})
+    """The receipt's name."""
+    receipt = erasing.make_receipt()
+    answer = await asker.post("/v1/me/erasure", {"receipt": receipt, "sends_deliveries_away": away})
     assert answer.status_code == 202, answer.text
-    receipt: str = answer.json()["receipt"]
+    assert answer.json()["receipt"] == receipt
     return receipt
 
 

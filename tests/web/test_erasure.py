@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -259,7 +260,7 @@ async def test_a_delivery_to_come_is_sent_to_its_fallback_if_that_is_confirmed(
     assert [one["stop_id"] for one in plan["to_come"]] == [tenant.stop_id]
     assert plan["needs_confirmation"] is True
     assert "Votre nom" in json.dumps(plan)
-    answer = await tenant.consignee.post("/v1/me/erasure", {})
+    answer = await tenant.consignee.post("/v1/me/erasure", {"receipt": erasing.make_receipt()})
     assert answer.status_code == 409
     assert "deliveries are to come" in answer.text
     assert await fetch(platform, "SELECT count(*) FROM erasure") == [(0,)]
@@ -420,18 +421,24 @@ async def test_on_a_page_it_is_seen_said_and_receipted(platform: Platform, tenan
     page = await browser.read("/me/data")
     assert "See what would happen if you were erased" in page
     assert f"/me/deliveries/{tenant.stop_id}" in page
+    where = told_of(page)
+    assert where != told_of(await browser.read("/me/data")), "a name is told once"
     await fetch(platform, "UPDATE session SET settles_at = now() + interval '1 day' RETURNING 1")
-    assert (await browser.send("/me/data/erase", sure="yes", away="yes")).status_code == 409, "too new"
+    assert (await browser.send(where, sure="yes", away="yes")).status_code == 409, "too new"
     await settle(platform)
-    assert (await browser.send("/me/data/erase", away="yes")).status_code == 400
-    assert (await browser.send("/me/data/erase", sure="yes")).status_code == 409
+    assert (await browser.send(where, away="yes")).status_code == 400
+    assert (await browser.send(where, sure="yes")).status_code == 409
     await fetch(platform, "UPDATE session SET proved_at = proved_at - interval '1 hour' RETURNING 1")
-    answer = await browser.send("/me/data/erase", sure="yes", away="yes")
+    answer = await browser.send(where, sure="yes", away="yes")
     assert answer.headers["location"].startswith("/step-up")
     await fetch(platform, "UPDATE session SET proved_at = now() RETURNING 1")
-    answer = await browser.send("/me/data/erase", sure="yes", away="yes")
-    assert answer.status_code == 303
-    where = answer.headers["location"]
+    answer = await browser.send(where, sure="yes", away="yes")
+    assert (answer.status_code, answer.headers["location"]) == (303, where)
+    again = await browser.send(
+        where, sure="yes", away="yes"
+    )  # its answer was lost, and the browser sends it again
+    assert (again.status_code, "You are being erased" in again.text) == (200, True)
+    assert (await browser.send(told_of(page), sure="yes")).status_code == 200
     page = await browser.read(where)
     assert f"http://unlatch.test{where}" in page
     assert "You are being erased" in page
@@ -446,6 +453,44 @@ async def test_on_a_page_it_is_seen_said_and_receipted(platform: Platform, tenan
     await fetch(platform, "UPDATE erasure SET link_until_real = now() - interval '1 s' RETURNING 1")
     assert (await client.get(where)).status_code == 404
     assert (await client.get("/erased/erd_0")).status_code == 404
+    assert (await browser.send("/erased/erd_0", sure="yes")).status_code == 404
+
+
+def told_of(page: str) -> str:
+    """The receipt's address, as the page tells it beside the form that is sent there."""
+    found = re.search(r'action="(/erased/erd_[0-9a-f]{48})"', page)
+    assert found is not None
+    assert f"http://unlatch.test{found[1]}<" in page
+    return found[1]
+
+
+async def test_who_loses_the_answer_has_the_receipt(platform: Platform, tenant: Tenant) -> None:
+    """They can't ask again: they are nobody by then. They have named the receipt before."""
+    http, receipt = tenant.carrier.http, erasing.make_receipt()
+    word, key = {"receipt": receipt, "sends_deliveries_away": True}, "the-one-key"
+    before = await http.get(f"/v1/erasures/{receipt}")
+    assert before.status_code == 404, "nothing was erased"
+    await tenant.consignee.post("/v1/me/erasure", word, key=key)  # the answer is lost
+    assert (await tenant.consignee.post("/v1/me/erasure", word, key=key)).status_code == 401
+    assert (await read_receipt(tenant, receipt))["erased"][0]["count"] >= 1
+    assert receipt not in str(await fetch(platform, "SELECT * FROM erasure"))
+
+
+async def test_a_receipt_has_a_name_that_nobody_guesses_and_that_is_not_another_s(
+    platform: Platform, tenant: Tenant
+) -> None:
+    taken = await be_erased(await add_member(tenant))
+    for name in ("", "erd_1", "era_" + "0" * 48, "erd_" + "0" * 48 + "\n", "erd_" + "G" * 48, None):
+        answer = await tenant.consignee.post("/v1/me/erasure", {"receipt": name})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "receipt"), name
+    answer = await tenant.consignee.post(
+        "/v1/me/erasure", {"receipt": taken, "sends_deliveries_away": True}, **{"Accept-Language": "fr"}
+    )
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409, "this was asked for already, or another receipt is called so: read it, or give a new name"
+    )  # fmt: skip
+    assert "donnez un autre nom" in answer.json()["text"]
+    assert (await tenant.consignee.get("/v1/me/timeline")).status_code == 200, "and nobody is erased by that"
 
 
 async def test_a_member_agrees_on_the_place_s_page(tenant: Tenant, platform: Platform) -> None:

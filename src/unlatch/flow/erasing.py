@@ -144,10 +144,16 @@ async def read_plan(connection: AsyncConnection, consignee_id: str, now: datetim
 
 
 async def ask(
-    connection: AsyncConnection, consignee_id: str, *, sends_deliveries_away: bool, now: datetime
-) -> str:
-    """The person's word: from this commit on nobody is signed in as them. The key of the receipt, shown this once.
+    connection: AsyncConnection,
+    consignee_id: str,
+    *,
+    receipt: str,
+    sends_deliveries_away: bool,
+    now: datetime,
+) -> None:
+    """The person's word: from this commit on nobody is signed in as them.
 
+    `receipt`: by which they will find it, known to them before, since they can't ask again (docs/decisions/0019).
     Raises Conflict while deliveries are to come and it is not confirmed that they go to their fallbacks.
     """
     plan = await read_plan(connection, consignee_id, now)
@@ -155,15 +161,20 @@ async def ask(
         raise Conflict(
             f"{len(plan.to_come)} deliveries are to come: redirect them, or confirm that they go to their fallbacks"
         )
-    token = f"{RECEIPT_KEY}_{secrets.token_hex(RECEIPT_BYTES)}"
     row = ErasureRow(
         id=make_id("era"), consignee_id=consignee_id, asked_at=now, ended_at=None, link_until_real=None
     )
-    if not await erasures.insert_erasure(connection, row, hash_key(token), datetime.now(UTC)):
-        raise Conflict("this was asked for already: see the link that was shown then")
+    if not await erasures.insert_erasure(connection, row, hash_key(receipt), datetime.now(UTC)):
+        raise Conflict(
+            "this was asked for already, or another receipt is called so: read it, or give a new name"
+        )
     count = await _end_access(connection, consignee_id, now)
     await erasures.note_step(connection, row.id, Step.ACCESS, count=count, now=now)
-    return token
+
+
+def make_receipt() -> str:
+    """A name for a receipt that nobody guesses."""
+    return f"{RECEIPT_KEY}_{secrets.token_hex(RECEIPT_BYTES)}"
 
 
 async def read_receipt(connection: AsyncConnection, token: str, now: datetime) -> Receipt:

@@ -81,10 +81,10 @@ _LIST_HELD = f"""
 async def insert_erasure(
     connection: AsyncConnection, row: ErasureRow, token_hash: bytes, real_now: datetime
 ) -> bool:
-    """A person's word; False: it was given before."""
+    """A person's word; False: it was given before, or another's receipt has this name."""
     cursor = await connection.execute(
         "INSERT INTO erasure (id, consignee_id, token_hash, asked_at, next_at_real) VALUES (%s, %s, %s, %s, %s) "
-        "ON CONFLICT (consignee_id) DO NOTHING RETURNING id",
+        "ON CONFLICT DO NOTHING RETURNING id",
         (row.id, row.consignee_id, token_hash, row.asked_at, real_now),
     )
     return await cursor.fetchone() is not None

@@ -19,6 +19,7 @@ from unlatch.web.signing_in import Reader
 
 TABLE = EndpointTable("erasure", "A consignee is erased as a whole, by their own word.")
 CONSIGNEE = (Reader.CONSIGNEE,)
+EXAMPLE = "erd_4f1c7a0b9d2e6835c1f04a7be8d39260517c2ab94e6f0d83"
 
 
 class StepShown(Struct, kw_only=True):
@@ -70,17 +71,27 @@ class ErasurePlan(Struct, kw_only=True):
 
 
 class ErasureBody(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Your word."""
+    """Your word, and what its receipt is to be called."""
 
+    receipt: Annotated[
+        str,
+        Meta(
+            pattern=r"^erd_[0-9a-f]{48}$",
+            max_length=len(EXAMPLE),
+            description="`erd_` and 24 random bytes in hexadecimal, which you keep before you ask: whoever loses the "
+            "answer finds the receipt by it, and where there is none, nothing was erased",
+            examples=[EXAMPLE],
+        ),
+    ]
     sends_deliveries_away: Annotated[
         bool, Meta(description="Deliveries to come may go to their fallbacks; needed where there are some")
     ] = False
 
 
 class ErasureAsked(Struct, kw_only=True):
-    """It is under way. Keep the link: it is shown this once, and your key is good no more."""
+    """It is under way, and your key is good no more."""
 
-    receipt: Annotated[str, Meta(description="Opens the receipt, for whoever has it")]
+    receipt: Annotated[str, Meta(description="As you called it: opens the receipt, for whoever has it")]
     receipt_url: str
 
 
@@ -157,16 +168,19 @@ async def read_erasure_plan(asked: Asked[None]) -> ErasurePlan:
     status=202,
     repeat=Repeat.IN_TRANSACTION,
     troubles=(Trouble.CONFLICT,),
-    examples=({"sends_deliveries_away": True},),
+    examples=({"receipt": EXAMPLE, "sends_deliveries_away": True},),
 )
 async def erase_me(asked: Asked[ErasureBody]) -> ErasureAsked:
     """It can't be undone. From this answer on no key, passkey or browser of yours opens anything; the rest is erased
     within moments, and what is held when its reason ends. A browser shows once more who it is. Conflict while
-    deliveries are to come and you have not confirmed that they go to their fallbacks.
+    deliveries are to come and you have not confirmed that they go to their fallbacks. Where the answer is lost, the
+    same key can't ask again: read the receipt by the name that you gave it.
     """
-    token = await erasing.ask(
+    token = asked.body.receipt
+    await erasing.ask(
         asked.connection,
         asked.asker.id,
+        receipt=token,
         sends_deliveries_away=asked.body.sends_deliveries_away,
         now=asked.platform.clock.now(),
     )
@@ -184,7 +198,7 @@ async def erase_me(asked: Asked[ErasureBody]) -> ErasureAsked:
     troubles=(Trouble.NOT_FOUND, Trouble.TOO_MANY),
 )
 async def read_receipt(asked: Asked[None]) -> ErasureReceipt:
-    """For whoever has the link that was shown when it was asked for: until it is over, and for 30 days then. It names
+    """For whoever has the name that it was asked for with: until it is over, and for 30 days then. It names
     nobody.
     """
     if not asked.platform.turnstile.lets_through():

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Response
 
+from unlatch.flow.erasing import make_receipt
 from unlatch.store import household, sessions
 from unlatch.web.api import channels, claims, consignee, deliveries, erasure, linking, notices
 from unlatch.web.api import household as sharing
@@ -24,7 +25,14 @@ MOST_PAGES = 200  # of each list; what is older than that is said to be left out
 
 async def show_data(seen: Seen) -> Response[Any]:
     """What is kept, in words, and the file; and what would happen if all of it were erased."""
-    return render(seen, "consignee/data.html", plan=await seen.ask(erasure.read_erasure_plan))
+    path = erasure.receipt_path(make_receipt())
+    return render(
+        seen,
+        "consignee/data.html",
+        plan=await seen.ask(erasure.read_erasure_plan),
+        receipt_path=path,
+        receipt_url=f"{seen.platform.settings.public_url}{path}",
+    )
 
 
 async def download_data(seen: Seen) -> Response[Any]:

@@ -138,6 +138,7 @@ class Page:
     path: str
     show: Show
     readers: frozenset[str] = frozenset()
+    show_outside: Show | None = None  # to who is not signed in; None: the door
     max_bytes: int = MAX_FORM_BYTES  # of a form
 
 
@@ -215,10 +216,13 @@ def make_page_handler(
 
     async def answer(request: Request[Any, Any, Any]) -> Response[Any]:
         seen = await look(request, page.readers, platform, hub, darkroom, cinema)
-        if page.readers and (seen.session is None or seen.session.reader not in page.readers):
+        is_outside = page.readers and (seen.session is None or seen.session.reader not in page.readers)
+        if is_outside and page.show_outside is None:
             return _ask_to_sign_in(seen)
         try:
             _check_names(seen)
+            if is_outside and page.show_outside is not None:
+                return await page.show_outside(seen)
             if page.method == "POST":
                 seen = replace(seen, form=await read_form(seen, is_of_session=bool(page.readers)))
             return await page.show(seen)
