@@ -66,7 +66,8 @@ async function showMap() {
     }
     const ids = points.map((one) => one.id).sort().join();
     if (points.length && ids !== fitted) {
-      map.fitBounds(L.latLngBounds(points.flatMap((one) => [one.place, one.car ?? one.place])).pad(0.3), { maxZoom: 17, animate: false });
+      const reaches = points.map((one) => L.latLng(one.place).toBounds(2 * (one.range_m ?? 0)).extend(one.car ?? one.place));
+      map.fitBounds(reaches.reduce((all, one) => all.extend(one), L.latLngBounds([])).pad(0.1), { maxZoom: 17, animate: false });
     }
     fitted = ids;
     document.getElementById("map-none").hidden = points.length > 0;
