@@ -50,7 +50,7 @@ class TownApp:
     def __init__(self, town: Town) -> None:
         self.town = town
         self.post_office = PostOffice(town.clock)
-        self.stage = Stage(self.post_office)
+        self.stage = Stage(town, self.post_office)
         self.control = Control(town, self.post_office, self.stage)
         onstar, volvo = OnStarCloud(town), VolvoCloud(town)
         self._hubs = HomeHubs(town.homes)

@@ -151,6 +151,16 @@ class TownCamera:
         return self._film.sps, self._film.pps
 
     @property
+    def fault_kind(self) -> str:
+        """What is wrong with it; empty: nothing."""
+        return self.fault.kind.value if self.fault is not None else ""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody takes its picture now."""
+        return bool(self.viewers)
+
+    @property
     def is_mute(self) -> bool:
         """Without power or network: whoever knocks hears nothing."""
         is_off = self.fault is not None and self.fault.kind is CameraFaultKind.OFF

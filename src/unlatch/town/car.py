@@ -22,6 +22,7 @@ from enum import StrEnum, auto
 from math import cos, radians, sin
 
 from unlatch.domain.access import EARTH_RADIUS_M, Position
+from unlatch.town.streets import Way
 
 ARMED_S = 120.0  # Volvo: the trunk's handle stays free this long
 REPORT_EVERY_S = 5.0  # an awake car with reception tells its cloud at least this often
@@ -139,6 +140,8 @@ class Car:
     will_not_close_left: int | None = 0
     speed_kph: float = 0.0
     heading_degrees: float = 90.0
+    route: Way | None = None  # the round that it drives, from where it was parked first; None: straight on
+    driven_m: float = 0.0  # of its round, when it was parked last
     drives_after: Deed | None = None  # drives off by itself once this was done
     drives_after_s: float = 0.0
     now: datetime = field(init=False)
@@ -169,16 +172,26 @@ class Car:
         return self.ahead[0].at if self.ahead else None
 
     def position_at(self, at: datetime) -> Position:
-        """Where the car is: straight on at its speed since it moved off (flat earth: good for a few km)."""
+        """Where the car is: on its round, or straight on since it moved off (flat earth: good for a few km)."""
         if not self.is_moving:
             return self.parked_at
-        run_m = self.speed_kph / 3.6 * max(0.0, (at - self.moved_at).total_seconds())
+        run_m = self._run_m(at)
+        if self.route is not None:
+            return self.route.find(run_m)[0]
         north = run_m * cos(radians(self.heading_degrees)) / EARTH_RADIUS_M
         east = run_m * sin(radians(self.heading_degrees)) / EARTH_RADIUS_M
         slope = max(0.01, cos(radians(self.parked_at.latitude)))
         latitude = max(-89.9, min(89.9, self.parked_at.latitude + north * 57.29577951308232))
         longitude = (self.parked_at.longitude + east * 57.29577951308232 / slope + 180) % 360 - 180
         return Position(latitude=latitude, longitude=longitude, accuracy_m=self.parked_at.accuracy_m)
+
+    def heading_at(self, at: datetime) -> float:
+        """Where its front looks, degrees from the north."""
+        return self.heading_degrees if self.route is None else self.route.find(self._run_m(at))[1]
+
+    def _run_m(self, at: datetime) -> float:
+        """How far it has come on its round, or since it moved off."""
+        return self.driven_m + self.speed_kph / 3.6 * max(0.0, (at - self.moved_at).total_seconds())
 
     def report(self) -> Report:
         """What the cloud knows of the car now: fresh to `REPORT_EVERY_S`, or as before it fell silent."""
@@ -197,7 +210,7 @@ class Car:
             are_doors_locked=self.are_doors_locked,
             is_door_open=self.is_door_open,
             position=self.position_at(at),
-            heading_degrees=self.heading_degrees,
+            heading_degrees=self.heading_at(at),
             speed_kph=self.speed_kph,
         )
 
@@ -244,7 +257,7 @@ class Car:
         """Set the car down elsewhere, parked."""
         self.advance(now)
         self._change(now)
-        self.parked_at, self.speed_kph = position, 0.0
+        self.parked_at, self.speed_kph, self.route, self.driven_m = position, 0.0, None, 0.0
 
     def _do(self, planned: Planned, at: datetime) -> list[Happening]:
         if planned.is_silent:
@@ -411,5 +424,6 @@ class Car:
         if not self.is_moving:
             return Outcome.ALREADY
         self._change(at)
-        self.parked_at, self.speed_kph = self.position_at(at), 0.0
+        self.parked_at, self.driven_m = self.position_at(at), self._run_m(at) if self.route else 0.0
+        self.speed_kph = 0.0
         return Outcome.DONE

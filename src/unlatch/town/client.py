@@ -20,7 +20,7 @@ from unlatch.town.home import HomeDeed
 from unlatch.town.home_control import AddedHome, HomeDone, HomeTruth, NewHome
 from unlatch.town.ledger import LedgerPage, LedgerRow
 from unlatch.town.post_office import Box, Hook, PostFault, PostFaultKind, Subscription, Way
-from unlatch.town.stage import Scene
+from unlatch.town.stage_scene import NewPlace, Scene, Target
 
 Body = TypeVar("Body")
 MAX_ANSWER = 16 * 1024 * 1024
@@ -73,6 +73,12 @@ class TownClient:
     async def set_stage(self, scene: Scene) -> None:
         """What the town's own page plays from now on."""
         await self._ask("POST", "stage", type(None), scene)
+
+    async def admit_place(self, target: Target, access_point_id: str) -> None:
+        """Parcels of the town's own page may go there, too."""
+        await self._ask(
+            "POST", f"stage/places/{target}", type(None), NewPlace(access_point_id=access_point_id)
+        )
 
     # ---- cars -------------------------------------------------------------------------------------------
 

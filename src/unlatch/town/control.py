@@ -19,6 +19,7 @@ from unlatch.town.home_control import HomeControl
 from unlatch.town.ledger import MAX_PAGE
 from unlatch.town.post_office import PostOffice
 from unlatch.town.stage import Stage
+from unlatch.town.streets import Way
 from unlatch.town.wire import Answer, Refused, Request
 from unlatch.town.world import DEFAULT_LATENCY_S, MAX_CARS, Citizen, Town, place
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 Word = Annotated[str, msgspec.Meta(max_length=64)]
 Vin = Annotated[str, msgspec.Meta(pattern="^[A-HJ-NPR-Z0-9]{17}$")]
 MAX_LIST = 1_000
+
+
+class Move(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Set the car down elsewhere, parked."""
+
+    latitude: Annotated[float, msgspec.Meta(ge=-89, le=89)]
+    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class NewCar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -44,6 +52,7 @@ class NewCar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     plate: Word = ""
     latitude: Annotated[float, msgspec.Meta(ge=-89, le=89)] = 33.749
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)] = -84.388
+    route: Annotated[list[Move], msgspec.Meta(max_length=32)] = []  # corners of its round; none: straight on
     latency_s: Annotated[float, msgspec.Meta(ge=0, le=600)] | None = None
     armed_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 120.0
     is_armed_seen: bool = True
@@ -91,13 +100,6 @@ class Done(msgspec.Struct, kw_only=True, frozen=True):
 
     outcome: Outcome
     state: Truth
-
-
-class Move(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Set the car down elsewhere, parked."""
-
-    latitude: Annotated[float, msgspec.Meta(ge=-89, le=89)]
-    longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
 
 
 class NewClient(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -179,8 +181,8 @@ class Control:
                 return Answer(204)
             case (_, "cameras", *rest):
                 return await self._cameras().serve(request, rest)
-            case ("POST", "stage"):
-                return self.stage.take(request)
+            case ("POST", "stage", *rest):
+                return self.stage.control(request, rest)
             case ("GET", "ledger"):
                 return self._ledger(request)
             case ("POST", "cars"):
@@ -254,10 +256,13 @@ class Control:
         if len(self.town.citizens) >= MAX_CARS:
             raise Refused(Answer(409, {"error": "the town is full"}))
         account = self.town.open_account(new.maker, new.account_id)
+        parked_at = place(new.latitude, new.longitude)
+        corners = [place(corner.latitude, corner.longitude) for corner in new.route]
         car = Car(
             vin=new.vin,
             maker=new.maker,
-            parked_at=place(new.latitude, new.longitude),
+            parked_at=parked_at,
+            route=Way((parked_at, *corners), is_round=True) if corners else None,
             born_at=self.town.clock.now(),
             armed_s=new.armed_s,
             is_armed_seen=new.is_armed_seen,

@@ -38,6 +38,14 @@ MAX_FAULTS = 32
 class HallCamera(Protocol):
     """A camera in the hall of a home: it sees the door and the lamp."""
 
+    camera_id: str
+
+    @property
+    def fault_kind(self) -> str: ...
+
+    @property
+    def is_watched(self) -> bool: ...
+
     def show_hall(self, *, is_open: bool, is_lamp_on: bool) -> None: ...
 
     def set_network(self, *, is_up: bool) -> None: ...

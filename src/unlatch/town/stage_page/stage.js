@@ -1,12 +1,16 @@
 // The town's own page: shows what is physically so, lends hands, and says what comes next by what has happened.
 
-const server = document.body.dataset.server;
+import { KINDS, draw, pick, tell, words } from "/stage/map.js";
+
+const { server, car: ownCar, home: ownHome, courier: ownCourier } = document.body.dataset;
+const language = document.documentElement.lang;
+const LOOK_EVERY_MS = 500;
 const frame = (name) => document.querySelector(`iframe[name=${name}]`);
-const scene = await (await fetch("/stage/scene")).json();
+const byId = (id) => document.getElementById(id);
 
 // Each app where it was, or by a fresh link from its mailbox. One key per platform: another demo is another one.
 for (const name of ["courier", "consignee", "operator"]) {
-  const app = frame(name), key = `${server} ${scene.vin} ${name}`;
+  const app = frame(name), key = `${server} ${ownCar} ${name}`;
   const isKnown = localStorage.getItem(key) === "entered";
   app.src = name === "courier" ? server + (isKnown ? "/courier" : app.dataset.app)
     : isKnown ? server + app.dataset.app : `/stage/enter/${name}`;
@@ -14,70 +18,155 @@ for (const name of ["courier", "consignee", "operator"]) {
   app.addEventListener("load", () => { if (++loads > 1) localStorage.setItem(key, "entered"); });
 }
 
-// The courier stands beside the car: their phone in the frame is told so, as a desktop has no position of its own.
-const here = { coords: { latitude: scene.latitude, longitude: scene.longitude, accuracy: 5 } };
+let map, chosen = ["cars", ownCar];
+const find = (kind, id) => map[kind].find((mark) => mark.id === id);
+
+// The phone in the frame is told where the courier is on the map, as a desktop has no position of its own.
 addEventListener("message", ({ origin, source, data }) => {
-  if (origin === server && source === frame("courier").contentWindow && data === "where am I?") source.postMessage(here, server);
+  if (origin !== server || source !== frame("courier").contentWindow || data !== "where am I?" || !map) return;
+  const { latitude, longitude } = find("couriers", ownCourier);
+  source.postMessage({ coords: { latitude, longitude, accuracy: 5 } }, server);
 });
 
+// ---- what to do ---------------------------------------------------------------------------------------------------
+
 const STEPS = ["scan", "open", "put", "locked", "done"];
-let at = 0, wasOpen = false;
-function guide(car) {
-  if (at === 0 && (!car.is_trunk_locked || car.armed_until)) at = 1;
-  if (at <= 1 && car.is_lid_open) at = 2;
-  if (at === 2 && wasOpen && !car.is_lid_open) at = 3;
-  if (at === 3 && car.is_lid_open) at = 2;
-  if (at === 3 && car.is_trunk_locked && !car.is_lid_open) at = 4;
-  if (at === 4 && !car.is_trunk_locked) at = 1;
-  wasOpen = car.is_lid_open;
-  STEPS.forEach((name, number) => {
-    const step = document.querySelector(`[data-step=${name}]`);
+let at = 0, wasOpen = false, label;
+function guide(mark) {
+  if (label !== map.label) { at = 0; wasOpen = false; label = map.label; }
+  const kind = `${map.target}s`, isFree = mark && !mark.is_locked, isOpen = mark?.is_open;
+  if (at === 0 && isFree) at = 1;
+  if (at <= 1 && isOpen) at = 2;
+  if (at === 2 && wasOpen && !isOpen) at = 3;
+  if (at === 3 && isOpen) at = 2;
+  if (at === 3 && !isFree && !isOpen) at = 4;
+  if (at === 4 && isFree) at = 1;
+  wasOpen = isOpen;
+  for (const list of document.querySelectorAll("[data-guide]")) list.hidden = list.dataset.guide !== kind;
+  for (const step of document.querySelectorAll(`[data-guide=${kind}] [data-step]`)) {
+    const number = STEPS.indexOf(step.dataset.step);
     step.classList.toggle("is-done", number < at || at === 4);
     if (number === at) step.setAttribute("aria-current", "step"); else step.removeAttribute("aria-current");
-  });
-}
-
-function draw(car) {
-  document.querySelector("svg.car").classList.toggle("is-open", car.is_lid_open);
-  const lid = document.querySelector("[data-lid]"), lock = document.querySelector("[data-lock]");
-  lid.textContent = car.is_lid_open ? lid.dataset.open : lid.dataset.shut;
-  lock.textContent = car.is_trunk_locked ? lock.dataset.locked : lock.dataset.unlocked;
-  lock.className = `badge ${car.is_trunk_locked ? "badge-good" : "badge-warn"}`;
-  document.querySelector("[data-driving]").hidden = !car.is_moving;
-  const kinds = new Set(car.faults.map((fault) => fault.kind));
-  for (const one of document.querySelectorAll("[data-fault]")) {
-    if (one.dataset.fault !== "outage" && one !== document.activeElement) one.checked = kinds.has(one.dataset.fault);
   }
-  guide(car);
+  byId("label").textContent = map.label;
+  byId("for").textContent = words[`for_${kind}`];
 }
 
-const car = `/town/cars/${scene.vin}`;
+// ---- the one that is chosen -----------------------------------------------------------------------------------------
+
+const select = byId("chosen");
+function offer() {
+  for (const group of select.querySelectorAll("[data-kind]")) {
+    const known = new Set([...group.children].map((one) => one.value));
+    for (const mark of map[group.dataset.kind]) {
+      if (!known.has(`${group.dataset.kind} ${mark.id}`)) group.append(new Option(mark.name, `${group.dataset.kind} ${mark.id}`));
+    }
+  }
+  select.value = chosen.join(" ");
+}
+
+function showChosen(kind, mark) {
+  for (const panel of document.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== kind;
+  const said = mark ? tell(kind, mark) : [];
+  const badges = byId("badges");
+  while (badges.children.length > said.length) badges.lastChild.remove();
+  said.forEach(([word, isWell], number) => {
+    const badge = badges.children[number] ?? badges.appendChild(document.createElement("span"));
+    badge.className = `badge ${isWell === undefined ? "" : isWell ? "badge-good" : "badge-warn"}`;
+    if (badge.textContent !== word) badge.textContent = word;
+  });
+  const tick = (within, kinds) => {
+    for (const box of document.querySelectorAll(`[data-panel=${kind}] ${within} input`)) {
+      if (box !== document.activeElement) box.checked = kinds.includes(box.value);
+    }
+  };
+  tick("[data-faults]", mark?.faults ?? []);
+  tick("[data-camera]", [mark?.camera_fault]);
+  document.querySelector("[data-camera]").hidden = !mark?.camera_id;
+}
+
+function choose(kind, id) {
+  chosen = [kind, id];
+  document.activeElement?.matches("[type=checkbox]") && document.activeElement.blur();
+  byId("could-not").hidden = true;
+  show();
+}
+
+select.addEventListener("change", () => choose(...select.value.split(/ (.*)/)));
+byId("town").addEventListener("click", (event) => {
+  const found = map && pick(map, event);
+  if (found) choose(found[0], found[1].id);
+});
+
+// ---- looking --------------------------------------------------------------------------------------------------------
+
+function show() {
+  const mark = find(...chosen), target = map.target === "car" ? find("cars", ownCar) : find("homes", ownHome);
+  draw(map, { chosen: mark, target });
+  offer();
+  showChosen(chosen[0], mark);
+  guide(target);
+  byId("not-yet").hidden = map.targets.includes("home");
+}
+
+let latest = 0;
 async function look() {
-  const lost = document.getElementById("lost");
+  const number = ++latest;
   try {
-    draw(await (await fetch(car, { signal: AbortSignal.timeout(2500) })).json());
-    lost.hidden = true;
-  } catch { lost.hidden = false; }
+    const seen = await (await fetch("/stage/map", { signal: AbortSignal.timeout(2500) })).json();
+    if (number !== latest) return; // somebody has looked since
+    map = seen;
+    show();
+    byId("lost").hidden = true;
+  } catch { byId("lost").hidden = false; }
 }
-await look();
-setInterval(look, 500);
 
-for (const one of document.querySelectorAll("[data-hand]")) {
+// ---- hands ----------------------------------------------------------------------------------------------------------
+
+const pathOf = { cars: (id) => `/town/cars/${id}`, homes: (id) => `/town/homes/${id}`, couriers: (id) => `/stage/couriers/${id}` };
+const post = (path, body) => fetch(path, { method: "POST", body: body && JSON.stringify(body) });
+
+for (const one of document.querySelectorAll("[data-do]")) {
   one.addEventListener("click", async () => {
-    const answer = await fetch(`${car}/${one.dataset.hand}`, { method: "POST" });
-    const told = document.getElementById("could-not");
+    const answer = await post(`${pathOf[chosen[0]](chosen[1])}/${one.dataset.do}`);
+    const told = byId("could-not");
     told.hidden = answer.ok;
-    if (!answer.ok) told.textContent = `${told.dataset.text} ${(await answer.json()).outcome?.replaceAll("_", " ") ?? ""}`;
+    if (!answer.ok) told.textContent = `${words.could_not} ${words[(await answer.json()).outcome] ?? ""}`;
     await look();
   });
 }
-for (const one of document.querySelectorAll("[data-fault]")) {
+for (const one of document.querySelectorAll("[data-faults] input")) {
   one.addEventListener("change", async () => {
-    const isCloud = one.dataset.fault === "outage";
-    const where = isCloud ? `/town/clouds/${scene.maker}/faults` : `${car}/faults`;
-    if (one.checked) await fetch(where, { method: "POST", body: JSON.stringify({ kind: one.dataset.fault }) });
-    else await fetch(isCloud ? where : `${where}/${one.dataset.fault}`, { method: "DELETE" });
+    const where = `${pathOf[chosen[0]](chosen[1])}/faults`;
+    if (one.checked) await post(where, { kind: one.value }); else await fetch(`${where}/${one.value}`, { method: "DELETE" });
+    await look();
   });
 }
+for (const one of document.querySelectorAll("[data-camera] input")) {
+  one.addEventListener("change", async () => {
+    const where = `/town/cameras/${find(...chosen).camera_id}/fault`;
+    if (one.checked) await post(where, { kind: one.value }); else await fetch(where, { method: "DELETE" });
+    await look();
+  });
+}
+const books = [...document.querySelectorAll("[data-book]")];
+for (const one of books) {
+  one.addEventListener("click", async () => {
+    for (const each of books) each.setAttribute("aria-disabled", "true");
+    const answer = await post(`/stage/parcels/${one.dataset.book}?lang=${language}`);
+    const told = byId("not-booked");
+    told.hidden = answer.ok;
+    if (answer.ok) choose(`${one.dataset.book}s`, one.dataset.book === "car" ? ownCar : ownHome);
+    else told.textContent = `${words.could_not} ${(await answer.json()).error}`;
+    for (const each of books) each.removeAttribute("aria-disabled");
+    await look();
+  });
+}
+
+await look();
 // Only now is there a hand that would do it: what is pressed before would be lost.
-for (const one of document.querySelectorAll("[data-hand], [data-fault]")) one.disabled = false;
+for (const one of document.querySelectorAll("[data-do], [data-book], .boxes input")) one.disabled = false;
+for (;;) {
+  await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  if (!document.hidden) await look();
+}
