@@ -17,6 +17,7 @@ from playwright.async_api import TimeoutError as BrowserTimeout
 from tests.journeys.screens import PATIENCE_MS, open_screen
 
 from unlatch.town.stage_demo import OpenStage, open_stage
+from unlatch.town.stage_scene import Target
 from unlatch.town.streets import HEIGHT_M, HOMES, OWN_HOME, WIDTH_M
 
 DESK: ViewportSize = {"width": 1440, "height": 900}
@@ -152,7 +153,12 @@ async def test_any_fault_is_pulled_by_hand_from_the_map(stage: OpenStage) -> Non
         await page.get_by_label("Your hands at").select_option("Kim")
         await page.get_by_role("button", name="Send to her car").press("Enter")
         await expect(page.locator("[data-words=couriers]")).to_contain_text("Kim: on the way to the stop")
-        await expect(page.get_by_role("button", name="to her home")).to_be_visible()
+        # A home whose camera is not enrolled takes no parcel; what the platform refuses is said.
+        to_home = page.get_by_role("button", name="to her home", exact=True)
+        await expect(to_home).to_be_disabled()
+        await stage.installation.town.admit_place(Target.HOME, "acc_of_nobody")
+        await to_home.click()
+        await expect(page.locator("#not-booked")).to_contain_text("That can't be done now:")
         await page.set_viewport_size({"width": 768, "height": 1024})
         await screen.look("tablet")
         await page.set_viewport_size({"width": 360, "height": 740})

@@ -254,7 +254,7 @@ async def _set_stage(
     narrator.step("setting the stage: a delivery that waits for your own hands")
     stage = await stack.enter_async_context(open_stage(data_dir / "stage", narrator.step))
     summary.places.append(("page", stage.address))
-    narrator.line(f"  Open {stage.address} : the car, the three apps, and what to do next.")
+    narrator.line(f"  Open {stage.address} : the town, the three apps, and what to do next.")
     await asyncio.to_thread(_open_browser, stage.address)
 
 

@@ -18,6 +18,7 @@ for (const name of ["courier", "consignee", "operator"]) {
   app.addEventListener("load", () => { if (++loads > 1) localStorage.setItem(key, "entered"); });
 }
 
+const books = [...document.querySelectorAll("[data-book]")];
 let map, chosen = ["cars", ownCar];
 const find = (kind, id) => map[kind].find((mark) => mark.id === id);
 
@@ -107,6 +108,7 @@ function show() {
   showChosen(chosen[0], mark);
   guide(target);
   byId("not-yet").hidden = map.targets.includes("home");
+  for (const one of books) one.disabled = !map.targets.includes(one.dataset.book);
 }
 
 let latest = 0;
@@ -149,23 +151,24 @@ for (const one of document.querySelectorAll("[data-camera] input")) {
     await look();
   });
 }
-const books = [...document.querySelectorAll("[data-book]")];
+let isBooking = false;
 for (const one of books) {
   one.addEventListener("click", async () => {
-    for (const each of books) each.setAttribute("aria-disabled", "true");
+    if (isBooking) return;
+    isBooking = true;
     const answer = await post(`/stage/parcels/${one.dataset.book}?lang=${language}`);
     const told = byId("not-booked");
     told.hidden = answer.ok;
     if (answer.ok) choose(`${one.dataset.book}s`, one.dataset.book === "car" ? ownCar : ownHome);
     else told.textContent = `${words.could_not} ${(await answer.json()).error}`;
-    for (const each of books) each.removeAttribute("aria-disabled");
+    isBooking = false;
     await look();
   });
 }
 
 await look();
 // Only now is there a hand that would do it: what is pressed before would be lost.
-for (const one of document.querySelectorAll("[data-do], [data-book], .boxes input")) one.disabled = false;
+for (const one of document.querySelectorAll("[data-do], .boxes input")) one.disabled = false;
 for (;;) {
   await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   if (!document.hidden) await look();
