@@ -42,6 +42,7 @@ function guide(mark) {
   if (at === 3 && isOpen) at = 2;
   if (at === 3 && !isFree && !isOpen) at = 4;
   if (at === 4 && isFree) at = 1;
+  if (at === 1 && !isFree && !isOpen) at = 0; // locked again, as nobody opened it
   wasOpen = isOpen;
   for (const list of document.querySelectorAll("[data-guide]")) list.hidden = list.dataset.guide !== kind;
   for (const step of document.querySelectorAll(`[data-guide=${kind}] [data-step]`)) {
@@ -88,7 +89,7 @@ function showChosen(kind, mark) {
 
 function choose(kind, id) {
   chosen = [kind, id];
-  document.activeElement?.matches("[type=checkbox]") && document.activeElement.blur();
+  if (document.activeElement?.matches("[type=checkbox]")) document.activeElement.blur(); // its tick was another's
   byId("could-not").hidden = true;
   show();
 }
@@ -115,8 +116,10 @@ let latest = 0;
 async function look() {
   const number = ++latest;
   try {
-    const seen = await (await fetch("/stage/map", { signal: AbortSignal.timeout(2500) })).json();
+    const answer = await fetch("/stage/map", { signal: AbortSignal.timeout(2500) });
+    const seen = answer.ok ? await answer.json() : null;
     if (number !== latest) return; // somebody has looked since
+    if (!seen) throw new Error(answer.status);
     map = seen;
     show();
     byId("lost").hidden = true;
