@@ -56,8 +56,7 @@ async def look(driver: Driver) -> dict[str, Any]:
 
 @pytest.fixture
 async def vin(driver: Driver) -> str:
-    """Of the car that is delivered to, in a furnished town with a scene."""
-    await furnish(driver.town, LOT)
+    """Of the car that is delivered to, with a scene."""
     (car,) = await driver.town.add_cars([OWN_CAR.draw(LOT)])
     await driver.town.set_stage(scene(car.vin))
     return car.vin
@@ -118,6 +117,7 @@ def test_a_courier_comes_to_where_they_are_sent_and_goes_on() -> None:
 
 
 async def test_the_map_shows_everyone_as_they_truly_are(driver: Driver, vin: str) -> None:
+    await furnish(driver.town, LOT)
     first = await look(driver)
     assert {home["id"] for home in first["homes"]} == set(HOMES)
     assert {home["id"] for home in first["homes"] if home["camera_id"]} == set(WATCHED_HOMES)
