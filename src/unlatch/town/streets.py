@@ -28,10 +28,10 @@ Point = tuple[float, float]  # metres east and north of the corner
 OWN_HOME = "elm-3"
 HOMES: Mapping[str, tuple[str, Point]] = {
     OWN_HOME: ("Ann Lee, 3 Elm Street", (348, 148)),
-    "elm-8": ("8 Elm Street", (90, 146)),
+    "elm-8": ("8 Elm Street", (118, 152)),
     "oak-2": ("2 Oak Street", (455, 246)),
     "oak-5": ("5 Oak Street", (210, 246)),
-    "oak-9": ("9 Oak Street", (90, 194)),
+    "oak-9": ("9 Oak Street", (82, 194)),
     "mill-1": ("1 Mill Street", (210, 46)),
     "mill-6": ("6 Mill Street", (450, 46)),
 }
