@@ -1,6 +1,6 @@
 """What was tried, how often, and what held: `scripts/evidence` runs the layers and writes the manual's page of them.
 
-    python -m tests.evidence [LAYER ...]      the named layers, or all but the day; figures to var/evidence.json
+    python -m tests.evidence [LAYER ...]      the named layers, or those of the hour; figures to var/evidence.json
     python -m tests.evidence --page           these into docs/reference/evidence.json, and evidence.md from it
 
 The page is made from the figures that stand beside it in the repository; a test fails where it was edited by hand.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parents[1]
 VAR = ROOT / "var" / "evidence"
@@ -96,6 +97,18 @@ def run_contention(out: Path) -> bool:
     return _run("-m", "tests.siege.contention", str(out)) == 0
 
 
+def run_journeys(out: Path) -> bool:
+    """What CI has no time for in a real browser: every test that is marked as long."""
+    report = out.with_suffix(".xml")
+    held = _run("-m", "pytest", "-n0", "-m", "long", f"--junitxml={report}", "tests") == 0
+    told = [
+        {"name": case.get("name"), "seconds": round(float(case.get("time", 0)))}
+        for case in ET.parse(report).iter("testcase")
+    ]
+    out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return held and bool(told)
+
+
 def run_day(out: Path) -> bool:
     """A day of 2,000 deliveries over real processes, ten of them killed."""
     return _run("-m", "unlatch.main", "day", "--json", str(out)) == 0
@@ -108,9 +121,10 @@ LAYERS: Mapping[str, Callable[[Path], bool]] = {
     "fuzz": run_fuzz,
     "contention": run_contention,
     "siege": run_siege,
+    "journeys": run_journeys,
     "day": run_day,
 }
-WITHIN_THE_HOUR = tuple(name for name in LAYERS if name != "day")
+WITHIN_THE_HOUR = tuple(name for name in LAYERS if name not in ("journeys", "day"))
 
 
 def find_commit() -> str:
@@ -291,6 +305,15 @@ def _siege(told: dict[str, Any]) -> list[str]:
     return [*lines, *(f"- **broken**: {what}" for what in told["broken"])]
 
 
+def _journeys(told: list[dict[str, Any]]) -> list[str]:
+    return [
+        "## Journeys in a browser for which CI has no time",
+        "",
+        *(f"- `{one['name']}`: {one['seconds']} s" for one in told),
+        "",
+    ]
+
+
 def _say(value: Any) -> str:
     match value:
         case dict():
@@ -323,6 +346,7 @@ SECTIONS: Mapping[str, Callable[[Any], list[str]]] = {
     "fuzz": _fuzz,
     "contention": _contention,
     "siege": _siege,
+    "journeys": _journeys,
     "day": _day,
 }
 

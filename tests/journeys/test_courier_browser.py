@@ -37,6 +37,27 @@ async () => {
 """
 FACTOR = 2.0  # a slow machine must still be faster than the protocol's deadlines
 FRAME = (1280, 720)
+WORDS = {
+    "en-US": {
+        "enrol": "Enrol this phone", "set_out": "I set out for this one", "asked": "asked not to move the car",
+        "where": "Show me where it is", "far": "40 ft", "map": "Map", "scan": "I am here: scan the parcel",
+        "handle": "Try the handle and open.", "first": "Finish your visit first", "is_open": "It is open",
+        "put_in": "Put the parcel in and take a photo.", "photo": "Parcel inside: take the photo",
+        "inside": "The parcel is inside", "close": "Please close it now.", "closed": "I have closed it",
+        "stay": "Stay here: nobody has heard it yet.", "go_on": "Go on to the next stop.", "next": "To the next stop",
+        "nothing": "Nothing more to do here.", "locked": r"\blocked",
+    },
+    "fr-FR": {
+        "enrol": "Inscrire ce téléphone", "set_out": "Je pars vers cet arrêt",
+        "asked": "prié de ne pas déplacer la voiture", "where": "Me montrer où c'est", "far": "10 m", "map": "Carte",
+        "scan": "J'y suis : scanner le colis", "handle": "Essayez la poignée et ouvrez.",
+        "first": "Terminez d'abord votre visite", "is_open": "C'est ouvert",
+        "put_in": "Déposez le colis et prenez une photo.", "photo": "Colis dedans : prendre la photo",
+        "inside": "Le colis est dedans", "close": "Veuillez refermer maintenant.", "closed": "J'ai refermé",
+        "stay": "Restez ici : personne ne l'a encore reçu.", "go_on": "Passez à l'arrêt suivant.",
+        "next": "À l'arrêt suivant", "nothing": "Plus rien à faire ici.", "locked": r"\bverrouillée?\b",
+    },
+}  # fmt: skip
 
 
 class BrowserPhone:
@@ -107,62 +128,71 @@ async def pull_handle(front: Front, vin: str) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_a_delivery_with_a_dead_spot_between_open_and_close(front: Front, tmp_path: Path) -> None:
-    async with open_round(front) as (door, code), open_phone(film(tmp_path, door.label)) as screen:
+@pytest.mark.parametrize("locale", ["en-US", pytest.param("fr-FR", marks=pytest.mark.long)])
+async def test_a_delivery_with_a_dead_spot_between_open_and_close(
+    front: Front, tmp_path: Path, locale: str
+) -> None:
+    words = WORDS[locale]
+    async with (
+        open_round(front) as (door, code),
+        open_phone(film(tmp_path, door.label), locale=locale) as screen,
+    ):
         page = screen.page
-        await enrol(screen, front, code, "Enrol this phone")
+        await enrol(screen, front, code, words["enrol"])
         await screen.look("stops")
         await page.get_by_text("Ann Lee").click()
-        await screen.press("I set out for this one")
-        await screen.reads("asked not to move the car")
-        await screen.press("Show me where it is")
+        await screen.press(words["set_out"])
+        await screen.reads(words["asked"])
+        await screen.press(words["where"])
         await screen.reads("blue Chevrolet Malibu")
         await screen.reads("ABC 123")
         await screen.reads(
-            "40 ft", patience_ms=3 * PATIENCE_MS
+            words["far"], patience_ms=3 * PATIENCE_MS
         )  # a car takes up to a minute to say where it is
-        await screen.press("Map")
+        await screen.press(words["map"])
         await expect(page.locator(".map canvas")).to_be_visible()
         await screen.look("stop")
-        await screen.press("I am here: scan the parcel")
-        await screen.reads("Try the handle and open.")
+        await screen.press(words["scan"])
+        await screen.reads(words["handle"])
         assert await page.locator("video").count() == 0
         await screen.look("open")
         # The other stops are shut while this visit lives.
         await page.goto(f"{front.installation.server_url}/courier#/")
-        await screen.reads("Finish your visit first")
+        await screen.reads(words["first"])
         await screen.look("held")
         await page.get_by_text("Ann Lee").click()
         await pull_handle(front, door.vin)
-        await screen.press_unless_told("It is open", "Put the parcel in and take a photo.")
+        await screen.press_unless_told(words["is_open"], words["put_in"])
 
         await screen.context.set_offline(True)
         await expect(page.locator("#lost")).to_be_visible(timeout=3000)
         photo = print_label(f"sscc:{door.label}", sender="a", recipient="b")
         async with page.expect_file_chooser() as choosing:
-            await page.get_by_text("Parcel inside: take the photo").click()
+            await page.get_by_text(words["photo"]).click()
         assert await page.evaluate(OTHER_SCREEN_MEANWHILE) is False
         await (await choosing.value).set_files({"name": "in.png", "mimeType": "image/png", "buffer": photo})
-        await expect(page.locator("#waiting")).to_contain_text("The parcel is inside")
-        await screen.reads("Please close it now.")
+        await expect(page.locator("#waiting")).to_contain_text(words["inside"])
+        await screen.reads(words["close"])
         assert (await front.town.close_trunk(door.vin)).value in ("done", "already_so")
-        await screen.press("I have closed it")
-        await screen.reads("Stay here: nobody has heard it yet.")
-        assert not re.search(r"\blocked", await page.locator("[data-fill=state]").inner_text(), re.IGNORECASE)
+        await screen.press(words["closed"])
+        await screen.reads(words["stay"])
+        assert not re.search(
+            words["locked"], await page.locator("[data-fill=state]").inner_text(), re.IGNORECASE
+        )
         await screen.look("no-network")
         # The phone dies in the dead spot, and is started again there.
         await page.reload()
-        await screen.reads("Stay here: nobody has heard it yet.")
-        for words in ("The parcel is inside", "I have closed it"):
-            await expect(page.locator("#waiting li").filter(has_text=words)).to_have_count(1)
+        await screen.reads(words["stay"])
+        for said in (words["inside"], words["closed"]):
+            await expect(page.locator("#waiting li").filter(has_text=said)).to_have_count(1)
 
         await screen.context.set_offline(False)
-        await screen.reads("Go on to the next stop.")
+        await screen.reads(words["go_on"])
         await expect(page.locator("#waiting")).to_be_hidden()
         await expect(page.locator("#lost")).to_be_hidden()
         await screen.look("locked")
-        await screen.press("To the next stop")
-        await screen.reads("Nothing more to do here.")
+        await screen.press(words["next"])
+        await screen.reads(words["nothing"])
         assert await door.where_parcel_is() == "in_place"
         assert (await front.town.state(door.vin)).is_secured
 
