@@ -83,7 +83,10 @@ class Screen:
 
     async def look(self, name: str) -> None:
         """Whether everyone can use this screen: nothing is wider than the phone, no button small, axe finds nothing."""
-        wide = await self.page.evaluate("document.documentElement.scrollWidth")
+        # Of an element: a page that has only just come has none yet, and a locator waits for it.
+        wide = await self.page.locator("html").evaluate("(root) => root.scrollWidth")
+        await self.page.wait_for_load_state("domcontentloaded")
+        await self.page.evaluate("scrollTo(0, 0)")  # else a button may stand half under the bar that stays
         room = self.page.viewport_size or PHONE
         assert wide <= room["width"], f"{name} is {wide} wide"
         small = await self.page.evaluate(SMALL_TARGETS)

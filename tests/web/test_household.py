@@ -15,6 +15,7 @@ from tests.web.test_visits import save_reading, scan, tell
 
 from unlatch.domain.household import MEANINGS, MOST_MEMBERS, MOST_OPEN_INVITATIONS, RIGHTS, Right, Role
 from unlatch.domain.visit import Fact
+from unlatch.flow.homes import HUB_ADDRESS
 from unlatch.flow.platform import Platform
 from unlatch.web.app import TABLES
 
@@ -165,6 +166,13 @@ async def set_home(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.R
 
 async def set_cameras(platform: Platform, tenant: Tenant, asker: Caller) -> httpx.Response:
     await make_it_a_home(platform, tenant)
+    sealed = platform.vault.seal({HUB_ADDRESS: "http://127.0.0.1:9"}, tenant.access_point_id)
+    await fetch(
+        platform,
+        "UPDATE vehicle SET sealed = %s WHERE access_point_id = %s RETURNING 1",
+        sealed,
+        tenant.access_point_id,
+    )
     given = {"maker": "rtsp", "name": "Hall", "address": "rtsps://8.8.4.4/stream"}
     added = await asker.post(f"{place_path(tenant)}/cameras", given)
     if added.status_code != 201:
@@ -527,8 +535,8 @@ def test_no_request_of_a_household_is_forgotten_here() -> None:
     """A request about a place that is new is looked at, and its right gets its row."""
     known = {
         "block", "unblock", "household", "invitations", "invitations/{invitation_id}", "leave", "owner",
-        "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "hub", "cameras",
-        "cameras/{camera_id}", "cameras/{camera_id}/feed_link", "take_over",
+        "members/{consignee_id}/remove", "members/{consignee_id}/watching", "relink", "home", "home/unlink", "hub",
+        "cameras", "cameras/{camera_id}", "cameras/{camera_id}/feed_link", "take_over",
     }  # fmt: skip
     prefix = "/v1/me/access_points/{access_point_id}/"
     found = {
