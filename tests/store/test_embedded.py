@@ -210,6 +210,17 @@ def test_kill_of_the_server_is_healed_while_it_is_used(folder: Path) -> None:
         assert count(server.dsn()) == 1
 
 
+def test_a_server_that_has_run_is_started_again_however_often_it_ends(folder: Path) -> None:
+    """A full disk ends it again and again, within seconds; when there is room, it is there without anybody's doing."""
+    with Embedded(folder) as server:
+        for _ in range(keeper.CRASHES_ALLOWED + 1):
+            killed = postmaster(folder)
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda killed=killed: not is_alive(killed))  # type: ignore[misc]
+            wait_until(lambda: can_answer(server.dsn()))
+        assert find_keeper(folder) is not None
+
+
 def test_kill_of_the_last_user_ends_the_server_and_the_next_start_finds_the_data(folder: Path) -> None:
     holder = hold(folder)
     write_one(said(holder))

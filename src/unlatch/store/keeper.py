@@ -30,7 +30,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,9 +49,11 @@ EXIT_ALREADY_KEPT = 3
 INITDB_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 30
 LEFTOVER_TIMEOUT_S = 30
-CRASHES_ALLOWED = 5
-CRASH_SPAN_S = 60
+CRASHES_ALLOWED = 5  # of a server that never ran
+RUNS_AFTER_S = 2.0  # it has recovered, or it would have ended
+CALM_AFTER_S = 20.0
 PAUSE_AFTER_CRASH_S = 0.2
+LONGEST_PAUSE_S = 5.0
 MAX_SOCKET_PATH_BYTES = 107  # sun_path holds 108 with its final zero
 PR_SET_PDEATHSIG = 1
 
@@ -350,9 +351,14 @@ log_line_prefix = '%m [%p] %u@%d %a '
         return options
 
     def run(self, end: int) -> int:
-        """Keep PostgreSQL running until `end` can be read; give back the exit code."""
-        crashed_at: deque[float] = deque(maxlen=CRASHES_ALLOWED)
+        """Keep PostgreSQL running until `end` can be read; give back the exit code.
+
+        One that has run before is started again for ever: a disk that is full now has room again some day, and nobody
+        else would do it. One that never ran is given up, so that whoever waits for it is told why.
+        """
+        crashes, has_run, pause_s = 0, False, PAUSE_AFTER_CRASH_S
         while True:
+            begun_s = time.monotonic()
             server = subprocess.Popen(
                 [self.program / "bin" / "postgres", "-D", self.data],
                 stdin=subprocess.DEVNULL,
@@ -367,12 +373,21 @@ log_line_prefix = '%m [%p] %u@%d %a '
                 return 0
             server.wait()
             note(f"PostgreSQL ended with {server.returncode}; starting it again")
-            crashed_at.append(time.monotonic())
-            if len(crashed_at) == CRASHES_ALLOWED and crashed_at[-1] - crashed_at[0] < CRASH_SPAN_S:
-                note(f"PostgreSQL ended {CRASHES_ALLOWED} times within {CRASH_SPAN_S} s: giving up")
+            has_run = has_run or time.monotonic() - begun_s > RUNS_AFTER_S or self._was_ready()
+            crashes = 0 if has_run else crashes + 1
+            if crashes == CRASHES_ALLOWED:
+                note(f"PostgreSQL ended {CRASHES_ALLOWED} times and never ran: giving up")
                 return 1
-            select.select([end], [], [], PAUSE_AFTER_CRASH_S)
+            is_calm = time.monotonic() - begun_s > CALM_AFTER_S
+            pause_s = PAUSE_AFTER_CRASH_S if is_calm else min(2 * pause_s, LONGEST_PAUSE_S)
+            select.select([end], [], [], pause_s)
             self._end_leftovers()
+
+    def _was_ready(self) -> bool:
+        """Whether the server that has just ended took connections; one that ended by itself leaves no word of it."""
+        with contextlib.suppress(OSError, IndexError):
+            return (self.data / "postmaster.pid").read_text().splitlines()[7].strip() == "ready"
+        return False
 
 
 def stop_server(server: subprocess.Popen[bytes]) -> None:
