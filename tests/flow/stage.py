@@ -16,13 +16,14 @@ from typing import Any
 from unlatch.devices.catalogue import Catalogue
 from unlatch.domain.access import Position
 from unlatch.domain.label import Symbol
+from unlatch.domain.reading import Reading
 from unlatch.domain.visit import Fact, State
 from unlatch.flow.platform import Platform
 from unlatch.flow.scan import ScanRequest, ScanResult, request_visit
 from unlatch.flow.words import Word, record_word
 from unlatch.flow.worker import work
 from unlatch.settings import Settings
-from unlatch.store import journal, visits
+from unlatch.store import journal, readings, visits
 from unlatch.store.database import Database
 from unlatch.store.vault import Vault
 from unlatch.store.visits import VisitRow
@@ -142,6 +143,24 @@ class Stage:
             f"{kept.entry.at:%H:%M:%S.%f} {kept.entry.name:22} {kept.entry.who:28} {kept.entry.body}"
             for kept in entries
         )
+
+    async def see_locked(self, stop: Stop) -> None:
+        """A fresh reading: it stands where the courier is, locked."""
+        now = self.platform.clock.now()
+        reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
+        async with self.platform.database.connection() as connection:
+            await readings.save_reading(connection, stop.place_id, reading, now)
+
+    async def grant(self, maker: str = "onstar") -> tuple[Stop, str, str]:
+        """A stop, its visit with a live grant, and the unlock that waits at the gate; where nobody works."""
+        stop = await self.add_stop(maker)
+        await self.see_locked(stop)
+        visit_id = await self.begin(stop)
+        async with self.platform.database.connection() as connection:
+            cursor = await connection.execute("SELECT id FROM command WHERE visit_id = %s", (visit_id,))
+            found = await cursor.fetchone()
+        assert found is not None
+        return stop, visit_id, found[0]
 
     async def deliver(self, stop: Stop) -> str:
         """All goes well: the visit's id."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from msgspec import ValidationError
 from tests.flow.stage import Stage, Stop, open_stage
-from tests.flow.test_gate import grant
 
 from unlatch.devices.base import Car, Maker, Verb
 from unlatch.domain.visit import FIRST_BYTE_WITHIN_S, Fact, State
@@ -28,7 +27,7 @@ async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def begin_locking(stage: Stage) -> tuple[Stop, str, str]:
     """The gate was passed, and the consignee has blocked since: stop, visit, and the lock that is ordered."""
-    stop, visit_id, command_id = await grant(stage)
+    stop, visit_id, command_id = await stage.grant()
     assert await pass_gate(stage.platform, command_id, None) is not None
     row = await record(stage.platform, visit_id, Happening(fact=Fact.BLOCKED, who="consignee:x"))
     assert row.visit.state is State.LOCKING

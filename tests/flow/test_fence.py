@@ -14,11 +14,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
-from tests.flow.stage import HERE, Stage, Stop, open_stage
+from tests.flow.stage import Stage, Stop, open_stage
 from tests.programs import run_program
 
 from unlatch.domain.incident import Incident
-from unlatch.domain.reading import Reading
 from unlatch.domain.visit import BEFORE_GATE, State, Tail
 from unlatch.errors import SealBroken
 from unlatch.flow.carry_out import carry_out_command
@@ -45,12 +44,7 @@ async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def grant(stage: Stage, maker: str = "onstar") -> tuple[Stop, str]:
     """A visit that was granted and whose unlock waits for a worker."""
-    stop = await stage.add_stop(maker)
-    now = stage.platform.clock.now()
-    seen = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
-    async with stage.platform.database.connection() as connection:
-        await readings.save_reading(connection, stop.place_id, seen, now)
-    visit_id = await stage.begin(stop)
+    stop, visit_id, _ = await stage.grant(maker)
     assert (await stage.get(visit_id)).visit.state is State.GRANTED
     return stop, visit_id
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.flow.stage import HERE, Stage, Stop, open_stage
-from tests.flow.test_gate import grant, wait_until_gate_waits
+from tests.flow.test_gate import wait_until_gate_waits
 
 from unlatch.domain.access import Position, distance_m
 from unlatch.domain.freeze import Scope
@@ -88,7 +88,7 @@ async def test_what_it_does_not_reach_goes_on(
 
 @pytest.mark.parametrize("scope", Scope)
 async def test_a_freeze_between_the_decision_and_the_gate_shuts_the_gate(stage: Stage, scope: Scope) -> None:
-    stop, visit_id, command_id = await grant(stage)
+    stop, visit_id, command_id = await stage.grant()
     await freeze(stage, scope, *reach(stop, scope))
     assert await pass_gate(stage.platform, command_id, None) is None
     row = await stage.get(visit_id)
@@ -97,7 +97,7 @@ async def test_a_freeze_between_the_decision_and_the_gate_shuts_the_gate(stage: 
 
 async def test_a_gate_that_waits_for_a_freeze_sees_it(stage: Stage) -> None:
     """The first to commit counts: a gate that begins while a freeze is being written waits for it."""
-    _, visit_id, command_id = await grant(stage)
+    _, visit_id, command_id = await stage.grant()
     async with stage.platform.database.transaction() as connection:
         await freezing.freeze(
             stage.platform, connection, scope=Scope.EVERYTHING, subject="", circle=None, why="a test",
@@ -121,7 +121,7 @@ async def test_a_freeze_waits_for_the_gate_that_is_passing(stage: Stage) -> None
 
 
 async def test_what_had_passed_the_gate_before_is_locked(stage: Stage) -> None:
-    _, visit_id, command_id = await grant(stage)
+    _, visit_id, command_id = await stage.grant()
     assert await pass_gate(stage.platform, command_id, None) is not None
     row = await freeze(stage, Scope.EVERYTHING)
     assert await freezing.sweep(stage.platform) == 1
@@ -161,8 +161,8 @@ async def is_swept(stage: Stage, row: FreezeRow) -> bool:
 
 async def test_a_visit_that_cannot_be_recorded_keeps_no_other_waiting(stage: Stage) -> None:
     """The broken one is tried again, and the other is stopped at once."""
-    _, broken, _ = await grant(stage)
-    _, sound, _ = await grant(stage)
+    _, broken, _ = await stage.grant()
+    _, sound, _ = await stage.grant()
     async with stage.platform.database.connection() as connection:
         await connection.execute("UPDATE visit SET state = 'nonsense' WHERE id = %s", (broken,))
     row = await freeze(stage, Scope.EVERYTHING)
@@ -180,7 +180,7 @@ async def test_a_visit_that_cannot_be_recorded_keeps_no_other_waiting(stage: Sta
 async def test_a_freeze_that_is_thawed_before_anyone_has_swept_it_still_stops_what_had_passed(
     stage: Stage,
 ) -> None:
-    _, visit_id, command_id = await grant(stage)
+    _, visit_id, command_id = await stage.grant()
     assert await pass_gate(stage.platform, command_id, None) is not None
     row = await freeze(stage, Scope.EVERYTHING)
     async with stage.platform.database.transaction() as connection:

@@ -31,21 +31,6 @@ async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def grant(stage: Stage) -> tuple[Stop, str, str]:
-    """A stop, its visit with a live grant, and the unlock that waits at the gate."""
-    stop = await stage.add_stop("onstar")
-    now = stage.platform.clock.now()
-    reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
-    async with stage.platform.database.connection() as connection:
-        await readings.save_reading(connection, stop.place_id, reading, now)
-    visit_id = await stage.begin(stop)
-    async with stage.platform.database.connection() as connection:
-        cursor = await connection.execute("SELECT id FROM command WHERE visit_id = %s", (visit_id,))
-        found = await cursor.fetchone()
-    assert found is not None
-    return stop, visit_id, found[0]
-
-
 @asynccontextmanager
 async def hold_place(stage: Stage, stop: Stop) -> AsyncIterator[None]:
     """Keep the place's row locked, as a scan or a block does for a moment."""
@@ -65,7 +50,7 @@ async def wait_until_gate_waits(stage: Stage) -> None:
 
 
 async def test_a_grant_that_grew_old_at_the_gate_is_not_used(stage: Stage) -> None:
-    stop, visit_id, command_id = await grant(stage)
+    stop, visit_id, command_id = await stage.grant()
     async with hold_place(stage, stop):
         passing = asyncio.create_task(pass_gate(stage.platform, command_id, None))
         await wait_until_gate_waits(stage)
@@ -76,7 +61,7 @@ async def test_a_grant_that_grew_old_at_the_gate_is_not_used(stage: Stage) -> No
 
 
 async def test_a_consent_that_ended_at_the_gate_shuts_it(stage: Stage) -> None:
-    stop, visit_id, command_id = await grant(stage)
+    stop, visit_id, command_id = await stage.grant()
     ends_at = stage.platform.clock.now() + timedelta(seconds=20)
     async with stage.platform.database.connection() as connection:
         query = "UPDATE access_point SET consent_ends_at = %s WHERE id = %s"
@@ -91,7 +76,7 @@ async def test_a_consent_that_ended_at_the_gate_shuts_it(stage: Stage) -> None:
 
 async def test_the_gates_own_time_is_that_of_its_opening(stage: Stage) -> None:
     """A lock waits until the unlock's time for its first byte is over: both must count from the same moment."""
-    stop, visit_id, command_id = await grant(stage)
+    stop, visit_id, command_id = await stage.grant()
     async with hold_place(stage, stop):
         passing = asyncio.create_task(pass_gate(stage.platform, command_id, None))
         await wait_until_gate_waits(stage)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum, auto
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -40,6 +40,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.conftest import make_server_dir
+from tests.web.asking import ask_raw
 from tests.web.conftest import ADDRESS, PUBLIC_URL, Caller, Tenant, make_platform, make_tenant
 from tests.web.homes import add_home
 from tests.web.people import add_member, deliver, fetch, invite
@@ -157,32 +158,11 @@ async def send(
     app: Any, method: str, path: str, query: str, headers: dict[str, str], body: bytes
 ) -> httpx.Response:
     """Ask the application directly; the client leaves once it has asked, so that a stream ends."""
-    started, chunks, has_asked = {}, [], False
-
-    async def receive() -> dict[str, Any]:
-        nonlocal has_asked
-        if has_asked:
-            return {"type": "http.disconnect"}
-        has_asked = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def give(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            started.update(message)
-        else:
-            chunks.append(message.get("body", b""))
-
-    written = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": unquote(path), "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-        "headers": written, "server": ("unlatch.test", 80), "client": ("127.0.0.1", 1), "state": {},
-    }  # fmt: skip
     async with asyncio.timeout(LONGEST_S):
-        await app(scope, receive, give)
+        answered = await ask_raw(app, method, path, query, headers, body)
     request = httpx.Request(method, f"{PUBLIC_URL}{path}?{query}")
     answer = httpx.Response(
-        started["status"], headers=started["headers"], content=b"".join(chunks), request=request
+        answered.status, headers=answered.headers, content=answered.content, request=request
     )
     answer.elapsed = timedelta(0)  # schemathesis wants to know it
     return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,14 +85,7 @@ class PhoneDoor(Door):
         self._is_news = True
 
     async def say(self, fact: Fact) -> None:
-        words = {
-            Fact.COURIER_OPENED: self.phone.opened,
-            Fact.COURIER_DEPOSITED: self.phone.deposited,
-            Fact.COURIER_CLOSED: self.phone.closed,
-            Fact.COURIER_PULLED_HANDLE: self.phone.pulled_handle,
-            Fact.COURIER_GAVE_UP: self.phone.could_not,
-        }
-        await words[fact](self.visit_id)
+        await words_of(self.phone)[fact](self.visit_id)
         self._is_news = True
 
     async def look(self) -> Seen:
@@ -312,6 +305,17 @@ def find_postmaster(folder: Path) -> int | None:
     with contextlib.suppress(OSError, IndexError, ValueError):
         return int((folder / "postgresql" / "data" / "postmaster.pid").read_text().split()[0])
     return None
+
+
+def words_of(phone: CourierPhone) -> dict[Fact, Callable[[str], Awaitable[Visit]]]:
+    """What a courier may say of a visit, each as their phone says it."""
+    return {
+        Fact.COURIER_OPENED: phone.opened,
+        Fact.COURIER_DEPOSITED: phone.deposited,
+        Fact.COURIER_CLOSED: phone.closed,
+        Fact.COURIER_PULLED_HANDLE: phone.pulled_handle,
+        Fact.COURIER_GAVE_UP: phone.could_not,
+    }
 
 
 async def play_through(door: PhoneDoor, **how: Any) -> Play:

@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from tests.flow.stage import HERE, Stage, open_stage
+from tests.flow.stage import Stage, open_stage
 from tests.siege.siege import use_plain_folder
 
 from unlatch.clock import monotonic_s
-from unlatch.domain.reading import Reading
 from unlatch.flow.gate import pass_gate
 from unlatch.running import open_platform
 from unlatch.settings import read_settings
-from unlatch.store import readings
 from unlatch.store.database import Database, connect, use_server
 from unlatch.store.migrate import migrate
 
@@ -75,7 +73,7 @@ async def contend(grants: int, attempts: int, tell: bool = True) -> dict[str, An
             try:
                 async with open_stage(database, folder, factor=1, has_worker=False) as stage:
                     for at in range(0, grants, BATCH):
-                        ids = [await _grant(stage) for _ in range(min(BATCH, grants - at))]
+                        ids = [(await stage.grant())[2] for _ in range(min(BATCH, grants - at))]
                         passed.update(await _let_loose(attackers, ids, attempts // PROCESSES, at))
                         if tell:
                             print(
@@ -99,21 +97,6 @@ async def _start(folder: Path, dsn: str) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 22,
     )
-
-
-async def _grant(stage: Stage) -> str:
-    """The unlock of a visit that was just granted; nobody has carried it out."""
-    stop = await stage.add_stop("onstar")
-    now = stage.platform.clock.now()
-    reading = Reading(observed_at=now, is_locked=True, is_open=False, is_moving=False, position=HERE)
-    async with stage.platform.database.connection() as connection:
-        await readings.save_reading(connection, stop.place_id, reading, now)
-    visit_id = await stage.begin(stop)
-    async with stage.platform.database.connection() as connection:
-        cursor = await connection.execute("SELECT id FROM command WHERE visit_id = %s", (visit_id,))
-        row = await cursor.fetchone()
-    assert row is not None
-    return str(row[0])
 
 
 async def _let_loose(

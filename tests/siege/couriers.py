@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.journeys.front import seen_of
+from tests.journeys.front import seen_of, words_of
 from tests.journeys.playing import Door, Play, Seen
 
 from unlatch.clock import Clock, monotonic_s
@@ -88,15 +88,8 @@ class SiegeDoor(Door):
 
     async def say(self, fact: Fact) -> None:
         assert self.visit is not None
-        words = {
-            Fact.COURIER_OPENED: self.phone.opened,
-            Fact.COURIER_DEPOSITED: self.phone.deposited,
-            Fact.COURIER_CLOSED: self.phone.closed,
-            Fact.COURIER_PULLED_HANDLE: self.phone.pulled_handle,
-            Fact.COURIER_GAVE_UP: self.phone.could_not,
-        }
         try:
-            self.visit = await words[fact](self.visit.id)
+            self.visit = await words_of(self.phone)[fact](self.visit.id)
         except Problem as problem:
             self._notice(problem)
             self.crew.counts[f"word refused: {problem.trouble}"] += 1

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tests.web.asking import ask_raw
 from tests.web.conftest import Caller, Tenant
 from tests.web.test_visits import picture_of, save_reading, scan
 
@@ -134,30 +135,9 @@ class Maker:
 async def send(
     app: Any, method: str, path: str, query: str, headers: dict[str, str], body: bytes
 ) -> tuple[int, str]:
-    """Ask the application directly; the client leaves as soon as it has the head of the answer."""
-    status, media_type, has_asked = 0, "", False
-
-    async def receive() -> dict[str, Any]:
-        nonlocal has_asked
-        if has_asked:
-            return {"type": "http.disconnect"}
-        has_asked = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def give(message: dict[str, Any]) -> None:
-        nonlocal status, media_type
-        if message["type"] == "http.response.start":
-            status = message["status"]
-            media_type = dict(message["headers"]).get(b"content-type", b"").decode()
-
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
-        "path": path, "raw_path": quote(path).encode(), "query_string": query.encode(), "root_path": "",
-        "headers": [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in headers.items()],
-        "server": ("unlatch.test", 80), "client": ("127.0.0.1", 1), "state": {},
-    }  # fmt: skip
-    await app(scope, receive, give)
-    return status, media_type
+    """Status and media type of the answer."""
+    answered = await ask_raw(app, method, quote(path), query, headers, body)
+    return answered.status, dict(answered.headers).get(b"content-type", b"").decode()
 
 
 @pytest.mark.timeout(110)
