@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import ValidationError
-from tests.flow.stage import open_stage
+from tests.flow.stage import Stage, open_stage
 
 from unlatch.domain.visit import State
 from unlatch.flow.deadlines import record_due
@@ -45,3 +45,51 @@ async def test_a_visit_that_can_not_be_read_keeps_no_other_from_its_deadline(
             await record_due(stage.platform, 100)
         assert (await stage.get(second)).visit.state is State.REFUSED
         assert (await stage.get(third)).visit.state is State.REFUSED
+
+
+# A disk without room: what reads is answered, what writes is not. Sequences count over what was rolled back.
+FULL_DISK = """
+    CREATE SEQUENCE order_refused;
+    CREATE SEQUENCE again_refused;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM nextval(TG_ARGV[0]);
+        RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full';
+    END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON visit FOR EACH ROW EXECUTE FUNCTION refuse('order_refused');
+    CREATE TRIGGER refuse BEFORE UPDATE ON pgqueuer FOR EACH ROW WHEN (NEW.status = 'queued')
+        EXECUTE FUNCTION refuse('again_refused')
+"""
+ROOM_AGAIN = "DROP TRIGGER refuse ON visit; DROP TRIGGER refuse ON pgqueuer"
+
+
+async def count(stage: Stage, sequence: str) -> int:
+    """How often that was refused."""
+    async with stage.platform.database.connection() as connection:
+        cursor = await connection.execute(f"SELECT last_value FROM {sequence} WHERE is_called".encode())
+        row = await cursor.fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+async def test_no_order_is_given_up_while_there_is_no_room_to_note_its_next_attempt(
+    database: Database, tmp_path: Path
+) -> None:
+    async with open_stage(database, tmp_path, factor=5.0, has_worker=False) as stage:
+        visit_id = await stage.begin(await stage.add_stop("onstar"))
+        async with database.connection() as connection:
+            await connection.execute(FULL_DISK, prepare=False)
+        stop = asyncio.Event()
+        working = asyncio.create_task(work(stage.platform, stop))
+        try:
+            async with asyncio.timeout(30):
+                while await count(stage, "again_refused") < 1:
+                    await asyncio.sleep(0.02)
+            assert await count(stage, "order_refused") >= 1
+            async with database.connection() as connection:
+                await connection.execute(ROOM_AGAIN, prepare=False)
+            await stage.until_state(visit_id, State.READY, State.UNLOCKED, real_s=15)
+            async with database.connection() as connection:
+                cursor = await connection.execute("SELECT count(*) FROM pgqueuer WHERE status = 'failed'")
+                assert await cursor.fetchone() == (0,)
+        finally:
+            stop.set()
+            await working

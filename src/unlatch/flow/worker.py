@@ -12,12 +12,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
-from pgqueuer.core.executors import (
-    AbstractEntrypointExecutor,
-    DatabaseRetryEntrypointExecutor,
-    EntrypointExecutorParameters,
-)
-from pgqueuer.models import Job as QueuedJob
 
 from unlatch.errors import UnlatchError
 from unlatch.flow import (
@@ -44,7 +38,7 @@ from unlatch.flow.carry_out import carry_out_command, read_place
 from unlatch.flow.platform import Platform
 from unlatch.store import readings
 from unlatch.store.database import connect
-from unlatch.store.jobs import Job, JobEngine, make_engine
+from unlatch.store.jobs import Job, JobEngine, make_engine, register
 from unlatch.store.readings import Place
 from unlatch.store.visits import VisitRow
 
@@ -141,14 +135,14 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
         connect(dsn, name=f"{name} listening", statement_timeout_s=0) as listening,
     ):
         manager = await make_engine(asking, listening)
-        _register(manager, Job.UNLOCK, lambda payload: carry_out_command(platform, payload))
-        _register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
-        _register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
-        _register(manager, Job.RING, lambda payload: ringing.ring(platform, payload))
-        _register(manager, Job.ENROL, lambda payload: enrolling_steps.carry_out_step(platform, payload))
-        _register(manager, Job.PROVE, lambda payload: filming.prove_recording(platform, payload))
-        _register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
-        _register(manager, Job.PREFLIGHT, lambda payload: preflight.carry_out_preflight(platform, payload))
+        register(manager, Job.UNLOCK, lambda payload: carry_out_command(platform, payload))
+        register(manager, Job.LOCK, lambda payload: carry_out_command(platform.for_closings(), payload))
+        register(manager, Job.DECIDE, lambda payload: scan.decide_after_look(platform, payload))
+        register(manager, Job.RING, lambda payload: ringing.ring(platform, payload))
+        register(manager, Job.ENROL, lambda payload: enrolling_steps.carry_out_step(platform, payload))
+        register(manager, Job.PROVE, lambda payload: filming.prove_recording(platform, payload))
+        register(manager, Job.READ_PLACE, lambda payload: _read_place(platform, payload))
+        register(manager, Job.PREFLIGHT, lambda payload: preflight.carry_out_preflight(platform, payload))
         ending = asyncio.create_task(_end_with(stop, manager))
         try:
             # No limit on jobs at once: unlocks that wait for their cloud would keep locks from starting (L5). Each
@@ -165,22 +159,6 @@ async def _take_jobs(platform: Platform, stop: asyncio.Event) -> None:
             ending.cancel()
     if not stop.is_set():
         raise ConnectionError("the job engine has lost its connection")
-
-
-def _register(manager: JobEngine, job: Job, run: Callable[[str], Awaitable[None]]) -> None:
-    """A job that fails is tried again by any worker, and kept for a person to see if it never succeeds."""
-
-    def executor(parameters: EntrypointExecutorParameters) -> AbstractEntrypointExecutor:
-        return DatabaseRetryEntrypointExecutor(
-            parameters=parameters,
-            max_attempts=10,
-            initial_delay=timedelta(seconds=0.2),
-            max_delay=timedelta(seconds=10),
-        )
-
-    @manager.entrypoint(job.value, on_failure="hold", executor_factory=executor, accepts_context=False)
-    async def _(queued: QueuedJob) -> None:
-        await run((queued.payload or b"").decode())
 
 
 async def _end_with(stop: asyncio.Event, manager: JobEngine) -> None:

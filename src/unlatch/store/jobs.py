@@ -6,14 +6,25 @@ The engine carries work to *some* worker, at least once. That an order is done o
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import structlog
 from pgqueuer.adapters.drivers.psycopg import PsycopgDriver
 from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from pgqueuer.core.qm import QueueManager
+from pgqueuer.errors import RetryRequested
+from pgqueuer.models import Job as QueuedJob
+from pgqueuer.models import TracebackRecord
 from pgqueuer.queries import Queries
+from pgqueuer.types import JOB_STATUS
 from psycopg import AsyncConnection, AsyncRawCursor
+
+log = structlog.get_logger(__name__)
+
+AGAIN_AFTER_S = 0.2  # real seconds until a job that failed is tried again; doubled with each attempt
+AGAIN_WITHIN_S = 5.0
 
 
 class JobDriver(PsycopgDriver):
@@ -48,6 +59,20 @@ class JobEngine(QueueManager):
         return dequeue_timeout
 
 
+class JobQueries(Queries):
+    """The engine's statements; of a job's ends it notes one alone, that it was done.
+
+    For the engine a job has also ended that failed while its next attempt could not be noted (a disk that is full), or
+    whose worker was stopped. Such a row stays with its worker, whose sign of life is missing from then on, and is taken
+    over like that of a worker that died: whether an order is still wanted is for its row to say.
+    """
+
+    async def log_jobs(self, job_status: list[tuple[QueuedJob, JOB_STATUS, TracebackRecord | None]]) -> None:
+        """Delete the jobs that are done."""
+        if done := [one for one in job_status if one[1] == "successful"]:
+            await super().log_jobs(done)
+
+
 async def make_engine(asking: AsyncConnection, listening: AsyncConnection) -> JobEngine:
     """The engine on two connections of its own.
 
@@ -55,7 +80,7 @@ async def make_engine(asking: AsyncConnection, listening: AsyncConnection) -> Jo
     done again, which every job stands. That a job exists commits with the fact that orders it, and is waited for.
     """
     await asking.execute("SET synchronous_commit = off")
-    return JobEngine(Queries(JobDriver(asking, listening)))
+    return JobEngine(JobQueries(JobDriver(asking, listening)))
 
 
 class Job(StrEnum):
@@ -69,6 +94,24 @@ class Job(StrEnum):
     ENROL = "enrol"  # a step of an enrolment: its id, the step, its turn
     READ_PLACE = "read_place"  # read the closure of that access point
     PREFLIGHT = "preflight"  # the duty of that stop, plan and kind, which needs the car
+
+
+def register(engine: JobEngine, job: Job, run: Callable[[str], Awaitable[None]]) -> None:
+    """Have the engine carry out such jobs by `run`, which is given the payload.
+
+    A job that fails is tried again, by any worker, for ever: `run` itself returns once nobody wants its order any more.
+    """
+
+    @engine.entrypoint(job.value, accepts_context=False)
+    async def _(queued: QueuedJob) -> None:
+        try:
+            await run((queued.payload or b"").decode())
+        except Exception as error:
+            after_s = min(AGAIN_AFTER_S * 2 ** min(queued.attempts, 10), AGAIN_WITHIN_S)
+            log.warning(
+                "a job is tried again", job=job.value, attempts=queued.attempts, why=repr(error)[:200]
+            )
+            raise RetryRequested(delay=timedelta(seconds=after_s), reason=type(error).__name__) from error
 
 
 PRIORITY = {"lock": 100, "unlock": 50, "read": 10}  # L5: closings first
