@@ -115,15 +115,40 @@ async def test_a_browser_that_begins_anew_takes_its_own_place(
     assert after[1] != before[1]
 
 
-async def test_who_signs_out_is_not_told_there_any_more(
-    platform: Platform, tenant: Tenant, browser: Browser, town: TownClient
+@pytest.mark.parametrize("comes_back", [False, True])
+@pytest.mark.parametrize("signs_out_from", ["here", "another browser"])
+async def test_a_browser_that_is_signed_out_is_not_told_any_more(
+    platform: Platform,
+    http: httpx.AsyncClient,
+    tenant: Tenant,
+    browser: Browser,
+    town: TownClient,
+    *,
+    comes_back: bool,
+    signs_out_from: str,
 ) -> None:
+    """Wherever that was done, and though it has signed in again since it began to be told."""
     made = await subscribe(browser, town)
-    await browser.send("/sign-out")
+    if comes_back:
+        browser.csrf = await sign_in(http, tenant.consignee.key)
+    session_id = await latest_session(platform)
+    if signs_out_from == "another browser":
+        http.cookies.clear()
+        browser.csrf = await sign_in(http, tenant.consignee.key)
+        assert (await latest_session(platform)) != session_id
+    await browser.send("/sign-out", session=session_id)
     await tell_of(platform, tenant, E.BOOKED, "stp_1/1")
     await send_all(platform)
     assert (await town.pushed(made.id)).received == 0
     assert (await tenant.consignee.get("/v1/me/channels")).json() == {"channels": []}
+
+
+async def latest_session(platform: Platform) -> str:
+    async with platform.database.connection() as connection:
+        cursor = await connection.execute("SELECT id FROM session ORDER BY created_at DESC LIMIT 1")
+        row = await cursor.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 async def test_the_next_person_in_this_browser_neither_ends_nor_sees_the_channel_of_the_last(

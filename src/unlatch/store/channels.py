@@ -126,6 +126,16 @@ async def set_groups_off(
         return await cursor.fetchone()
 
 
+async def follow_session(
+    connection: AsyncConnection, channel_id: str, session_id: str, reader: str, reader_id: str
+) -> None:
+    """The channel of a browser ends with this session from now on, if it is this reader's."""
+    await connection.execute(
+        "UPDATE channel SET session_id = %s WHERE id = %s AND reader = %s AND reader_id = %s",
+        (session_id, channel_id, reader, reader_id),
+    )
+
+
 async def end_channel(
     connection: AsyncConnection,
     channel_id: str,

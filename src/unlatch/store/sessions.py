@@ -64,6 +64,22 @@ _FIND = f"""
 """
 
 
+def _end_where(which: str) -> bytes:
+    """Sign out the browsers that `which` names; nothing is told there any more, and where that was is forgotten."""
+    return f"""
+        WITH ended AS (UPDATE session SET ended_at = %(now)s WHERE ended_at IS NULL AND {which} RETURNING id)
+        UPDATE channel SET state = 'gone', sealed = '', gone_at = %(now)s, why_gone = 'its browser was signed out'
+        FROM ended WHERE channel.session_id = ended.id AND channel.state <> 'gone'
+    """.encode()
+
+
+_END = _end_where("id = %(id)s AND reader = %(reader)s AND reader_id = %(reader_id)s")
+_END_TOO_MANY = _end_where(
+    "id IN (SELECT id FROM session WHERE reader = %(reader)s AND reader_id = %(reader_id)s AND ended_at IS NULL "
+    "ORDER BY seen_at DESC OFFSET %(most)s)"
+)
+
+
 async def insert_session(connection: AsyncConnection, row: SessionRow, token_hash: bytes) -> None:
     """Sign a browser in. Of too many, the one that was not seen for longest is signed out."""
     await connection.execute(
@@ -71,9 +87,7 @@ async def insert_session(connection: AsyncConnection, row: SessionRow, token_has
         (token_hash, *(getattr(row, name) for name in SessionRow.__slots__)),
     )
     await connection.execute(
-        "UPDATE session SET ended_at = %(now)s WHERE ended_at IS NULL AND id IN ("
-        "SELECT id FROM session WHERE reader = %(reader)s AND reader_id = %(reader_id)s AND ended_at IS NULL "
-        "ORDER BY seen_at DESC OFFSET %(most)s)",
+        _END_TOO_MANY,
         {"now": row.created_at, "reader": row.reader, "reader_id": row.reader_id, "most": MOST_SESSIONS},
     )
 
@@ -122,10 +136,7 @@ async def end_session(
     connection: AsyncConnection, session_id: str, *, reader: str, reader_id: str, now: datetime
 ) -> None:
     """Sign one browser of this person out. Done already: nothing happens."""
-    await connection.execute(
-        "UPDATE session SET ended_at = %s WHERE id = %s AND reader = %s AND reader_id = %s AND ended_at IS NULL",
-        (now, session_id, reader, reader_id),
-    )
+    await connection.execute(_END, {"now": now, "id": session_id, "reader": reader, "reader_id": reader_id})
 
 
 async def set_proved(connection: AsyncConnection, session_id: str, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """A consignee's browser as a way to be told: what makes the app installable, its service worker, and its channel.
 
-A cookie names the channel that was made in this browser, so that the page can say which one it is, and whoever signs
-out is not told here any more. The rest happens in the browser: `static/push.js`, `static/push_worker.js`.
+A cookie names the channel that was made in this browser, so that the page can say which one it is. It ends with the
+session, wherever that is signed out. The rest happens in the browser: `static/push.js`, `static/push_worker.js`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from litestar import Response
 from litestar.datastructures import Cookie
 
 from unlatch.errors import NotFound
+from unlatch.store.channels import follow_session
+from unlatch.store.sessions import SessionRow
 from unlatch.web.api import channels
 from unlatch.web.api.channels import NewChannel
 from unlatch.web.pages import assets
@@ -42,18 +44,22 @@ async def add_browser(seen: Seen) -> Response[Any]:
     given = {name: seen.form.get(name, "").strip() for name in ("endpoint", "p256dh", "auth")}
     keys = {"p256dh": given["p256dh"], "auth": given["auth"]}
     body = read_body(NewChannel, {"kind": "webpush", "endpoint": given["endpoint"], "keys": keys})
-    await end_here(seen)
+    if (former := find_here(seen)) is not None:
+        with suppress(NotFound):
+            await seen.ask(channels.end_my_channel, channel_id=former)
     made = await seen.ask(channels.add_my_channel, body=body)
+    assert seen.session is not None
+    await follow(seen, made.id, seen.session)
     response = go_to(NOTICES)
     response.cookies.append(_name_here(seen, made.id))
     return response
 
 
-async def end_here(seen: Seen) -> None:
-    """This person is not told in this browser any more, if they were."""
-    if (channel_id := find_here(seen)) is not None:
-        with suppress(NotFound):
-            await seen.ask(channels.end_my_channel, channel_id=channel_id)
+async def follow(seen: Seen, channel_id: str | None, session: SessionRow) -> None:
+    """What is told in this browser is told until this session of it is signed out."""
+    if channel_id is not None:
+        async with seen.platform.database.connection() as connection:
+            await follow_session(connection, channel_id, session.id, session.reader, session.reader_id)
 
 
 def _name_here(seen: Seen, channel_id: str) -> Cookie:

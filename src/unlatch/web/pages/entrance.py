@@ -15,7 +15,7 @@ from unlatch.errors import BadInput, NotAllowed
 from unlatch.flow import sign_in
 from unlatch.flow.sign_in import SESSION_LASTS, Entered
 from unlatch.store import sessions
-from unlatch.web.pages.consignee_push import end_here
+from unlatch.web.pages.consignee_push import find_here, follow
 from unlatch.web.pages.language import LANGUAGES
 from unlatch.web.pages.page import LANGUAGE_COOKIE, Page, Seen, Show, go_to, render
 from unlatch.web.problems import ProblemError, Trouble
@@ -51,7 +51,8 @@ def safe_path(wanted: str | None, fallback: str) -> str:
     return parts.path if is_ours and not parts.path.startswith("//") else fallback
 
 
-def _let_in(seen: Seen, entered: Entered, to: str | None) -> Response[Any]:
+async def _let_in(seen: Seen, entered: Entered, to: str | None) -> Response[Any]:
+    await follow(seen, find_here(seen), entered.session)
     home = HOMES[entered.session.reader]
     is_secure = urlsplit(seen.platform.settings.public_url).scheme == "https"
     response = go_to(safe_path(to, home))
@@ -107,15 +108,15 @@ async def show_link(seen: Seen) -> Response[Any]:
 
 async def enter_by_link(seen: Seen) -> Response[Any]:
     _slow_down(seen)
-    return _let_in(
-        seen, await sign_in.enter_by_link(seen.platform, seen.form.get("token", ""), _agent(seen)), None
-    )
+    entered = await sign_in.enter_by_link(seen.platform, seen.form.get("token", ""), _agent(seen))
+    return await _let_in(seen, entered, None)
 
 
 async def enter_by_key(seen: Seen) -> Response[Any]:
     _slow_down(seen)
     key = seen.form.get("key", "").strip()
-    return _let_in(seen, await sign_in.enter_by_key(seen.platform, key, _agent(seen)), seen.form.get("to"))
+    entered = await sign_in.enter_by_key(seen.platform, key, _agent(seen))
+    return await _let_in(seen, entered, seen.form.get("to"))
 
 
 def _json(text: str) -> Response[bytes]:
@@ -129,7 +130,7 @@ async def begin_passkey_sign_in(seen: Seen) -> Response[Any]:
 async def finish_passkey_sign_in(seen: Seen) -> Response[Any]:
     _slow_down(seen)
     entered = await sign_in.finish_sign_in(seen.platform, seen.form.get("credential", ""), _agent(seen))
-    return _let_in(seen, entered, seen.form.get("to"))
+    return await _let_in(seen, entered, seen.form.get("to"))
 
 
 async def show_step_up(seen: Seen) -> Response[Any]:
@@ -200,11 +201,9 @@ async def remove_passkey(seen: Seen) -> Response[Any]:
 
 
 async def end_session(seen: Seen) -> Response[Any]:
-    """Sign out here, or another browser. Who signs out here is not told here any more."""
+    """Sign out here, or another browser. What was told there is not told there any more."""
     assert seen.session is not None
     session_id = seen.form.get("session") or seen.session.id
-    if session_id == seen.session.id and seen.session.reader == "consignee":
-        await end_here(seen)
     async with seen.platform.database.connection() as connection:
         await sessions.end_session(
             connection,
