@@ -19,7 +19,8 @@ BLOWS = {
 
 async def test_three_ledgers_agree_after_a_siege_and_a_restore() -> None:
     told = await run(
-        Wishes(visits=VISITS, visits_restored=RESTORED, per_s=3.0, seed=11, blows=BLOWS), lambda _: None
+        Wishes(visits=VISITS, visits_restored=RESTORED, per_s=3.0, factor=20.0, seed=11, blows=BLOWS),
+        lambda _: None,
     )
     assert told["broken"] == []
     assert {kind: told["blows"][kind] for kind in BLOWS} == BLOWS

@@ -48,7 +48,6 @@ from unlatch.town.ledger import LedgerRow
 from unlatch.town.load import Errand
 from unlatch.town.phone import CourierPhone
 
-FACTOR = 20.0  # a grant lives for three real seconds, a tail watch for fifteen
 WORKERS = 2
 DISK_BYTES = 700 * 1024 * 1024
 FILLED_FOR_S = 4.0
@@ -81,7 +80,8 @@ class Wishes:
 
     visits: int = 6000
     visits_restored: int = 120
-    per_s: float = 7.0
+    per_s: float = 6.0
+    factor: float = 10.0  # a grant lives for six real seconds, a tail watch for thirty
     seed: int = 0
     blows: Mapping[str, int] = field(
         default_factory=lambda: {
@@ -354,7 +354,7 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
         phones_url = await phones.open()
         installation = Installation(
             data_dir=data_dir,
-            factor=FACTOR,
+            factor=wishes.factor,
             workers_at_start=WORKERS,
             seed=wishes.seed,
             database_url=make_conninfo(dsn, host=str(data_dir), port=port),
