@@ -54,7 +54,11 @@ The rules are files: `programmes/*.toml`, `vehicles.toml`, `coverage/*.geojson`.
 and `programmes/open.toml` must be there. Copy the shipped folder (`data/` of the installed package), edit the copy,
 and name it with `UNLATCH_RULES_DIR`. A server takes an edit up within seconds, without a restart. One that can't be
 used changes nothing: the rules of before stay in force, the log names file, line or path, field and remedy, and so
-does `GET /v1/operator/rules` as long as it lasts. A server does not start with rules that it can't use."""
+does `GET /v1/operator/rules` as long as it lasts. A server does not start with rules that it can't use.
+
+Operators edit the same files on the console (`/console/rules`): an edit is checked, tried on the places that there are,
+and taken into use with a reason. The areas of a coverage stand on a map there: one is drawn by its corners, or taken
+away by a click on it; the text below is what counts, and may be written by hand."""
 ASSUMED = """\
 The first model years of Honda and Acura, and the names of the later makes' services, are assumptions: no source was
 found that gives them."""

@@ -138,6 +138,13 @@ def _of_console(scene: Scene) -> Sequence[Shown]:
         Shown(name="console-couriers", path="/console/couriers", reader=desk),
         Shown(name="console-clouds", path="/console/clouds", reader=desk),
         Shown(name="console-rules", path="/console/rules", reader=desk),
+        Shown(
+            name="console-areas",
+            path="/console/rules/file?file=coverage/launch-2018.geojson",
+            reader=desk,
+            press="[data-part=draw]",
+            await_for="[data-part=drawing]:not([hidden])",
+        ),
         Shown(name="console-audit", path=f"/console/audit?of={scene.door.stop_id}", reader=desk),
     )
 

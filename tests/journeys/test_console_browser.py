@@ -5,6 +5,7 @@ With PICTURES=yes the pictures of docs/pictures/console are made anew by the way
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ WORDS = {
     "en-US": {
         "given": "I was given a key", "key": "Key", "by_key": "Sign in with the key",
         "nobody": "Nobody is to be looked after.", "way": "Under way", "locked": "To be seen locked within",
+        "file": "The file", "no_geojson": "The text is no GeoJSON now", "draw": "Draw an area",
+        "called": "What the area is called", "corner_back": "Take the last corner back",
+        "close_area": "Close the area", "check": "Check it, and see whom it affects",
+        "effect": "What it would do", "away": "Take this area away:",
         "inside": "Inside: delivered", "how": "How do you know?", "rule": "Rule so", "left": "Unlock",
         "freeze": "Freeze this place: nothing opens there", "thaw": "End the freeze of this place",
         "clouds": "Clouds", "nine": "Nine of ten within", "map": "Map", "show": "Show the map",
@@ -31,6 +36,10 @@ WORDS = {
     "fr-FR": {
         "given": "On m'a donné une clé", "key": "Clé", "by_key": "Se connecter avec la clé",
         "nobody": "Personne n'attend d'aide.", "way": "En cours", "locked": "Doit être vu verrouillé dans",
+        "file": "Le fichier", "no_geojson": "Le texte n'est pas du GeoJSON", "draw": "Dessiner une zone",
+        "called": "Le nom de la zone", "corner_back": "Retirer le dernier sommet",
+        "close_area": "Fermer la zone", "check": "Vérifier, et voir qui est concerné",
+        "effect": "Ce que cela ferait", "away": "Retirer cette zone :",
         "inside": "À l'intérieur : livré", "how": "Comment le savez-vous ?", "rule": "En décider ainsi",
         "left": "Déverrouiller",
         "freeze": "Geler ce lieu : rien ne s'y ouvre", "thaw": "Mettre fin au gel de ce lieu",
@@ -126,6 +135,7 @@ async def test_a_trunk_left_open_is_looked_after(front: Front, locale: str) -> N
         for path in ("freezes", "couriers", "rules", "rules/file?file=programmes/open.toml", "audit"):
             await page.goto(f"{front.installation.server_url}/console/{path}")
             await screen.look(path.partition("?")[0].replace("/", "-"))
+        await draw_area(screen, front, words)
         await page.goto(f"{front.installation.server_url}/console")
         await says(screen, words["nobody"])
         await page.set_viewport_size({"width": 360, "height": 740})
@@ -142,3 +152,43 @@ async def count_looks(front: Front, door: PhoneDoor) -> int:
         row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def draw_area(screen: Screen, front: Front, words: dict[str, str]) -> None:
+    """A metro area less and another one more: the text has it, and the server reads it."""
+    page, map_ = screen.page, screen.page.locator("[data-part=map]")
+    await page.goto(f"{front.installation.server_url}/console/rules/file?file=coverage/launch-2018.geojson")
+    await expect(map_).to_have_attribute("data-shown", "37", timeout=PATIENCE_MS)
+    text = page.get_by_label(words["file"])
+    before = json.loads(await text.input_value())
+    await text.fill("{")
+    await expect(page.get_by_text(words["no_geojson"])).to_be_visible()
+    await text.fill(json.dumps(before))
+    await expect(page.get_by_text(words["no_geojson"])).to_be_hidden()
+    await screen.press(words["draw"])
+    await page.get_by_label(words["called"]).fill("Atlanta")
+    for x, y in ((400, 100), (520, 100), (520, 190), (300, 300)):  # with the clock, as no ring may turn
+        await map_.click(position={"x": x, "y": y})
+    await screen.press(words["corner_back"])
+    await expect(map_).to_have_attribute("data-corners", "3")
+    await screen.look("areas")
+    await screen.press(words["close_area"])
+    assert json.loads(await text.input_value()) == before, "that name is taken"
+    await page.get_by_label(words["called"]).fill("Somewhere")
+    await screen.press(words["close_area"])
+    await expect(map_).to_have_attribute("data-shown", "38")
+    *kept, drawn = json.loads(await text.input_value())["features"]
+    assert kept == before["features"]
+    ((first, second, third, last),) = drawn["geometry"]["coordinates"]
+    assert first == last
+    assert (second[0] - first[0]) * (third[1] - first[1]) > (third[0] - first[0]) * (second[1] - first[1]), (
+        "a ring turns against the clock"
+    )
+    await screen.press(words["check"])
+    await says(screen, words["effect"])
+    await expect(map_).to_have_attribute("data-shown", "38", timeout=PATIENCE_MS)
+    await page.evaluate("document.querySelector('[data-part=map]').scrollIntoView({ block: 'center' })")
+    await map_.click(position={"x": 500, "y": 125})
+    await screen.press(f"{words['away']} Somewhere")
+    await expect(map_).to_have_attribute("data-shown", "37")
+    assert json.loads(await text.input_value()) == before

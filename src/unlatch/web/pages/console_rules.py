@@ -15,7 +15,7 @@ from unlatch.domain.eligibility_wording import reason_text
 from unlatch.errors import BadInput
 from unlatch.flow import rule_editing
 from unlatch.flow.rule_editing import Trial
-from unlatch.flow.rule_files import SHIPPED
+from unlatch.flow.rule_files import COVERAGE, SHIPPED
 from unlatch.store import rule_edits
 from unlatch.web.pages.console import OPERATOR, spoken_of
 from unlatch.web.pages.page import Page, Seen, go_to, render
@@ -81,6 +81,7 @@ def _show_edit(
         trial=trial,
         wrong=wrong,
         changes=list(compare(kept, text)) if trial is not None else [],
+        is_coverage=file.startswith(f"{COVERAGE}/"),
         is_shipped=seen.platform.rules.folder == SHIPPED,
         reason_text=lambda reason: reason_text(reason, spoken_of(seen)),
     )
