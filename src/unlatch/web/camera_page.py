@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from unlatch.domain.camera_page_texts import camera_page_texts
 from unlatch.domain.wording import Language
 from unlatch.flow.platform import Platform
+from unlatch.web.page import FOCUS_STYLE
 from unlatch.web.shapes import say_language
 
 SCRIPT_PATH = "/static/camera_feed.js"
@@ -33,7 +34,7 @@ def make_camera_page(language: Language) -> bytes:
     words = json.dumps(texts, ensure_ascii=False).replace("<", "\\u003c")
     page = f"""<!doctype html><html lang="{language}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
-<title>{escape(texts["title"])}</title><style>{_STYLE}</style></head><body><main>
+<title>{escape(texts["title"])}</title><style>{_STYLE}{FOCUS_STYLE}</style></head><body><main>
 <h1 id="name">{escape(texts["title"])}</h1>
 <p>{escape(texts["intro"])} {escape(texts["privacy"])}</p>
 <p id="state" role="status" data-state="idle" hidden></p>

@@ -11,6 +11,8 @@ from unlatch.web.problems import TROUBLES
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 )
+# Where the keyboard is, as on every page of the apps.
+FOCUS_STYLE = ":focus-visible { outline: 3px solid; outline-offset: 2px; }"
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -29,7 +31,7 @@ def make_page(document: dict[str, Any]) -> bytes:
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
         f"<title>{escape(info['title'])} API {escape(info['version'])}</title>",
-        f"<style>{_STYLE}</style></head><body><main>",
+        f"<style>{_STYLE}{FOCUS_STYLE}</style></head><body><main>",
         f"<h1>{escape(info['title'])} API</h1>",
         *(f"<p>{_inline(text)}</p>" for text in info["description"].split("\n\n")),
         "<p>The same for machines: <a href='/v1/openapi.json'>/v1/openapi.json</a> (OpenAPI 3.1).</p>",

@@ -27,6 +27,7 @@ from unlatch.store.consignees import AccessPointRow
 from unlatch.store.maker_accounts import MakerAccountRow
 from unlatch.web.api.carrier_shapes import AccessPoint, show_access_point
 from unlatch.web.endpoints import Asked, EndpointTable, Repeat
+from unlatch.web.page import FOCUS_STYLE
 from unlatch.web.problems import ProblemError, Trouble
 from unlatch.web.reading_room import language_of
 from unlatch.web.shapes import Identifier, Moment, Name, PositionGiven, Word
@@ -287,7 +288,7 @@ def _page(
     html = (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{STYLE}{FOCUS_STYLE}</style></head>"
         f'<body><main id="{page}"><h1>{escape(title)}</h1><p>{escape(text)}</p>{link}</main></body></html>'
     )
     return Response(html.encode(), media_type="text/html")
