@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
 
+COMMAND = re.compile(rb"com_[0-9a-f]{32}")
 HIGH_BYTES = 256 * 1024  # that wait for a reader; then the other side is not read any more
 
 Where = str | tuple[str, int]  # a unix socket's path, or host and port
@@ -19,14 +22,12 @@ class _End(asyncio.Protocol):
     def __init__(self, line: Line, other: _End | None = None) -> None:
         self.line, self.other = line, other
         self.transport: asyncio.Transport | None = None
-        self._early: list[bytes] = []  # what came before there was another end
+        self._early: list[bytes] = []  # what came before there was another end, or while nothing passes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_BYTES)
         self.line.ends.add(self)
-        if self.line.is_stalled:
-            self.transport.pause_reading()
         if self.other is None:
             self.line.hold(asyncio.ensure_future(self._reach()))
 
@@ -45,15 +46,22 @@ class _End(asyncio.Protocol):
         if self.transport is None or self.transport.is_closing():
             end.abort()
             return
-        for data in self._early:
-            end.write(data)
+        if not self.line.is_stalled:
+            self.pass_on()
 
     def data_received(self, data: bytes) -> None:
-        self.line.bytes_passed += len(data)
-        if self.other is None:
+        self.line.note(data)
+        if self.other is None or self.line.is_stalled:
             self._early.append(data)
         else:
             self.other.write(data)
+
+    def pass_on(self) -> None:
+        """What came while there was no way on."""
+        early, self._early = self._early, []
+        if self.other is not None:
+            for data in early:
+                self.other.write(data)
 
     def eof_received(self) -> bool:
         return False  # closes; the other end follows
@@ -63,7 +71,7 @@ class _End(asyncio.Protocol):
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None and not self.line.is_stalled:
+        if self.other is not None and self.other.transport is not None:
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -83,13 +91,17 @@ class _End(asyncio.Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class Line:
-    """Listens, and passes on to `find_target()`, which is asked for each connection."""
+    """Listens, and passes on to `find_target()`, which is asked for each connection.
+
+    `heard`: when a command's id was first said on it, by `now`. What is stalled here has been said all the same.
+    """
 
     name: str
     find_target: Callable[[], Where]
+    now: Callable[[], datetime]
+    heard: dict[str, datetime] = field(default_factory=dict)
     ends: set[_End] = field(default_factory=set)
     is_stalled: bool = False
-    bytes_passed: int = 0
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -101,6 +113,11 @@ class Line:
             return path
         self._server = await loop.create_server(lambda: _End(self), "127.0.0.1", 0)
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    def note(self, data: bytes) -> None:
+        """Remember the commands that are named here for the first time."""
+        for found in COMMAND.findall(data):
+            self.heard.setdefault(found.decode(), self.now())
 
     def hold(self, task: asyncio.Future[None]) -> None:
         """Keep a task until it is done."""
@@ -117,14 +134,10 @@ class Line:
     async def stall(self, for_s: float) -> None:
         """Nothing passes for so long, and nobody is told."""
         self.is_stalled = True
-        for end in list(self.ends):
-            if end.transport is not None:
-                end.transport.pause_reading()
         await asyncio.sleep(for_s)
         self.is_stalled = False
         for end in list(self.ends):
-            if end.transport is not None and not end.transport.is_closing():
-                end.transport.resume_reading()
+            end.pass_on()
 
     async def close(self) -> None:
         """Listen no more, and cut all."""

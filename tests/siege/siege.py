@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.journeys.front import find_postmaster
 from tests.siege.couriers import Crew
-from tests.siege.proxy import Line
+from tests.siege.proxy import Line, Where
 
 from unlatch.clock import monotonic_s
 from unlatch.domain.access import Position
@@ -43,7 +44,7 @@ from unlatch.town.bench_rows import COURIERS, LATITUDE, LONGITUDE, Registry, con
 from unlatch.town.car import Maker
 from unlatch.town.desk import Consignee, OperatorDesk
 from unlatch.town.faults import FaultKind, Verb
-from unlatch.town.installation import Installation, Member
+from unlatch.town.installation import TAKE_OVER_S, Installation, Member
 from unlatch.town.ledger import LedgerRow
 from unlatch.town.load import Errand
 from unlatch.town.phone import CourierPhone
@@ -114,6 +115,7 @@ class Siege:
     lot: random.Random
     blows: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
+    struck: list[tuple[datetime, datetime]] = field(default_factory=list)  # what carries locks; town time
     rows: list[LedgerRow] = field(default_factory=list)  # of the town's ledger
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -201,8 +203,12 @@ class Siege:
             await asyncio.sleep(max(0.0, began_s + at_s - monotonic_s()))
             if kind == "disk full" and not self.is_own_disk:
                 continue
+            clock = self.installation.clock
+            began_at = clock.now()
             await BLOWS[kind](self)
             self.blows[kind] += 1
+            if kind != "server killed":
+                self.struck.append((began_at, clock.now() + timedelta(seconds=TAKE_OVER_S * clock.factor)))
 
     async def kill_server(self) -> None:
         """kill -9, and started again at its address."""
@@ -344,14 +350,21 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
         dsn = await stack.enter_async_context(use_server(read_settings({"UNLATCH_DATA_DIR": str(folder)})))
         at = conninfo_to_dict(dsn)
         port = at.get("port", 5432)
-        base = Line(name="database", find_target=lambda: f"{at['host']}/.s.PGSQL.{port}")
-        clouds = Line(name="clouds", find_target=lambda: _where(installation.town_url))
-        phones = Line(name="phones", find_target=lambda: ("127.0.0.1", installation.port))
-        for line in (base, clouds, phones):
+
+        def now() -> datetime:
+            return installation.clock.now()
+
+        targets: Mapping[str, Callable[[], Where]] = {
+            "database": lambda: f"{at['host']}/.s.PGSQL.{port}",
+            "clouds": lambda: _where(installation.town_url),
+            "phones": lambda: ("127.0.0.1", installation.port),
+        }
+        lines = {name: Line(name=name, find_target=find, now=now) for name, find in targets.items()}
+        for line in lines.values():
             stack.push_async_callback(line.close)
-        await base.open(str(data_dir / f".s.PGSQL.{port}"))
-        clouds_url = await clouds.open()
-        phones_url = await phones.open()
+        await lines["database"].open(str(data_dir / f".s.PGSQL.{port}"))
+        clouds_url = await lines["clouds"].open()
+        phones_url = await lines["phones"].open()
         installation = Installation(
             data_dir=data_dir,
             factor=wishes.factor,
@@ -408,7 +421,7 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
             crew=crew,
             registry=registry,
             database=database,
-            lines={line.name: line for line in (base, clouds, phones)},
+            lines=lines,
             folder=folder,
             dsn=dsn,
             is_own_disk=is_own_disk,
