@@ -85,8 +85,8 @@ async def show_camera(
 ) -> Response[Any]:
     """How it stands, what its enrolment wants now, and what else may be done with it."""
     place_id = seen.path["place_id"]
-    camera = await _find_camera(seen)
     shown = await _find_enrolment(seen)
+    camera = await _find_camera(seen)  # after it: what has just ended has made it a witness
     point = await get_point(seen)
     shared = await seen.ask(sharing.read_household, access_point_id=place_id)
     return render(
