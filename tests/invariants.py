@@ -284,7 +284,7 @@ class _Check:
         for gate in gates:
             if any(one.entry.number < gate.entry.number for one in self.told.entries_named("blocked")):
                 raise Broken("S4: the gate was passed after a block")
-            if blocked_at is not None and blocked_at < gate.entry.at:
+            if blocked_at is not None and blocked_at < gate.entry.at - self.skew:
                 raise Broken("S4: the gate was passed though the place had been blocked before")
 
     def _witnessed(self) -> None:
@@ -340,7 +340,10 @@ class _Check:
         for block in self.told.entries_named("blocked"):
             if "lock" not in block.entry.body.get("orders", ()):
                 continue
-            by = self._due(block.entry.at, LOCK_AFTER_BLOCK_S + SLOW_MACHINE_S)
+            at = block.entry.at
+            by = self._by(
+                at + timedelta(seconds=LOCK_AFTER_BLOCK_S * self.factor), at, again_s=LOCK_AFTER_BLOCK_S
+            )
             is_on_the_wire = any(
                 one["verb"] == "lock"
                 and one["sent_at"] is not None
@@ -353,11 +356,14 @@ class _Check:
             ):
                 raise Broken("S4: no lock came within 2 s of the block")
 
-    def _due(self, at: datetime, limit_s: float) -> datetime:
-        """When what is promised within that many real seconds must have come: once, a blow may have put it off."""
-        limit = timedelta(seconds=limit_s * self.factor)
-        ends = [ended for began, ended in self.struck if began <= at + limit and ended >= at]
-        return max([at, *ends]) + limit
+    def _by(self, due: datetime, since: datetime, again_s: float = 0.0) -> datetime:
+        """When what is due must have come on this machine. A blow since then puts it off to `again_s` after its end."""
+        slack, again = (
+            timedelta(seconds=SLOW_MACHINE_S * self.factor),
+            timedelta(seconds=again_s * self.factor),
+        )
+        ends = [ended + again for began, ended in self.struck if began <= due + slack and ended >= since]
+        return max([due, *ends]) + slack
 
     def _in_time(self) -> None:
         """L1: seen locked, or a person called, within 390 s of the gate. L2: what waits has a deadline."""
@@ -369,7 +375,8 @@ class _Check:
         for gate in told.entries_named("gate_passed"):
             if told.entries_named("unlock_not_sent"):
                 continue
-            by = gate.entry.at + timedelta(seconds=SECURE_WITHIN_S + SLOW_MACHINE_S * self.factor)
+            due = gate.entry.at + timedelta(seconds=SECURE_WITHIN_S)
+            by = self._by(due, due)
             answers = [one.entry.at for one in told.entries_named("seen_locked", "courier_pulled_handle")]
             answers += [one["opened_at"] for one in told.calls if one["kind"] == "operator"]
             latest_at = told.entries[-1].entry.at

@@ -194,7 +194,7 @@ async def _check_places(verdict: Verdict, siege: Siege) -> None:
     broken: list[str] = []
     gate = asyncio.Semaphore(4)
     put_off = 0
-    async with ReadTown(siege.installation.town, siege.rows, siege.lines["clouds"].heard) as town:
+    async with ReadTown(siege.installation.town, siege.rows, siege.left_at()) as town:
 
         async def check(account: Account, struck: Sequence[tuple[datetime, datetime]] = ()) -> str:
             try:
@@ -225,7 +225,7 @@ async def _check_places(verdict: Verdict, siege: Siege) -> None:
             await invariants.check_everywhere(siege.database)
         except invariants.Broken as error:
             broken.append(str(error)[:3000])
-    verdict.figures["locks after a block that a blow has put off"] = put_off
+    verdict.figures["promises of time that a blow has put off"] = put_off
     cars: list[Truth] = []
     while page := await siege.installation.town.list_cars(len(cars)):
         cars += page

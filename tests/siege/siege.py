@@ -51,6 +51,8 @@ from unlatch.town.phone import CourierPhone
 
 WORKERS = 2
 DISK_BYTES = 700 * 1024 * 1024
+LOOKS_EVERY_S = 0.05
+BLIND_AFTER_S = 0.3
 FILLED_FOR_S = 4.0
 SETTLED_WITHIN_S = 240.0
 PERSON_WITHIN_S = 40.0
@@ -116,6 +118,9 @@ class Siege:
     blows: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
     struck: list[tuple[datetime, datetime]] = field(default_factory=list)  # what carries locks; town time
+    blind: list[tuple[datetime, datetime]] = field(
+        default_factory=list
+    )  # when nobody saw what left; town time
     rows: list[LedgerRow] = field(default_factory=list)  # of the town's ledger
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -130,6 +135,7 @@ class Siege:
         self.tell(f"{len(errands)} errands, at {self.wishes.per_s} a second")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_ledger())
+            group.create_task(self._watch_itself())
             striking = group.create_task(self._strike(len(errands) / self.wishes.per_s))
             await self.deliver(errands, self.wishes.per_s)
             await striking
@@ -191,6 +197,24 @@ class Siege:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), 3.0)
+
+    async def _watch_itself(self) -> None:
+        """When this process was too late to see what passes through its lines."""
+        clock = self.installation.clock
+        while not self._over.is_set():
+            at = clock.now()
+            await asyncio.sleep(LOOKS_EVERY_S)
+            if clock.real_s((clock.now() - at).total_seconds()) > BLIND_AFTER_S:
+                self.blind.append((at, clock.now()))
+
+    def left_at(self) -> dict[str, datetime]:
+        """When each command left for its cloud, at the latest: while nobody saw it, it may have left at once."""
+        soon = timedelta(seconds=BLIND_AFTER_S * self.installation.clock.factor)
+        left = dict(self.lines["clouds"].heard)
+        for command_id, at in left.items():
+            unseen = [began for began, ended in self.blind if began <= at <= ended + soon]
+            left[command_id] = min([at, *unseen])
+        return left
 
     # ---- blows -------------------------------------------------------------------------------------------
 
@@ -280,12 +304,16 @@ class Siege:
     async def fill_disk(self) -> None:
         """Nothing more can be written where PostgreSQL keeps its files, for some seconds."""
         ballast = self.folder / "ballast"
-        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(1 << 20))
+        await asyncio.to_thread(_fill, ballast)
         await asyncio.sleep(FILLED_FOR_S)
         ballast.unlink()
         await self._wait_for_database(None)
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 20))
 
 
 BLOWS: Mapping[str, Callable[[Siege], Awaitable[None]]] = {
