@@ -218,7 +218,10 @@ class _Check:
                 raise Broken(f"S1: {len(gates)} gates for an unlock that left")
             late_s = self._real_s(gates[0].entry.at, request.at)
             if late_s > FIRST_BYTE_S:
-                raise Broken(f"S1: the first byte came {late_s:.2f} s after the gate")
+                gate, left = gates[0].entry, request.at
+                raise Broken(
+                    f"S1: {late_s:.2f} s from the gate ({gate.at}, {gate.who}) to the first byte ({left})"
+                )
 
     @property
     def has_emitted(self) -> bool:
