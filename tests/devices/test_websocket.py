@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from tests.devices.canned import canned_cloud, listening, read_request
+from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
 
 from unlatch.clock import monotonic_s
 from unlatch.devices.base import Reply
@@ -190,3 +193,14 @@ async def test_more_messages_than_anyone_reads_end_it_and_what_came_before_is_ke
         with pytest.raises(WireError) as caught:
             await socket.receive(0.0)
         assert caught.value.cut is Cut.TOO_LARGE
+
+
+async def test_one_that_is_lost_before_anybody_waits_for_it_leaves_nothing_unheard() -> None:
+    """Whoever wanted it has left, out of time, while it was being connected."""
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told["message"]))
+    socket = WebSocket(ClientProtocol(parse_uri("ws://127.0.0.1/ws")))
+    socket.connection_lost(None)
+    del socket
+    gc.collect()
+    assert unheard == []

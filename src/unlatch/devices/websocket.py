@@ -178,6 +178,7 @@ class WebSocket(asyncio.Protocol):
             self._cut = cut
         if not self.opened.done():
             self.opened.set_exception(WireError(cut, has_left=False))
+            self.opened.exception()  # heard: whoever wanted it may have left, out of time
         self._news.set()
         if self.transport is not None and cut is Cut.CLOSED:
             self.transport.close()
