@@ -155,7 +155,7 @@ async def count_looks(front: Front, door: PhoneDoor) -> int:
 
 
 async def draw_area(screen: Screen, front: Front, words: dict[str, str]) -> None:
-    """A metro area less and another one more: the text has it, and the server reads it."""
+    """One more area, which the server reads, and taken away again: the text has it each time."""
     page, map_ = screen.page, screen.page.locator("[data-part=map]")
     await page.goto(f"{front.installation.server_url}/console/rules/file?file=coverage/launch-2018.geojson")
     await expect(map_).to_have_attribute("data-shown", "37", timeout=PATIENCE_MS)

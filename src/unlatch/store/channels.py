@@ -9,8 +9,6 @@ from datetime import datetime, time
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
-from unlatch.domain.notice import ChannelState
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRow:
@@ -54,6 +52,14 @@ _COUNT_TRY = """
     UPDATE channel SET code_tries = code_tries + 1
     WHERE id = %s AND reader = %s AND reader_id = %s AND state <> 'gone'
     RETURNING """ + ", ".join(_NAMES)  # fmt: skip
+
+
+# What ends a channel, whoever ends it: its address is forgotten. `now`, `why`.
+ENDS = "state = 'gone', sealed = '', code_digest = NULL, gone_at = %(now)s, why_gone = %(why)s"
+_END = f"""
+    UPDATE channel SET {ENDS} WHERE id = %(id)s AND state <> 'gone'
+        AND (%(reader)s::text IS NULL OR (reader = %(reader)s AND reader_id = %(reader_id)s)) RETURNING id
+"""
 
 
 async def insert_channel(connection: AsyncConnection, row: ChannelRow) -> None:
@@ -146,11 +152,8 @@ async def end_channel(
 ) -> bool:
     """Nothing is sent there any more, and its address is forgotten. `of`: only if it is this reader's."""
     reader, reader_id = of or (None, None)
-    cursor = await connection.execute(
-        "UPDATE channel SET state = %s, sealed = '', code_digest = NULL, gone_at = %s, why_gone = %s "
-        "WHERE id = %s AND state <> 'gone' AND (%s::text IS NULL OR (reader = %s AND reader_id = %s)) RETURNING id",
-        (ChannelState.GONE, now, why, channel_id, reader, reader, reader_id),
-    )
+    values = {"id": channel_id, "now": now, "why": why, "reader": reader, "reader_id": reader_id}
+    cursor = await connection.execute(_END.encode(), values)
     return await cursor.fetchone() is not None
 
 

@@ -8,8 +8,11 @@ from datetime import datetime
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from unlatch.store.channels import ENDS
+
 MOST_SESSIONS = 20  # of one reader; the one that was not seen for longest gives way
 MOST_PASSKEYS = 10
+SIGNED_OUT = "its browser was signed out"  # why its channel has ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +71,7 @@ def _end_where(which: str) -> bytes:
     """Sign out the browsers that `which` names; nothing is told there any more, and where that was is forgotten."""
     return f"""
         WITH ended AS (UPDATE session SET ended_at = %(now)s WHERE ended_at IS NULL AND {which} RETURNING id)
-        UPDATE channel SET state = 'gone', sealed = '', gone_at = %(now)s, why_gone = 'its browser was signed out'
+        UPDATE channel SET {ENDS}
         FROM ended WHERE channel.session_id = ended.id AND channel.state <> 'gone'
     """.encode()
 
@@ -88,7 +91,13 @@ async def insert_session(connection: AsyncConnection, row: SessionRow, token_has
     )
     await connection.execute(
         _END_TOO_MANY,
-        {"now": row.created_at, "reader": row.reader, "reader_id": row.reader_id, "most": MOST_SESSIONS},
+        {
+            "now": row.created_at,
+            "reader": row.reader,
+            "reader_id": row.reader_id,
+            "most": MOST_SESSIONS,
+            "why": SIGNED_OUT,
+        },
     )
 
 
@@ -136,7 +145,10 @@ async def end_session(
     connection: AsyncConnection, session_id: str, *, reader: str, reader_id: str, now: datetime
 ) -> None:
     """Sign one browser of this person out. Done already: nothing happens."""
-    await connection.execute(_END, {"now": now, "id": session_id, "reader": reader, "reader_id": reader_id})
+    await connection.execute(
+        _END,
+        {"now": now, "id": session_id, "reader": reader, "reader_id": reader_id, "why": SIGNED_OUT},
+    )
 
 
 async def set_proved(connection: AsyncConnection, session_id: str, now: datetime) -> None:
