@@ -174,7 +174,9 @@ async def test_what_was_refused_is_not_kept(tenant: Tenant) -> None:
     assert (await tenant.carrier.post("/v1/consignees", CONSIGNEE, key="one")).status_code == 201
 
 
-async def test_a_claim_that_a_dead_server_left_is_free_again(tenant: Tenant, platform: Platform) -> None:
+async def test_a_claim_that_a_dead_server_left_is_free_again_and_makes_nothing_twice(
+    tenant: Tenant, platform: Platform
+) -> None:
     """The claim stands as a server leaves it that dies between claim and answer."""
     path = f"/v1/courier/stops/{tenant.stop_id}/scan"
     body = {"label": {"text": "TBA123456789012"}}
@@ -189,7 +191,29 @@ async def test_a_claim_that_a_dead_server_left_is_free_again(tenant: Tenant, pla
         )
     again = await tenant.courier.post(path, body, key="one")
     assert again.status_code == first.status_code == 201
-    assert again.json()["id"] != first.json()["id"]
+    assert (first.json()["is_live"], again.json()["id"]) == (False, first.json()["id"])
+    path = f"/v1/stops/{tenant.stop_id}/visits"
+    assert len((await tenant.carrier.get(path)).json()["visits"]) == 1
+
+
+async def test_what_broke_behind_its_work_is_asked_for_again_at_once_and_makes_nothing_twice(
+    tenant: Tenant, platform: Platform
+) -> None:
+    """The visit is made and refused, and its answer can't be written: it reads a column that is not there."""
+    path = f"/v1/courier/stops/{tenant.stop_id}/scan"
+    body = {"label": {"text": "TBA123456789012"}}
+    async with platform.database.connection() as connection:
+        await connection.execute("ALTER TABLE stop RENAME later_fallbacks TO gone")
+    check_problem(await tenant.courier.post(path, body, key="one"), 500, Trouble.BROKEN)
+    async with platform.database.connection() as connection:
+        await connection.execute("ALTER TABLE stop RENAME gone TO later_fallbacks")
+    told = (await tenant.carrier.get(f"/v1/stops/{tenant.stop_id}/visits")).json()["visits"]
+    again = await tenant.courier.post(path, body, key="one")
+    assert again.status_code == 201
+    assert [again.json()["id"]] == [one["id"] for one in told]
+    check_problem(
+        await tenant.courier.post(path, {**body, "position": None}, key="one"), 422, Trouble.KEY_REUSED
+    )
 
 
 async def test_a_scan_that_failed_gives_its_key_back(tenant: Tenant) -> None:

@@ -65,6 +65,7 @@ class ScanRequest:
     symbols: Sequence[Symbol]  # all that the picture or the keyboard gave
     position: Position | None
     phone_at: datetime | None = None  # the phone's own clock: written down, never believed
+    visit_id: str | None = None  # for the visit that it begins: the same each time this request is repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,8 @@ def position_of(body: dict[str, Any] | None) -> Position | None:
 async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
     """Decide on a scan. Raises NotFound where the courier's carrier has no such stop.
 
-    Scanning again while one's own visit lives at this stop is no new request: it gives that visit.
+    Scanning again while one's own visit lives at this stop is no new request: it gives that visit. Nor is a request
+    whose answer was lost: it gives the visit that it began, though that may be over.
     """
     label = read_picture_label(request.symbols)
     if label in _WORTH_KNOWING_WHAT_IS_EXPECTED:
@@ -123,8 +125,11 @@ async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
         try:
             async with platform.database.pipelined_transaction() as connection:
                 return await _request(platform, connection, request, label)
-        except UniqueViolation:
-            continue  # S6: another visit began at this very moment; now it is seen
+        except UniqueViolation as error:
+            if request.visit_id is None or error.diag.constraint_name != "visit_pkey":
+                continue  # S6: another visit began at this very moment; now it is seen
+            async with platform.database.connection() as connection:
+                return ScanResult(row=await visits.get_visit(connection, request.visit_id))
     return ScanResult(row=None, reasons=(Incident.PLATFORM_PLACE_BUSY,))
 
 
@@ -239,7 +244,7 @@ def _situation(
 
 def _row(door: Doorstep, request: ScanRequest, visit: Visit, now: datetime) -> VisitRow:
     return VisitRow(
-        id=make_id("vis"),
+        id=request.visit_id or make_id("vis"),
         stop_id=request.stop_id,
         access_point_id=door.place.access_point_id,
         courier_id=request.courier_id,

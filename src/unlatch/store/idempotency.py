@@ -6,8 +6,9 @@ Two ways, by what the request does:
 its answer being kept, and a crash leaves neither. Two at once are told apart by an advisory lock.
 
 *Claimed*: for work that has transactions of its own. The key is claimed first (status NULL) and the answer is
-written afterwards, both without waiting for the disk. A claim whose server died is free again after
-CLAIM_LASTS_S; the work must then stand being done twice.
+written afterwards, both without waiting for the disk. The claim holds the identifier for what the work will
+make. One whose server died is free again after CLAIM_LASTS_S, one whose work broke is so at once, and whoever takes
+it over gets that identifier: it can't be made twice. All else of the work must stand being done twice.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ _FIND = """
 _CLAIM = """
     -- A key that is new, or whose claim was left by a dead server, is ours; else the row that is there.
     WITH claimed AS (
-        INSERT INTO idempotency AS kept (principal, key, request_hash, at)
-        VALUES (%(principal)s, %(key)s, %(request_hash)s, %(real_now)s)
+        INSERT INTO idempotency AS kept (principal, key, request_hash, at, makes)
+        VALUES (%(principal)s, %(key)s, %(request_hash)s, %(real_now)s, %(makes)s)
         ON CONFLICT (principal, key) DO UPDATE SET at = excluded.at
         WHERE kept.status IS NULL AND kept.at < %(stale_before)s AND kept.request_hash = excluded.request_hash
-        RETURNING 1
+        RETURNING makes
     )
-    SELECT EXISTS (SELECT 1 FROM claimed), kept.request_hash, kept.status, kept.answer,
+    SELECT (SELECT makes FROM claimed), kept.request_hash, kept.status, kept.answer,
         set_config('synchronous_commit', 'off', true)
     FROM (VALUES (1)) AS one (row) LEFT JOIN idempotency kept
         ON kept.principal = %(principal)s AND kept.key = %(key)s
@@ -85,22 +86,32 @@ async def insert_answer(
 
 
 async def claim_key(
-    connection: AsyncConnection, principal: str, key: str, *, request_hash: bytes, real_now: datetime
-) -> KeptAnswer | None:
-    """Claim a key before the work, in a transaction of its own; None: it is ours."""
+    connection: AsyncConnection,
+    principal: str,
+    key: str,
+    *,
+    request_hash: bytes,
+    makes: str,
+    real_now: datetime,
+) -> KeptAnswer | str:
+    """Claim a key before the work, in a transaction of its own; a text: it is ours, and that is what it makes.
+
+    `makes`: the identifier for what the work makes, unless someone has chosen one before.
+    """
     values = {
         "principal": principal,
         "key": key,
         "request_hash": request_hash,
+        "makes": makes,
         "real_now": real_now,
         "stale_before": real_now - timedelta(seconds=CLAIM_LASTS_S),
     }
     cursor = await connection.execute(_CLAIM, values)
     row = await cursor.fetchone()
     assert row is not None
-    is_ours, kept_hash, status, answer, _ = row
-    if is_ours:
-        return None
+    ours, kept_hash, status, answer, _ = row
+    if ours is not None:
+        return str(ours)
     return KeptAnswer(request_hash=kept_hash, status=status, answer=answer)
 
 
@@ -112,9 +123,18 @@ async def finish_claim(
 
 
 async def drop_claim(connection: AsyncConnection, principal: str, key: str) -> None:
-    """The work came to nothing: the key may be used again at once."""
+    """The work came to nothing: the key may be used again at once, for anything."""
     await connection.execute(
         "DELETE FROM idempotency WHERE principal = %s AND key = %s AND status IS NULL", (principal, key)
+    )
+
+
+async def leave_claim(connection: AsyncConnection, principal: str, key: str) -> None:
+    """The work broke, and nobody knows what it has made: the same request may take it over at once."""
+    await connection.execute(
+        "UPDATE idempotency SET at = at - make_interval(secs => %s) "
+        "WHERE principal = %s AND key = %s AND status IS NULL",
+        (CLAIM_LASTS_S, principal, key),
     )
 
 

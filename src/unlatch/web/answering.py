@@ -25,6 +25,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.sign_in import is_settled, needs_step_up
 from unlatch.store import idempotency
 from unlatch.store.idempotency import KeptAnswer
+from unlatch.store.ids import make_id
 from unlatch.store.sessions import SessionRow
 from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
@@ -148,20 +149,23 @@ class _Once:
     async def claimed(self) -> Response[Any]:
         """Claim the key, do the work (which has its own transactions), keep the answer."""
         async with self.database.connection() as connection:
-            kept = await idempotency.claim_key(
+            claim = await idempotency.claim_key(
                 connection,
                 self.principal,
                 self.key,
                 request_hash=self.request_hash,
+                makes=make_id(self.endpoint.makes),
                 real_now=datetime.now(UTC),
             )
-        if kept is not None:
-            return self._repeat(kept)
+        if isinstance(claim, KeptAnswer):
+            return self._repeat(claim)
         try:
-            content = _encode(await self.endpoint.run(self.asked))
-        except BaseException:
+            content = _encode(await self.endpoint.run(replace(self.asked, makes=claim)))
+        except BaseException as error:
+            is_refusal = isinstance(error, ProblemError | UnlatchError) and not isinstance(error, StoreError)
+            let_go = idempotency.drop_claim if is_refusal else idempotency.leave_claim
             async with self.database.connection() as connection:
-                await idempotency.drop_claim(connection, self.principal, self.key)
+                await let_go(connection, self.principal, self.key)
             raise
         async with self.database.connection() as connection:
             await idempotency.finish_claim(

@@ -48,6 +48,9 @@ class Asked(Generic[Body]):
     cinema: Cinema
     transaction: AsyncConnection | None = None
     language: Language | None = None  # of the page that asks
+    makes: str | None = (
+        None  # the identifier for what a CLAIMED request makes, the same each time it is repeated
+    )
 
     @property
     def connection(self) -> AsyncConnection:
@@ -85,6 +88,7 @@ class Endpoint:
     widens: bool = False  # who may open, see or sign in: a browser shows once more who it is, and is not new
     destroys: bool = False  # what can't be had back: a browser shows once more who it is
     ask_first: Ask | None = None  # asks the world outside, before the transaction of IN_TRANSACTION begins
+    makes: str = "new"  # the kind of what a CLAIMED request makes, as its identifier names it
 
     @property
     def name(self) -> str:
@@ -125,6 +129,7 @@ class EndpointTable:
         widens: bool = False,
         destroys: bool = False,
         ask_first: Ask | None = None,
+        makes: str = "new",
     ) -> Callable[[Run], Run]:
         """Put the decorated function into the table; its docstring is the endpoint's description."""
         if method == "POST" and repeat is Repeat.FREE:
@@ -154,6 +159,7 @@ class EndpointTable:
                     widens=widens,
                     destroys=destroys,
                     ask_first=ask_first,
+                    makes=makes,
                 )
             )
             return run

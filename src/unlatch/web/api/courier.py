@@ -253,6 +253,7 @@ def _unreadable(fault: LabelFault, language: Language) -> ProblemError:
     gives=VisitShown,
     status=201,
     repeat=Repeat.CLAIMED,
+    makes="vis",
     max_body_bytes=MAX_BODY_WITH_PHOTO_BYTES,
     troubles=(Trouble.NOT_FOUND, Trouble.LABEL_UNREADABLE, Trouble.TOO_MANY),
     examples=({"label": {"text": "(00)340123450000000017"}, "position": POSITION_EXAMPLE},),
@@ -273,6 +274,7 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
             symbols=await _read_symbols(asked),
             position=None if body.position is None else body.position.position(),
             phone_at=_read_phone_time(body.phone_at),
+            visit_id=asked.makes,
         ),
     )
     if result.fault is not None:
