@@ -6,7 +6,8 @@ Nothing of the server's own code is used here: what these clients know of it is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
@@ -21,7 +22,8 @@ from unlatch.errors import UnlatchError
 TIMEOUT_S = 15.0
 SILENT_STREAM_S = 10.0  # a stream that says nothing for so long is cut: it says each second that it lives
 KEEP_TRYING_S = 30.0  # real seconds, while the server does not answer
-PAUSE_S = 0.2
+PAUSE_S = 0.2  # before asking again, at first
+PAUSE_MOST_S = 1.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
 TRY_AGAIN = frozenset({429, 503})
@@ -82,6 +84,14 @@ class Problem(UnlatchError):
         super().__init__(f"{status} {self.trouble}: {self.detail}")
 
 
+def _pauses() -> Iterator[float]:
+    """Seconds: growing, and drawn by lot, so that those whom one cut has hit don't all come back at once."""
+    pause_s = PAUSE_S
+    while True:
+        yield pause_s * random.uniform(0.5, 1.0)
+        pause_s = min(2 * pause_s, PAUSE_MOST_S)
+
+
 class Caller:
     """Someone who asks the API with a key of their own. Not answered: asks again, with the same idempotency key.
 
@@ -124,6 +134,7 @@ class Caller:
         if method == "POST":
             more["Idempotency-Key"] = idempotency_key or str(uuid4())
         deadline = asyncio.get_running_loop().time() + self.keep_trying_s
+        pauses = _pauses()
         while True:
             is_last = asyncio.get_running_loop().time() > deadline
             try:
@@ -145,7 +156,7 @@ class Caller:
                 is_under_way = problem.trouble == "under_way"
                 if is_last or not (is_under_way or answer.status_code in TRY_AGAIN):
                     raise problem
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(next(pauses))
 
     async def get(self, path: str, kind: type[Body]) -> Body:
         """What stands there."""
@@ -172,6 +183,7 @@ class Caller:
         """Its journal behind line `after`, as it grows, until it is over. A cut stream is resumed."""
         path = f"/v1/visits/{visit_id}/events"
         deadline = asyncio.get_running_loop().time() + self.keep_trying_s
+        pauses = _pauses()
         while True:
             headers = {**self.sign("GET", path), "Last-Event-ID": str(after)}
             try:
@@ -186,6 +198,7 @@ class Caller:
                         line = msgspec.json.decode(data, type=Line)
                         after = line.number
                         deadline = asyncio.get_running_loop().time() + self.keep_trying_s
+                        pauses = _pauses()
                         yield line
             except httpx.TransportError as error:
                 if asyncio.get_running_loop().time() > deadline:
@@ -194,7 +207,7 @@ class Caller:
                 is_late = asyncio.get_running_loop().time() > deadline
                 if is_late or problem.status not in TRY_AGAIN:
                     raise
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(next(pauses))
 
     async def find_line(self, visit_id: str, name: str, *, timeout_s: float = 60.0) -> Line:
         """The first line of this name in its journal, once there is one. Raises TimeoutError (real seconds)."""
