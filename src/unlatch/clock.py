@@ -23,7 +23,10 @@ class Clock:
 
     def now(self) -> datetime:
         """The time now: aware, UTC, monotonic only as far as the machine's own clock is."""
-        real_at = datetime.now(UTC)
+        return self.of_real(datetime.now(UTC))
+
+    def of_real(self, real_at: datetime) -> datetime:
+        """What this clock shows, or showed, at a moment of real time."""
         if self.factor == 1.0:
             return real_at
         return self.anchor_at + (real_at - self.anchor_at) * self.factor

@@ -1,17 +1,35 @@
-"""A line that can be cut and stalled: a proxy between two processes that know nothing of it."""
+"""Lines that can be cut and stalled: proxies between processes that know nothing of them.
+
+They live in a process of their own, `python -m tests.siege.proxy`: what passes is seen when it passes, however busy
+the load generator is. It is asked by lines of JSON, `[number, verb, words]`, answers `[number, answer]`, and ends with
+its standard input. `Lines` is the asking side.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
 import re
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import cast
+from itertools import count
+from typing import Any, cast
+
+import uvloop
 
 COMMAND = re.compile(rb"com_[0-9a-f]{32}")
 HIGH_BYTES = 256 * 1024  # that wait for a reader; then the other side is not read any more
+LOOKS_EVERY_S = 0.02
+BLIND_AFTER_S = 0.1
+SEEN_LATE_S = (
+    3 * BLIND_AFTER_S
+)  # at most, while it is not blind: it takes a connection, reads, and notes, each in a turn
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 Where = str | tuple[str, int]  # a unix socket's path, or host and port
 
@@ -33,8 +51,10 @@ class _End(asyncio.Protocol):
 
     async def _reach(self) -> None:
         """Connect to what lies behind."""
-        loop, where = asyncio.get_running_loop(), self.line.find_target()
+        loop, where = asyncio.get_running_loop(), self.line.target
         try:
+            if where is None:
+                raise ConnectionRefusedError
             if isinstance(where, str):
                 _, end = await loop.create_unix_connection(lambda: _End(self.line, self), where)
             else:
@@ -91,15 +111,13 @@ class _End(asyncio.Protocol):
 
 @dataclass(kw_only=True, eq=False)
 class Line:
-    """Listens, and passes on to `find_target()`, which is asked for each connection.
+    """Listens, and passes on to `target`.
 
-    `heard`: when a command's id was first said on it, by `now`. What is stalled here has been said all the same.
+    `heard`: when a command's id was first said on it (Unix seconds). What is stalled here has been said all the same.
     """
 
-    name: str
-    find_target: Callable[[], Where]
-    now: Callable[[], datetime]
-    heard: dict[str, datetime] = field(default_factory=dict)
+    target: Where | None = None
+    heard: dict[str, float] = field(default_factory=dict)
     ends: set[_End] = field(default_factory=set)
     is_stalled: bool = False
     _server: asyncio.Server | None = None
@@ -117,7 +135,7 @@ class Line:
     def note(self, data: bytes) -> None:
         """Remember the commands that are named here for the first time."""
         for found in COMMAND.findall(data):
-            self.heard.setdefault(found.decode(), self.now())
+            self.heard.setdefault(found.decode(), time.time())
 
     def hold(self, task: asyncio.Future[None]) -> None:
         """Keep a task until it is done."""
@@ -139,10 +157,153 @@ class Line:
         for end in list(self.ends):
             end.pass_on()
 
-    async def close(self) -> None:
-        """Listen no more, and cut all."""
-        if self._server is not None:
-            self._server.close()
-        for end in list(self.ends):
-            end.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+class _Switchboard:
+    """All lines of one process, and what is asked of them."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Line] = {}
+        self.blind: list[
+            tuple[float, float]
+        ] = []  # when this process was too late to see what passed; Unix seconds
+
+    async def watch_itself(self) -> None:
+        while True:
+            at_s = time.time()
+            await asyncio.sleep(LOOKS_EVERY_S)
+            if time.time() - at_s > BLIND_AFTER_S:
+                self.blind.append((at_s, time.time()))
+
+    async def do(self, verb: str, words: list[Any]) -> Any:
+        match verb, words:
+            case "open", [name, target, path]:
+                self.lines[name] = Line(target=_where(target))
+                return await self.lines[name].open(path)
+            case "aim", [name, target]:
+                self.lines[name].target = _where(target)
+            case "cut", [name, share, seed]:
+                return self.lines[name].cut(share, random.Random(seed))
+            case "stall", [name, for_s]:
+                await self.lines[name].stall(for_s)
+            case "tell", [name]:
+                return {"heard": self.lines[name].heard, "blind": self.blind}
+            case _:
+                raise ValueError(f"there is no {verb} of {len(words)} words")
+        return None
+
+
+def _where(target: Any) -> Where | None:
+    return (target[0], target[1]) if isinstance(target, list) else cast("str | None", target)
+
+
+async def serve() -> None:
+    """Do what is asked on standard input, several at a time, until it ends."""
+    loop, board = asyncio.get_running_loop(), _Switchboard()
+    asked = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
+
+    async def answer(number: int, verb: str, words: list[Any]) -> None:
+        print(json.dumps([number, await board.do(verb, words)]), flush=True)
+
+    async with asyncio.TaskGroup() as group:  # what fails ends this process, and so all who wait for it
+        watching = group.create_task(board.watch_itself())
+        while text := await asked.readline():
+            group.create_task(answer(*json.loads(text)))
+        watching.cancel()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a line has heard, and when nobody listened; Unix seconds."""
+
+    heard: Mapping[str, float]
+    blind: list[tuple[float, float]]
+
+    def left_at(self) -> dict[str, float]:
+        """When each command left, at the latest: while nobody listened, it may have left at once."""
+        return {
+            command_id: min(
+                [at, *(began for began, ended in self.blind if began <= at <= ended + BLIND_AFTER_S)]
+            )
+            for command_id, at in self.heard.items()
+        }
+
+
+class Lines:
+    """The lines of one siege: `name` is one of those that were opened."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.names: list[str] = []
+        self._process = process
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._is_over = False
+
+    async def open(self, name: str, target: Where | None = None, *, path: str | None = None) -> str:
+        """One more line, at a free port or at a unix socket of that path; its address."""
+        self.names.append(name)
+        return str(await self._ask("open", name, target, path))
+
+    async def aim(self, name: str, target: Where) -> None:
+        """Where it leads. Until then whoever comes is turned away."""
+        await self._ask("aim", name, target)
+
+    async def cut(self, name: str, share: float, seed: int) -> int:
+        """Cut that share of what passes; how many ends."""
+        return int(await self._ask("cut", name, share, seed))
+
+    async def stall(self, name: str, for_s: float) -> None:
+        """Nothing passes for so long, and nobody is told."""
+        await self._ask("stall", name, for_s)
+
+    async def tell(self, name: str) -> Told:
+        """What it has heard so far."""
+        told = await self._ask("tell", name)
+        return Told(heard=told["heard"], blind=[(began, ended) for began, ended in told["blind"]])
+
+    async def _ask(self, verb: str, *words: Any) -> Any:
+        assert self._process.stdin is not None
+        if self._is_over:
+            raise ConnectionError("the process of the lines has ended")
+        number = next(self._numbers)
+        self._waiting[number] = answered = asyncio.get_running_loop().create_future()
+        self._process.stdin.write(json.dumps([number, verb, words]).encode() + b"\n")
+        return await answered
+
+    async def listen(self) -> None:
+        """Hand answers to who waits for them; at the end of that process nobody waits any more."""
+        assert self._process.stdout is not None
+        while text := await self._process.stdout.readline():
+            number, answer = json.loads(text)
+            self._waiting.pop(number).set_result(answer)
+        self._is_over = True
+        for answered in self._waiting.values():
+            answered.set_exception(ConnectionError("the process of the lines has ended"))
+
+
+@asynccontextmanager
+async def use_lines() -> AsyncIterator[Lines]:
+    """A process for the lines of one siege."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.siege.proxy"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=MAX_ANSWER_BYTES,
+    )
+    lines = Lines(process)
+    listening = asyncio.create_task(lines.listen())
+    try:
+        yield lines
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 5.0)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await listening
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())

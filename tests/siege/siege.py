@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.journeys.front import find_postmaster
 from tests.siege.couriers import Crew
-from tests.siege.proxy import Line, Where
+from tests.siege.proxy import Lines, use_lines
 
 from unlatch.clock import monotonic_s
 from unlatch.domain.access import Position
@@ -51,8 +51,6 @@ from unlatch.town.phone import CourierPhone
 
 WORKERS = 2
 DISK_BYTES = 700 * 1024 * 1024
-LOOKS_EVERY_S = 0.05
-BLIND_AFTER_S = 0.3
 FILLED_FOR_S = 4.0
 SETTLED_WITHIN_S = 240.0
 PERSON_WITHIN_S = 40.0
@@ -109,7 +107,7 @@ class Siege:
     crew: Crew
     registry: Registry
     database: Database
-    lines: Mapping[str, Line]
+    lines: Lines
     folder: Path  # of PostgreSQL
     dsn: str  # the straight way to it
     is_own_disk: bool
@@ -118,9 +116,6 @@ class Siege:
     blows: Counter[str] = field(default_factory=Counter)
     points: Counter[str] = field(default_factory=Counter)
     struck: list[tuple[datetime, datetime]] = field(default_factory=list)  # what carries locks; town time
-    blind: list[tuple[datetime, datetime]] = field(
-        default_factory=list
-    )  # when nobody saw what left; town time
     rows: list[LedgerRow] = field(default_factory=list)  # of the town's ledger
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,7 +130,6 @@ class Siege:
         self.tell(f"{len(errands)} errands, at {self.wishes.per_s} a second")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_ledger())
-            group.create_task(self._watch_itself())
             striking = group.create_task(self._strike(len(errands) / self.wishes.per_s))
             await self.deliver(errands, self.wishes.per_s)
             await striking
@@ -198,23 +192,14 @@ class Siege:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), 3.0)
 
-    async def _watch_itself(self) -> None:
-        """When this process was too late to see what passes through its lines."""
+    async def left_at(self) -> dict[str, datetime]:
+        """When each command left for its cloud, at the latest; town time."""
         clock = self.installation.clock
-        while not self._over.is_set():
-            at = clock.now()
-            await asyncio.sleep(LOOKS_EVERY_S)
-            if clock.real_s((clock.now() - at).total_seconds()) > BLIND_AFTER_S:
-                self.blind.append((at, clock.now()))
-
-    def left_at(self) -> dict[str, datetime]:
-        """When each command left for its cloud, at the latest: while nobody saw it, it may have left at once."""
-        soon = timedelta(seconds=BLIND_AFTER_S * self.installation.clock.factor)
-        left = dict(self.lines["clouds"].heard)
-        for command_id, at in left.items():
-            unseen = [began for began, ended in self.blind if began <= at <= ended + soon]
-            left[command_id] = min([at, *unseen])
-        return left
+        told = await self.lines.tell("clouds")
+        return {
+            command_id: clock.of_real(datetime.fromtimestamp(at_s, UTC))
+            for command_id, at_s in told.left_at().items()
+        }
 
     # ---- blows -------------------------------------------------------------------------------------------
 
@@ -295,11 +280,11 @@ class Siege:
 
     async def cut_line(self) -> None:
         """Half of what passes through one of the lines is cut."""
-        self.lot.choice(list(self.lines.values())).cut(0.5, self.lot)
+        await self.lines.cut(self.lot.choice(self.lines.names), 0.5, self.lot.getrandbits(32))
 
     async def stall_line(self) -> None:
         """Nothing passes for a while; nothing is closed."""
-        await self.lot.choice(list(self.lines.values())).stall(self.lot.uniform(0.5, 3.0))
+        await self.lines.stall(self.lot.choice(self.lines.names), self.lot.uniform(0.5, 3.0))
 
     async def fill_disk(self) -> None:
         """Nothing more can be written where PostgreSQL keeps its files, for some seconds."""
@@ -379,20 +364,10 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
         at = conninfo_to_dict(dsn)
         port = at.get("port", 5432)
 
-        def now() -> datetime:
-            return installation.clock.now()
-
-        targets: Mapping[str, Callable[[], Where]] = {
-            "database": lambda: f"{at['host']}/.s.PGSQL.{port}",
-            "clouds": lambda: _where(installation.town_url),
-            "phones": lambda: ("127.0.0.1", installation.port),
-        }
-        lines = {name: Line(name=name, find_target=find, now=now) for name, find in targets.items()}
-        for line in lines.values():
-            stack.push_async_callback(line.close)
-        await lines["database"].open(str(data_dir / f".s.PGSQL.{port}"))
-        clouds_url = await lines["clouds"].open()
-        phones_url = await lines["phones"].open()
+        lines = await stack.enter_async_context(use_lines())
+        await lines.open("database", f"{at['host']}/.s.PGSQL.{port}", path=str(data_dir / f".s.PGSQL.{port}"))
+        clouds_url = await lines.open("clouds")
+        phones_url = await lines.open("phones")
         installation = Installation(
             data_dir=data_dir,
             factor=wishes.factor,
@@ -407,15 +382,10 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
             tell=tell,
         )
         await stack.enter_async_context(installation)
+        await lines.aim("clouds", _where(installation.town_url))
+        await lines.aim("phones", ("127.0.0.1", installation.port))
         operator_key = await installation.admit_operator("Olga")
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(
-                timeout=15.0,
-                trust_env=False,
-                verify=False,
-                limits=httpx.Limits(max_connections=300, max_keepalive_connections=100, keepalive_expiry=5),
-            )
-        )
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=15.0, trust_env=False, verify=False))
         connection = await stack.enter_async_context(await AsyncConnection.connect(dsn, autocommit=True))
         settings = read_settings({"UNLATCH_DATA_DIR": str(data_dir)})
         registry = Registry(
@@ -425,8 +395,11 @@ async def besiege(wishes: Wishes, tell: Callable[[str], None]) -> AsyncIterator[
             now=installation.clock.now,
         )
         await registry.open()
+        # A client each, as in truth: one pool for hundreds of them takes a core for its bookkeeping.
         phones_of = [
-            patient(CourierPhone(phones_url, http=http, private_key=one.private_key, token=one.token))
+            await stack.enter_async_context(
+                patient(CourierPhone(phones_url, private_key=one.private_key, token=one.token))
+            )
             for one in registry.phones
         ]
         crew = Crew(
