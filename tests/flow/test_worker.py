@@ -59,6 +59,10 @@ FULL_DISK = """
     CREATE TRIGGER refuse BEFORE UPDATE ON pgqueuer FOR EACH ROW WHEN (NEW.status = 'queued')
         EXECUTE FUNCTION refuse('again_refused')
 """
+NO_ROOM_FOR_READINGS = """
+    CREATE OR REPLACE TRIGGER refuse BEFORE UPDATE ON visit FOR EACH ROW
+        WHEN (NEW.last_observed_at IS DISTINCT FROM OLD.last_observed_at) EXECUTE FUNCTION refuse('order_refused')
+"""
 ROOM_AGAIN = "DROP TRIGGER refuse ON visit; DROP TRIGGER refuse ON pgqueuer"
 
 
@@ -68,6 +72,25 @@ async def count(stage: Stage, sequence: str) -> int:
         cursor = await connection.execute(f"SELECT last_value FROM {sequence} WHERE is_called".encode())
         row = await cursor.fetchone()
     return int(row[0]) if row is not None else 0
+
+
+async def test_a_reading_for_which_there_is_no_room_is_heard_of_and_made_again(
+    database: Database, tmp_path: Path
+) -> None:
+    unheard: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unheard.append(told["message"]))
+    async with open_stage(database, tmp_path, factor=20.0) as stage:
+        async with database.connection() as connection:
+            await connection.execute(FULL_DISK, prepare=False)
+            await connection.execute(NO_ROOM_FOR_READINGS, prepare=False)
+        visit_id = await stage.begin(await stage.add_stop("onstar"))
+        async with asyncio.timeout(30):
+            while await count(stage, "order_refused") < 1:
+                await asyncio.sleep(0.02)
+        async with database.connection() as connection:
+            await connection.execute(ROOM_AGAIN, prepare=False)
+        await stage.until(visit_id, lambda row: row.last_observed_at is not None, 15)
+    assert unheard == []
 
 
 async def test_no_order_is_given_up_while_there_is_no_room_to_note_its_next_attempt(

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import structlog
+from psycopg import Error as PsycopgError
 
 from unlatch.errors import UnlatchError
 from unlatch.flow import (
@@ -195,7 +196,7 @@ async def _watch(platform: Platform, stop: asyncio.Event) -> None:
 async def _watch_once(platform: Platform, row: VisitRow, place: Place) -> None:
     try:
         await watch.watch_once(platform, row, place)
-    except UnlatchError as error:
+    except (UnlatchError, PsycopgError) as error:  # its claim ends by itself, and it is read again
         log.warning("a watched closure was not read", visit=row.id, why=type(error).__name__)
 
 
