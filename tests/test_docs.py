@@ -162,6 +162,13 @@ def _help_of(command: str) -> str:
     return help_text
 
 
+def test_what_the_attacks_have_found_has_its_tests() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read(REFERENCE / "found.md"))
+    assert len(named) > 20
+    for path, name in named:
+        assert f"def {name}(" in read(ROOT / path), f"{path} has no {name}"
+
+
 def test_the_readme_shows_the_two_commands() -> None:
     first_words = {text.split()[0] for text in commands_in(ROOT / "README.md")}
     assert {"scripts/demo", "scripts/test"} <= first_words

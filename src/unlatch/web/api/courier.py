@@ -260,7 +260,8 @@ def _unreadable(fault: LabelFault, language: Language) -> ProblemError:
 )
 async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
     """The request to open. The answer is the visit: granted and on its way, waiting for a reading of the car, or
-    `refused` with every reason and what to do next. Scanning again while the visit lives gives the same visit.
+    `refused` with every reason and what to do next. Scanning again while the visit lives gives the same visit; so does
+    the same request with its key, if its answer was lost, though the visit may be over by then.
     """
     body, language = asked.body, language_of(asked)
     if (body.label is None) == (body.photo is None):
