@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from tests.web.conftest import CAR_TOKEN, PLATE, VIN, Caller, Tenant, make_tenan
 from unlatch.errors import DatabaseDown
 from unlatch.flow.platform import Platform
 from unlatch.store import idempotency
+from unlatch.store.idempotency import Claim
 from unlatch.web import app as web_app
 from unlatch.web.answering import problem_of_validation
 from unlatch.web.app import _find_problem
@@ -23,6 +25,7 @@ from unlatch.web.problems import TROUBLES, Trouble
 from unlatch.web.shapes import say_language
 
 CONSIGNEE = {"name": "Ada"}
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def check_problem(answer: httpx.Response, status: int, trouble: Trouble) -> dict[str, Any]:
@@ -174,6 +177,48 @@ async def test_what_was_refused_is_not_kept(tenant: Tenant) -> None:
     assert (await tenant.carrier.post("/v1/consignees", CONSIGNEE, key="one")).status_code == 201
 
 
+async def lose_answer(platform: Platform, key: str, *, s_ago: float = idempotency.CLAIM_LASTS_S + 1) -> None:
+    """As a server leaves it that dies between its work and its answer."""
+    async with platform.database.connection() as connection:
+        await connection.execute(
+            "UPDATE idempotency SET status = NULL, answer = NULL, at = at - make_interval(secs => %s) WHERE key = %s",
+            (s_ago, key),
+        )
+
+
+async def test_a_claim_that_a_server_of_the_last_release_left_is_free_again(
+    tenant: Tenant, platform: Platform
+) -> None:
+    """Such a claim names nothing that it makes."""
+    path = f"/v1/courier/stops/{tenant.stop_id}/scan"
+    body = {"label": {"text": "TBA123456789012"}}
+    await tenant.courier.post(path, body, key="one")
+    await lose_answer(platform, "one")
+    async with platform.database.connection() as connection:
+        await connection.execute("UPDATE idempotency SET makes = NULL")
+    assert (await tenant.courier.post(path, body, key="one")).status_code == 201
+
+
+async def test_a_slow_server_takes_nothing_from_whom_has_taken_over(platform: Platform) -> None:
+    """The first is refused while the second is at work: the key stays the second's."""
+    async with platform.database.connection() as connection:
+        first, second = [
+            await idempotency.claim_key(
+                connection, "courier:one", "one", request_hash=b"1", makes=makes, real_now=at
+            )
+            for makes, at in (("vis_1", LONG_AGO), ("vis_2", LONG_AGO + timedelta(minutes=1)))
+        ]
+        assert isinstance(first, Claim)
+        assert isinstance(second, Claim)
+        assert (second.makes, second.is_taken_over) == ("vis_1", True)
+        await idempotency.drop_claim(connection, first)
+        await idempotency.finish_claim(connection, first, status=201, answer=b"first")
+        await idempotency.finish_claim(connection, second, status=201, answer=b"second")
+        kept = await idempotency.find_answer(connection, "courier:one", "one")
+        assert kept is not None
+        assert kept.answer == b"second"
+
+
 async def test_a_claim_that_a_dead_server_left_is_free_again_and_makes_nothing_twice(
     tenant: Tenant, platform: Platform
 ) -> None:
@@ -181,17 +226,14 @@ async def test_a_claim_that_a_dead_server_left_is_free_again_and_makes_nothing_t
     path = f"/v1/courier/stops/{tenant.stop_id}/scan"
     body = {"label": {"text": "TBA123456789012"}}
     first = await tenant.courier.post(path, body, key="one")
-    async with platform.database.connection() as connection:
-        await connection.execute("UPDATE idempotency SET status = NULL, answer = NULL WHERE key = 'one'")
+    await lose_answer(platform, "one", s_ago=0)
     check_problem(await tenant.courier.post(path, body, key="one"), 409, Trouble.UNDER_WAY)
-    async with platform.database.connection() as connection:
-        left_s = idempotency.CLAIM_LASTS_S + 1
-        await connection.execute(
-            "UPDATE idempotency SET at = at - make_interval(secs => %s) WHERE key = 'one'", (left_s,)
-        )
+    await lose_answer(platform, "one")
     again = await tenant.courier.post(path, body, key="one")
     assert again.status_code == first.status_code == 201
-    assert (first.json()["is_live"], again.json()["id"]) == (False, first.json()["id"])
+    assert again.json() == first.json()
+    assert not again.json()["is_live"]
+    assert len(again.json()["reasons"]) > 1
     path = f"/v1/stops/{tenant.stop_id}/visits"
     assert len((await tenant.carrier.get(path)).json()["visits"]) == 1
 

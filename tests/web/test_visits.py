@@ -15,6 +15,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 from tests.web.conftest import ADDRESS, PARCEL, PLATE, Caller, Tenant, make_tenant
+from tests.web.test_answering import lose_answer
 
 from unlatch.domain.access import Position
 from unlatch.domain.reading import Reading
@@ -243,6 +244,17 @@ async def test_a_block_stops_the_visit_and_every_later_scan(
     assert (await tenant.consignee.get("/v1/me/timeline")).json()["places"][0]["is_blocked"] is True
     assert (await tenant.consignee.make(f"{place}/unblock"))["is_blocked"] is False
     assert (await scan(tenant))["state"] == "granted"
+
+
+async def test_a_scan_that_joined_a_visit_finds_it_though_it_is_over_when_its_answer_was_lost(
+    platform: Platform, tenant: Tenant, visit_id: str
+) -> None:
+    path = f"/v1/courier/stops/{tenant.stop_id}/scan"
+    assert (await tenant.courier.post(path, scan_body(), key="two")).json()["id"] == visit_id
+    await lose_answer(platform, "two")
+    await tenant.consignee.make(f"/v1/me/access_points/{tenant.access_point_id}/block")
+    again = (await tenant.courier.post(path, scan_body(), key="two")).json()
+    assert (again["id"], again["is_live"], again["incident"]) == (visit_id, False, "consignee_blocked")
 
 
 async def test_a_block_after_the_gate_locks(platform: Platform, tenant: Tenant, visit_id: str) -> None:

@@ -32,7 +32,7 @@ _CLAIM = """
     WITH claimed AS (
         INSERT INTO idempotency AS kept (principal, key, request_hash, at, makes)
         VALUES (%(principal)s, %(key)s, %(request_hash)s, %(real_now)s, %(makes)s)
-        ON CONFLICT (principal, key) DO UPDATE SET at = excluded.at
+        ON CONFLICT (principal, key) DO UPDATE SET at = excluded.at, makes = coalesce(kept.makes, excluded.makes)
         WHERE kept.status IS NULL AND kept.at < %(stale_before)s AND kept.request_hash = excluded.request_hash
         RETURNING makes
     )
@@ -43,8 +43,38 @@ _CLAIM = """
 """
 _FINISH = """
     WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE idempotency SET status = %s, answer = %s FROM no_wait WHERE principal = %s AND key = %s
+    UPDATE idempotency SET status = %(status)s, answer = %(answer)s FROM no_wait
+    WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
 """
+_DROP = """
+    DELETE FROM idempotency WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
+"""
+_LEAVE = """
+    UPDATE idempotency SET at = at - make_interval(secs => %(lasts_s)s)
+    WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
+"""
+_MADE = """
+    UPDATE idempotency SET makes = %(made)s WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A key that is ours, until it is finished, dropped or left, or someone takes it over (then `at` is another).
+
+    `makes`: the identifier for what its request makes, the same whoever carries it out.
+    """
+
+    principal: str
+    key: str
+    at: datetime
+    makes: str
+    is_taken_over: bool  # someone has tried before, and nobody knows how far they came
+
+    @property
+    def row(self) -> dict[str, str | datetime]:
+        """What its statements ask for."""
+        return {"principal": self.principal, "key": self.key, "at": self.at}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +123,10 @@ async def claim_key(
     request_hash: bytes,
     makes: str,
     real_now: datetime,
-) -> KeptAnswer | str:
-    """Claim a key before the work, in a transaction of its own; a text: it is ours, and that is what it makes.
+) -> KeptAnswer | Claim:
+    """Claim a key before the work, in a transaction of its own; or what it was answered before.
 
-    `makes`: the identifier for what the work makes, unless someone has chosen one before.
+    `makes`: the identifier for what the work makes, unless one was chosen before.
     """
     values = {
         "principal": principal,
@@ -111,31 +141,28 @@ async def claim_key(
     assert row is not None
     ours, kept_hash, status, answer, _ = row
     if ours is not None:
-        return str(ours)
+        return Claim(principal=principal, key=key, at=real_now, makes=ours, is_taken_over=ours != makes)
     return KeptAnswer(request_hash=kept_hash, status=status, answer=answer)
 
 
-async def finish_claim(
-    connection: AsyncConnection, principal: str, key: str, *, status: int, answer: bytes
-) -> None:
+async def finish_claim(connection: AsyncConnection, claim: Claim, *, status: int, answer: bytes) -> None:
     """Keep the answer of a claimed key."""
-    await connection.execute(_FINISH, (status, answer, principal, key))
+    await connection.execute(_FINISH, {**claim.row, "status": status, "answer": answer})
 
 
-async def drop_claim(connection: AsyncConnection, principal: str, key: str) -> None:
+async def drop_claim(connection: AsyncConnection, claim: Claim) -> None:
     """The work came to nothing: the key may be used again at once, for anything."""
-    await connection.execute(
-        "DELETE FROM idempotency WHERE principal = %s AND key = %s AND status IS NULL", (principal, key)
-    )
+    await connection.execute(_DROP, claim.row)
 
 
-async def leave_claim(connection: AsyncConnection, principal: str, key: str) -> None:
+async def leave_claim(connection: AsyncConnection, claim: Claim) -> None:
     """The work broke, and nobody knows what it has made: the same request may take it over at once."""
-    await connection.execute(
-        "UPDATE idempotency SET at = at - make_interval(secs => %s) "
-        "WHERE principal = %s AND key = %s AND status IS NULL",
-        (CLAIM_LASTS_S, principal, key),
-    )
+    await connection.execute(_LEAVE, {**claim.row, "lasts_s": CLAIM_LASTS_S})
+
+
+async def note_made(connection: AsyncConnection, claim: Claim, made: str) -> None:
+    """What the request wants is there already, under this identifier; in the transaction that saw it."""
+    await connection.execute(_MADE, {**claim.row, "made": made})
 
 
 async def forget_old_answers(connection: AsyncConnection, real_now: datetime, *, limit: int = 10_000) -> int:

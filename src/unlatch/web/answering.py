@@ -160,18 +160,18 @@ class _Once:
         if isinstance(claim, KeptAnswer):
             return self._repeat(claim)
         try:
-            content = _encode(await self.endpoint.run(replace(self.asked, makes=claim)))
+            content = _encode(await self.endpoint.run(replace(self.asked, claim=claim)))
         except BaseException as error:
             is_refusal = isinstance(error, ProblemError | UnlatchError) and not isinstance(error, StoreError)
-            let_go = idempotency.drop_claim if is_refusal else idempotency.leave_claim
+            is_nothing_made = is_refusal and not claim.is_taken_over
+            let_go = idempotency.drop_claim if is_nothing_made else idempotency.leave_claim
             async with self.database.connection() as connection:
-                await let_go(connection, self.principal, self.key)
+                await let_go(connection, claim)
             raise
         async with self.database.connection() as connection:
             await idempotency.finish_claim(
                 connection,
-                self.principal,
-                self.key,
+                claim,
                 status=self.endpoint.status,
                 answer=self.vault.seal(content, self._row),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,6 +104,14 @@ async def _show_visit(asked: Asked[Any], row: VisitRow, reasons: list[Incident] 
     async with asked.platform.database.connection() as connection:
         plan = await find_plan(connection, row, language)
     return msgspec.structs.replace(shown, fallback_plan=plan)
+
+
+async def _read_visit(asked: Asked[Any], visit_id: str) -> VisitShown:
+    """This courier's visit as it stands, with every reason. Raises NotFound."""
+    async with asked.platform.database.connection() as connection:
+        row = await get_visit_for(connection, asked.asker, visit_id)
+        reasons = await find_reasons(connection, row)
+    return await _show_visit(asked, row, reasons)
 
 
 def _read_cursor(cursor: str | None) -> tuple[datetime, str] | None:
@@ -266,6 +275,9 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
     body, language = asked.body, language_of(asked)
     if (body.label is None) == (body.photo is None):
         raise BadInput("label", "give either label or photo")
+    if asked.claim is not None and asked.claim.is_taken_over:
+        with suppress(NotFound):  # it began none
+            return await _read_visit(asked, asked.claim.makes)
     result = await request_visit(
         asked.platform,
         ScanRequest(
@@ -275,7 +287,7 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
             symbols=await _read_symbols(asked),
             position=None if body.position is None else body.position.position(),
             phone_at=_read_phone_time(body.phone_at),
-            visit_id=asked.makes,
+            claim=asked.claim,
         ),
     )
     if result.fault is not None:
@@ -283,6 +295,8 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
     if result.row is None:
         shown = show_reasons(list(result.reasons), Reader.COURIER, language)
         raise ProblemError(Trouble.CONFLICT, reasons=shown)
+    if not result.row.visit.is_live and not result.reasons:  # over before this request came again
+        return await _read_visit(asked, result.row.id)
     return await _show_visit(asked, result.row, list(result.reasons))
 
 
@@ -481,10 +495,7 @@ async def say_could_not(asked: Asked[CouldNotBody]) -> VisitShown:
 )
 async def read_my_visit(asked: Asked[None]) -> VisitShown:
     """The visit and what to do next. Follow `/v1/visits/{visit_id}/events` to hear it at once."""
-    async with asked.platform.database.connection() as connection:
-        row = await get_visit_for(connection, asked.asker, asked.path["visit_id"])
-        reasons = await find_reasons(connection, row)
-    return await _show_visit(asked, row, reasons)
+    return await _read_visit(asked, asked.path["visit_id"])
 
 
 @TABLE.add(
