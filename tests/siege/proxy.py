@@ -30,6 +30,7 @@ SEEN_LATE_S = (
     3 * BLIND_AFTER_S
 )  # at most, while it is not blind: it takes a connection, reads, and notes, each in a turn
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+ANSWER_WITHIN_S = 30.0
 
 Where = str | tuple[str, int]  # a unix socket's path, or host and port
 
@@ -219,6 +220,11 @@ class Told:
     heard: Mapping[str, float]
     blind: list[tuple[float, float]]
 
+    @property
+    def blind_s(self) -> float:
+        """For how long nobody listened, in all."""
+        return sum(ended - began for began, ended in self.blind)
+
     def left_at(self) -> dict[str, float]:
         """When each command left, at the latest: while nobody listened, it may have left at once."""
         return {
@@ -268,17 +274,22 @@ class Lines:
         number = next(self._numbers)
         self._waiting[number] = answered = asyncio.get_running_loop().create_future()
         self._process.stdin.write(json.dumps([number, verb, words]).encode() + b"\n")
-        return await answered
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return await answered
 
     async def listen(self) -> None:
         """Hand answers to who waits for them; at the end of that process nobody waits any more."""
         assert self._process.stdout is not None
-        while text := await self._process.stdout.readline():
-            number, answer = json.loads(text)
-            self._waiting.pop(number).set_result(answer)
-        self._is_over = True
-        for answered in self._waiting.values():
-            answered.set_exception(ConnectionError("the process of the lines has ended"))
+        try:
+            while text := await self._process.stdout.readline():
+                number, answer = json.loads(text)
+                if not (answered := self._waiting.pop(number)).done():
+                    answered.set_result(answer)
+        finally:
+            self._is_over = True
+            for answered in self._waiting.values():
+                if not answered.done():
+                    answered.set_exception(ConnectionError("the process of the lines has ended"))
 
 
 @asynccontextmanager

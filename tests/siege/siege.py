@@ -29,7 +29,7 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.journeys.front import find_postmaster
 from tests.siege.couriers import Crew
-from tests.siege.proxy import Lines, use_lines
+from tests.siege.proxy import Lines, Told, use_lines
 
 from unlatch.clock import monotonic_s
 from unlatch.domain.access import Position
@@ -192,10 +192,9 @@ class Siege:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), 3.0)
 
-    async def left_at(self) -> dict[str, datetime]:
-        """When each command left for its cloud, at the latest; town time."""
+    def left_at(self, told: Told) -> dict[str, datetime]:
+        """When each command left, at the latest; town time."""
         clock = self.installation.clock
-        told = await self.lines.tell("clouds")
         return {
             command_id: clock.of_real(datetime.fromtimestamp(at_s, UTC))
             for command_id, at_s in told.left_at().items()
