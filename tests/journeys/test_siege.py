@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.siege.restoring import run
 from tests.siege.siege import Wishes
 
@@ -17,6 +18,7 @@ BLOWS = {
 }
 
 
+@pytest.mark.timeout(300)  # twice as long where a person has to settle something
 async def test_three_ledgers_agree_after_a_siege_and_a_restore() -> None:
     told = await run(
         Wishes(visits=VISITS, visits_restored=RESTORED, per_s=3.0, factor=20.0, seed=11, blows=BLOWS),

@@ -53,7 +53,7 @@ WORKERS = 2
 DISK_BYTES = 700 * 1024 * 1024
 FILLED_FOR_S = 4.0
 SETTLED_WITHIN_S = 240.0
-PERSON_WITHIN_S = 40.0
+PERSON_WITHIN_S = 400.0  # of the town
 WITH_PERSON = frozenset({State.UNSECURED, State.ACCOUNTING, State.REVIEW})
 PATIENCE_S = 180.0
 Person = TypeVar("Person", bound=Caller)
@@ -169,7 +169,8 @@ class Siege:
             WHERE visit.ended_at IS NULL OR tail IN ('watching', 'alarm', 'blind') OR is_sent
         """
         began_s, moving, with_person = monotonic_s(), -1, 0
-        while moving or (with_person and monotonic_s() < began_s + PERSON_WITHIN_S):
+        person_within_s = self.installation.clock.real_s(PERSON_WITHIN_S)
+        while moving or (with_person and monotonic_s() < began_s + person_within_s):
             if monotonic_s() > began_s + SETTLED_WITHIN_S:
                 break
             await asyncio.sleep(0.5)
