@@ -26,9 +26,8 @@ COMMAND = re.compile(rb"com_[0-9a-f]{32}")
 HIGH_BYTES = 256 * 1024  # that wait for a reader; then the other side is not read any more
 LOOKS_EVERY_S = 0.02
 BLIND_AFTER_S = 0.1
-SEEN_LATE_S = (
-    3 * BLIND_AFTER_S
-)  # at most, while it is not blind: it takes a connection, reads, and notes, each in a turn
+# At most, while it is not blind: it takes a connection, reads, and notes, each in a turn.
+SEEN_LATE_S = 3 * BLIND_AFTER_S
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 ANSWER_WITHIN_S = 30.0
 
@@ -164,9 +163,8 @@ class _Switchboard:
 
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
-        self.blind: list[
-            tuple[float, float]
-        ] = []  # when this process was too late to see what passed; Unix seconds
+        # When this process was too late to see what passed; Unix seconds.
+        self.blind: list[tuple[float, float]] = []
 
     async def watch_itself(self) -> None:
         while True:

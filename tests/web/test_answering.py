@@ -17,7 +17,7 @@ from tests.web.conftest import CAR_TOKEN, PLATE, VIN, Caller, Tenant, make_tenan
 from unlatch.errors import DatabaseDown
 from unlatch.flow.platform import Platform
 from unlatch.store import idempotency
-from unlatch.store.idempotency import Claim
+from unlatch.store.idempotency import ClaimedKey
 from unlatch.web import app as web_app
 from unlatch.web.answering import problem_of_validation
 from unlatch.web.app import _find_problem
@@ -208,8 +208,8 @@ async def test_a_slow_server_takes_nothing_from_whom_has_taken_over(platform: Pl
             )
             for makes, at in (("vis_1", LONG_AGO), ("vis_2", LONG_AGO + timedelta(minutes=1)))
         ]
-        assert isinstance(first, Claim)
-        assert isinstance(second, Claim)
+        assert isinstance(first, ClaimedKey)
+        assert isinstance(second, ClaimedKey)
         assert (second.makes, second.is_taken_over) == ("vis_1", True)
         await idempotency.drop_claim(connection, first)
         await idempotency.finish_claim(connection, first, status=201, answer=b"first")

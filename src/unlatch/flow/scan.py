@@ -28,7 +28,7 @@ from unlatch.flow.platform import Platform
 from unlatch.flow.record import Change, Happening, Line, chain, change_of, record_in, save_change
 from unlatch.store import cameras, idempotency, journal, parcels, readings, visits
 from unlatch.store.database import pipelined
-from unlatch.store.idempotency import Claim
+from unlatch.store.idempotency import ClaimedKey
 from unlatch.store.ids import make_id
 from unlatch.store.situations import Doorstep, find_doorstep
 from unlatch.store.visits import VisitRow
@@ -66,7 +66,9 @@ class ScanRequest:
     symbols: Sequence[Symbol]  # all that the picture or the keyboard gave
     position: Position | None
     phone_at: datetime | None = None  # the phone's own clock: written down, never believed
-    claim: Claim | None = None  # names the visit that it begins, the same each time this request is repeated
+    claimed: ClaimedKey | None = (
+        None  # names the visit that it begins, the same each time this request is repeated
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +129,10 @@ async def request_visit(platform: Platform, request: ScanRequest) -> ScanResult:
             async with platform.database.pipelined_transaction() as connection:
                 return await _request(platform, connection, request, label)
         except UniqueViolation as error:
-            if request.claim is None or error.diag.constraint_name != "visit_pkey":
+            if request.claimed is None or error.diag.constraint_name != "visit_pkey":
                 continue  # S6: another visit began at this very moment; now it is seen
             async with platform.database.connection() as connection:
-                return ScanResult(row=await visits.get_visit(connection, request.claim.makes))
+                return ScanResult(row=await visits.get_visit(connection, request.claimed.makes))
     return ScanResult(row=None, reasons=(Incident.PLATFORM_PLACE_BUSY,))
 
 
@@ -148,8 +150,8 @@ async def _request(
         if row.stop_id == request.stop_id:  # the same scan again, or another parcel of the same stop
             if situation.is_parcel_with_carrier and row.visit.state in TAKES_PARCELS:
                 row = await _add_parcel(connection, row, door.row["parcel_id"], asking)
-            if request.claim is not None:
-                await idempotency.note_made(connection, request.claim, row.id)
+            if request.claimed is not None:
+                await idempotency.note_made(connection, request.claimed, row.id)
             return ScanResult(row=row)
     decision = decide(situation)
     is_home = situation.kind is PlaceKind.HOME
@@ -247,7 +249,7 @@ def _situation(
 
 def _row(door: Doorstep, request: ScanRequest, visit: Visit, now: datetime) -> VisitRow:
     return VisitRow(
-        id=make_id("vis") if request.claim is None else request.claim.makes,
+        id=make_id("vis") if request.claimed is None else request.claimed.makes,
         stop_id=request.stop_id,
         access_point_id=door.place.access_point_id,
         courier_id=request.courier_id,

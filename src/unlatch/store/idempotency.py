@@ -41,25 +41,22 @@ _CLAIM = """
     FROM (VALUES (1)) AS one (row) LEFT JOIN idempotency kept
         ON kept.principal = %(principal)s AND kept.key = %(key)s
 """
-_FINISH = """
+# A key that is still ours.
+_OURS = "principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s"
+_FINISH = f"""
     WITH no_wait AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE idempotency SET status = %(status)s, answer = %(answer)s FROM no_wait
-    WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
+    WHERE {_OURS}
 """
-_DROP = """
-    DELETE FROM idempotency WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
-"""
-_LEAVE = """
-    UPDATE idempotency SET at = at - make_interval(secs => %(lasts_s)s)
-    WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL AND at = %(at)s
-"""
+_DROP = f"DELETE FROM idempotency WHERE {_OURS}"
+_LEAVE = f"UPDATE idempotency SET at = at - make_interval(secs => %(lasts_s)s) WHERE {_OURS}"
 _MADE = """
     UPDATE idempotency SET makes = %(made)s WHERE principal = %(principal)s AND key = %(key)s AND status IS NULL
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class ClaimedKey:
     """A key that is ours, until it is finished, dropped or left, or someone takes it over (then `at` is another).
 
     `makes`: the identifier for what its request makes, the same whoever carries it out.
@@ -123,7 +120,7 @@ async def claim_key(
     request_hash: bytes,
     makes: str,
     real_now: datetime,
-) -> KeptAnswer | Claim:
+) -> KeptAnswer | ClaimedKey:
     """Claim a key before the work, in a transaction of its own; or what it was answered before.
 
     `makes`: the identifier for what the work makes, unless one was chosen before.
@@ -141,28 +138,30 @@ async def claim_key(
     assert row is not None
     ours, kept_hash, status, answer, _ = row
     if ours is not None:
-        return Claim(principal=principal, key=key, at=real_now, makes=ours, is_taken_over=ours != makes)
+        return ClaimedKey(principal=principal, key=key, at=real_now, makes=ours, is_taken_over=ours != makes)
     return KeptAnswer(request_hash=kept_hash, status=status, answer=answer)
 
 
-async def finish_claim(connection: AsyncConnection, claim: Claim, *, status: int, answer: bytes) -> None:
+async def finish_claim(
+    connection: AsyncConnection, claimed: ClaimedKey, *, status: int, answer: bytes
+) -> None:
     """Keep the answer of a claimed key."""
-    await connection.execute(_FINISH, {**claim.row, "status": status, "answer": answer})
+    await connection.execute(_FINISH.encode(), {**claimed.row, "status": status, "answer": answer})
 
 
-async def drop_claim(connection: AsyncConnection, claim: Claim) -> None:
+async def drop_claim(connection: AsyncConnection, claimed: ClaimedKey) -> None:
     """The work came to nothing: the key may be used again at once, for anything."""
-    await connection.execute(_DROP, claim.row)
+    await connection.execute(_DROP.encode(), claimed.row)
 
 
-async def leave_claim(connection: AsyncConnection, claim: Claim) -> None:
+async def leave_claim(connection: AsyncConnection, claimed: ClaimedKey) -> None:
     """The work broke, and nobody knows what it has made: the same request may take it over at once."""
-    await connection.execute(_LEAVE, {**claim.row, "lasts_s": CLAIM_LASTS_S})
+    await connection.execute(_LEAVE.encode(), {**claimed.row, "lasts_s": CLAIM_LASTS_S})
 
 
-async def note_made(connection: AsyncConnection, claim: Claim, made: str) -> None:
+async def note_made(connection: AsyncConnection, claimed: ClaimedKey, made: str) -> None:
     """What the request wants is there already, under this identifier; in the transaction that saw it."""
-    await connection.execute(_MADE, {**claim.row, "made": made})
+    await connection.execute(_MADE, {**claimed.row, "made": made})
 
 
 async def forget_old_answers(connection: AsyncConnection, real_now: datetime, *, limit: int = 10_000) -> int:

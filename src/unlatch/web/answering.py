@@ -149,7 +149,7 @@ class _Once:
     async def claimed(self) -> Response[Any]:
         """Claim the key, do the work (which has its own transactions), keep the answer."""
         async with self.database.connection() as connection:
-            claim = await idempotency.claim_key(
+            claimed = await idempotency.claim_key(
                 connection,
                 self.principal,
                 self.key,
@@ -157,21 +157,21 @@ class _Once:
                 makes=make_id(self.endpoint.makes),
                 real_now=datetime.now(UTC),
             )
-        if isinstance(claim, KeptAnswer):
-            return self._repeat(claim)
+        if isinstance(claimed, KeptAnswer):
+            return self._repeat(claimed)
         try:
-            content = _encode(await self.endpoint.run(replace(self.asked, claim=claim)))
+            content = _encode(await self.endpoint.run(replace(self.asked, claimed=claimed)))
         except BaseException as error:
             is_refusal = isinstance(error, ProblemError | UnlatchError) and not isinstance(error, StoreError)
-            is_nothing_made = is_refusal and not claim.is_taken_over
+            is_nothing_made = is_refusal and not claimed.is_taken_over
             let_go = idempotency.drop_claim if is_nothing_made else idempotency.leave_claim
             async with self.database.connection() as connection:
-                await let_go(connection, claim)
+                await let_go(connection, claimed)
             raise
         async with self.database.connection() as connection:
             await idempotency.finish_claim(
                 connection,
-                claim,
+                claimed,
                 status=self.endpoint.status,
                 answer=self.vault.seal(content, self._row),
             )

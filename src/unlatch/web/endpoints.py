@@ -12,7 +12,7 @@ from litestar import Request, Response
 from psycopg import AsyncConnection
 
 from unlatch.flow.platform import Platform
-from unlatch.store.idempotency import Claim
+from unlatch.store.idempotency import ClaimedKey
 from unlatch.web.cinema import Cinema
 from unlatch.web.darkroom import Darkroom
 from unlatch.web.problems import Trouble
@@ -49,7 +49,7 @@ class Asked(Generic[Body]):
     cinema: Cinema
     transaction: AsyncConnection | None = None
     language: Language | None = None  # of the page that asks
-    claim: Claim | None = None  # of a CLAIMED request: what it makes, and whether it was tried before
+    claimed: ClaimedKey | None = None  # of a CLAIMED request: what it makes, and whether it was tried before
 
     @property
     def connection(self) -> AsyncConnection:

@@ -275,9 +275,9 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
     body, language = asked.body, language_of(asked)
     if (body.label is None) == (body.photo is None):
         raise BadInput("label", "give either label or photo")
-    if asked.claim is not None and asked.claim.is_taken_over:
+    if asked.claimed is not None and asked.claimed.is_taken_over:
         with suppress(NotFound):  # it began none
-            return await _read_visit(asked, asked.claim.makes)
+            return await _read_visit(asked, asked.claimed.makes)
     result = await request_visit(
         asked.platform,
         ScanRequest(
@@ -287,7 +287,7 @@ async def scan_parcel(asked: Asked[ScanBody]) -> VisitShown:
             symbols=await _read_symbols(asked),
             position=None if body.position is None else body.position.position(),
             phone_at=_read_phone_time(body.phone_at),
-            claim=asked.claim,
+            claimed=asked.claimed,
         ),
     )
     if result.fault is not None:
